@@ -1,0 +1,341 @@
+/**
+ * The catalogue of reasons. The same word appears in condition, event, metric, log, exit and docs/reasons.md
+ * (which is printed from here). Reasons of failures carry their consequence and the runner's exit code
+ * (docs/house.md, Failing); reasons of states say only what they mean.
+ */
+interface FailureReasonEntry {
+  readonly consequence: 'retry' | 'wait' | 'never';
+  /** 1 a bug; 3 committed in part; 75 transient; 64–74 and 76–78 permanent (sysexits.h where one fits). */
+  readonly exitCode: number;
+  readonly meaning: string;
+  readonly remedy: string;
+}
+
+export const failureReasons = {
+  Internal: {
+    consequence: 'never',
+    exitCode: 1,
+    meaning: 'The program met something it does not know: a bug.',
+    remedy: 'Report it with the log of the pod.',
+  },
+  TaskInvalid: {
+    consequence: 'never',
+    exitCode: 64,
+    meaning: 'The task of the runner cannot be read, or is of a version that this image does not know.',
+    remedy: 'Let controller and runner come from the same image.',
+  },
+  Aborted: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The run was asked to stop (SIGTERM) before it was done; nothing half-written was left.',
+    remedy: 'Nothing, if the node was drained: the Job tries again within its retries.',
+  },
+  DeadlineExceeded: {
+    consequence: 'never',
+    exitCode: 76,
+    meaning: 'The run did not finish within deadlineSeconds.',
+    remedy: 'Raise runner.deadlineSeconds, or split the databases over several policies.',
+  },
+  SecretMissing: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'A Secret, or a key in it, that the policy or location names did not appear within two minutes.',
+    remedy: 'Create the Secret with the named key in the namespace of the policy.',
+  },
+  SecretInvalid: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'A key of a Secret is there but cannot be used: an empty value, a private key that cannot be read, a URI of another scheme.',
+    remedy: 'Correct the value that the message names.',
+  },
+  ServerUnreachable: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The PostgreSQL server did not answer within the time the run waits for it.',
+    remedy: 'Check host, port, network policies and that the server runs.',
+  },
+  ConnectionLost: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The connection to PostgreSQL ended in the middle of the work (restart, terminated backend, network).',
+    remedy: 'Nothing, if it was a restart: the Job tries again within its retries.',
+  },
+  AuthenticationFailed: {
+    consequence: 'wait',
+    exitCode: 77,
+    meaning: 'PostgreSQL refused user or password, or pg_hba.conf has no entry for the runner.',
+    remedy: 'Correct the credentials in the Secret, or pg_hba.conf.',
+  },
+  PermissionDenied: {
+    consequence: 'wait',
+    exitCode: 77,
+    meaning: 'The database user may not read everything that the policy selects.',
+    remedy: 'Grant pg_read_all_data, or exclude what the message names.',
+  },
+  DatabaseMissing: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'A database that the policy names is not on the server.',
+    remedy: 'Create it, or take its name out of source.postgres.databases.names.',
+  },
+  NoDatabases: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'No database is left after the excludes.',
+    remedy: 'Check source.postgres.databases; providers’ own databases are always excluded.',
+  },
+  SelectionEmpty: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'A pattern in dump.schemas or dump.tables matches nothing (names are strict, so that a typing error is no empty backup).',
+    remedy: 'Correct the pattern that the message names.',
+  },
+  LockTimeout: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'A table could not be locked for reading within dump.lockTimeoutSeconds.',
+    remedy: 'Run the backup when no migration runs, or raise dump.lockTimeoutSeconds.',
+  },
+  TlsFailed: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'TLS could not be set up or verified: unknown authority, wrong host name, expired certificate, or the server offers no TLS.',
+    remedy: 'Give the right certificate authority (ca), or correct host name or certificate of the server.',
+  },
+  ProgramMissing: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'The image has no PostgreSQL client programs of the server’s major version or a newer one.',
+    remedy: 'Use an image with client programs for that version.',
+  },
+  DumpFailed: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'pg_dump or pg_dumpall ended with an error of no better-known kind, or was killed.',
+    remedy: 'Read the first error line in the message, and the log of the pod.',
+  },
+  DumpEmpty: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'pg_dump ended well but wrote nothing that is an archive.',
+    remedy: 'Report it with the log of the pod; nothing was stored.',
+  },
+  DiskFull: {
+    consequence: 'wait',
+    exitCode: 73,
+    meaning: 'No space is left on the server, the scratch volume or the store.',
+    remedy: 'Make room.',
+  },
+  StorageUnreachable: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The store does not answer: name not found, connection refused, reset or timed out.',
+    remedy: 'Check endpoint or host, port and network policies.',
+  },
+  StorageFailed: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The store answered with an error of its own (5xx, slow down, SFTP failure).',
+    remedy: 'Look at the store; the run tries again within its retries.',
+  },
+  StorageDenied: {
+    consequence: 'wait',
+    exitCode: 77,
+    meaning: 'The store knows the credentials but does not allow what was asked for.',
+    remedy: 'Allow put, get, list and delete below the prefix (docs/locations.md has the least policy).',
+  },
+  StorageCredentialsInvalid: {
+    consequence: 'wait',
+    exitCode: 77,
+    meaning: 'The store refuses the credentials: unknown key, wrong secret, wrong password, or expired.',
+    remedy: 'Correct the Secret that the location names.',
+  },
+  StorageMissing: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'The bucket, or the path on the SFTP server or volume, does not exist.',
+    remedy: 'Create it, or correct the location.',
+  },
+  StorageFull: {
+    consequence: 'wait',
+    exitCode: 73,
+    meaning: 'The store has no room left, or a quota is used up.',
+    remedy: 'Make room or raise the quota.',
+  },
+  StorageConfigInvalid: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'The store refuses the way it is addressed: wrong region, endpoint that is no S3 server, unsupported option.',
+    remedy: 'Correct region, endpoint, forcePathStyle, storageClass or serverSideEncryption.',
+  },
+  HostKeyMismatch: {
+    consequence: 'wait',
+    exitCode: 77,
+    meaning: 'The SFTP server shows a host key that is not among hostKeys: another server, or somebody in between.',
+    remedy: 'Find out why it changed; if rightly so, put the new key into sftp.hostKeys.',
+  },
+  StoredBytesDiffer: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The store acknowledged other bytes than were sent.',
+    remedy: 'Do not trust this store until its cause is known; nothing of this attempt is kept.',
+  },
+  ObjectMissing: {
+    consequence: 'never',
+    exitCode: 66,
+    meaning: 'An object that should be in the store is not there.',
+    remedy: 'Look for another copy of the backup.',
+  },
+  AlreadyStored: {
+    consequence: 'never',
+    exitCode: 73,
+    meaning: 'Under this backup’s id something else is already stored (another uid); it is never written over.',
+    remedy: 'Create the Backup under another name, or give the policy a location prefix of its own.',
+  },
+  ManifestInvalid: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'A manifest cannot be read: damaged, of a newer format, or not where its content says.',
+    remedy: 'Use a newer pgbackup, or look at the object that the message names.',
+  },
+  DestinationFailed: {
+    consequence: 'never',
+    exitCode: 3,
+    meaning: 'A required destination did not get the backup; others did.',
+    remedy: 'See the destination’s own reason in status.destinations.',
+  },
+  DatabaseFailed: {
+    consequence: 'never',
+    exitCode: 3,
+    meaning: 'Some databases could not be dumped; the others are stored.',
+    remedy: 'See the databases’ own reasons in status.databases.failed.',
+  },
+  PolicyMissing: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'The Backup names a policy that does not exist.',
+    remedy: 'Create the policy, or name another one in a new Backup.',
+  },
+  LocationMissing: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'A BackupLocation that is named does not exist.',
+    remedy: 'Create it, or correct the name.',
+  },
+  LocationReadOnly: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'A destination is a location with accessMode ReadOnly.',
+    remedy: 'Choose another location, or set accessMode to ReadWrite.',
+  },
+  SpecInvalid: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'The object has fields that the schema of this version does not accept.',
+    remedy: 'Correct what the message names.',
+  },
+  ScheduleInvalid: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'The schedule or the time zone cannot be understood, or no time matches it.',
+    remedy: 'Five fields or a macro such as @daily; a time zone of the IANA database such as Europe/Berlin.',
+  },
+  NameTaken: {
+    consequence: 'wait',
+    exitCode: 73,
+    meaning: 'An object of the wanted name exists and belongs to something else.',
+    remedy: 'Rename or remove the other object.',
+  },
+  ClaimRequired: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'A directory location in a cluster needs a volume: directory.claimName is not set.',
+    remedy: 'Name a PersistentVolumeClaim in directory.claimName.',
+  },
+  ImageUnavailable: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'The image of the runner cannot be pulled.',
+    remedy: 'Check image name and pull secrets.',
+  },
+  PodRefused: {
+    consequence: 'wait',
+    exitCode: 77,
+    meaning: 'The API server refuses to create the runner’s pod: quota, LimitRange, Pod Security or another admission.',
+    remedy: 'Read the message; adapt runner.resources or the namespace’s limits.',
+  },
+  PodUnschedulable: {
+    consequence: 'wait',
+    exitCode: 75,
+    meaning: 'No node has room for the runner’s pod, or none matches its constraints.',
+    remedy: 'Adapt runner.resources, nodeSelector or tolerations, or add a node.',
+  },
+  PodNotStarting: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'The runner’s container cannot be created or started (volume, claim, runtime).',
+    remedy: 'Read the message and the pod’s events.',
+  },
+  OutOfMemory: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The runner was killed because it used more memory than its limit.',
+    remedy: 'Raise runner.resources.limits.memory.',
+  },
+  PodEvicted: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The runner’s pod was evicted, preempted or its node was lost.',
+    remedy: 'Nothing: the Job tries again within its retries.',
+  },
+  RunnerKilled: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The runner ended without a verdict: killed, or crashed.',
+    remedy: 'Read the log of the pod and the events of its node.',
+  },
+  JobDeleted: {
+    consequence: 'never',
+    exitCode: 75,
+    meaning: 'Somebody deleted the Job of a run before its answer was taken.',
+    remedy: 'Create a new Backup.',
+  },
+} as const satisfies Record<string, FailureReasonEntry>;
+
+export type FailureReason = keyof typeof failureReasons;
+export const failureReasonNames = Object.keys(failureReasons) as [FailureReason, ...FailureReason[]];
+
+/** Reasons of conditions and events that are no failures. */
+export const stateReasons = {
+  Succeeded: 'The run did all that was asked for.',
+  BestEffortFailed: 'The run succeeded; a destination with required: false did not get its copy (status.destinations says why).',
+  Imported: 'The backup was found in a location; it was not made by this object.',
+  Queued: 'The run waits until fewer runs are going on (limit in all, or for this server).',
+  Starting: 'The Job is made; its pod has not said anything yet.',
+  WaitingForSecret: 'The runner waits for a key of a Secret to appear.',
+  WaitingForServer: 'The runner waits for the PostgreSQL server to answer.',
+  Running: 'The runner works.',
+  PolicyReady: 'The policy can run.',
+  Suspended: 'The policy is suspended: nothing is scheduled, manual backups still run.',
+  NoRunYet: 'No run of this policy has ended yet.',
+  LastRunSucceeded: 'The last run succeeded, and no slot is overdue.',
+  LastRunFailed: 'The last run did not succeed.',
+  Overdue: 'A slot passed its starting deadline and the run’s deadline, and no run of it has ended.',
+  RunCreated: 'A run was created for a slot.',
+  RunSkipped: 'A slot was skipped: the previous run still goes on (concurrencyPolicy Forbid).',
+  RunReplaced: 'The previous run was ended for a newer one (concurrencyPolicy Replace).',
+  SlotsMissed: 'Slots passed while nobody could start them; only the latest one runs.',
+  SlotTooLate: 'A slot was not started within startingDeadlineSeconds and is skipped.',
+  JobCreated: 'The Job of a run was created.',
+  Inspecting: 'The location is being looked at for the first time.',
+  ProbePassed: 'A key was written, read back, listed and deleted.',
+  ReadProbePassed: 'The location is ReadOnly and could be listed and read.',
+  BackupFound: 'A backup was found in a location and is shown as an object.',
+} as const satisfies Record<string, string>;
+
+export type StateReason = keyof typeof stateReasons;
+export type Reason = FailureReason | StateReason;
+
+export function isFailureReason(word: string): word is FailureReason {
+  return Object.hasOwn(failureReasons, word);
+}

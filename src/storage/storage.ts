@@ -1,0 +1,82 @@
+/**
+ * The contract of a place that keeps objects. Every driver passes the same conformance suite
+ * (test/suites/storage-conformance.ts), one case for each sentence below.
+ *
+ * Keys are relative paths of one to 1 024 bytes: segments of `[A-Za-z0-9._%~+=@-]`, joined by `/`, none empty, `.` or `..`.
+ * A key is a string and has no meaning here. All failures are `Failure`s whose reason starts with `Storage`,
+ * or is HostKeyMismatch, TlsFailed, StoredBytesDiffer, ObjectMissing, AlreadyStored, SecretInvalid or Aborted.
+ */
+
+/** Bytes on their way. Chunks may be of any size; drivers cut and gather for themselves. */
+export type Bytes = AsyncIterable<Uint8Array>;
+
+export interface PutOptions {
+  /**
+   * Refuse with `AlreadyStored` when the key exists. Atomic where `conditionalPut` is true (the place decides);
+   * elsewhere looked up just before the object becomes visible.
+   */
+  readonly onlyIfAbsent?: boolean;
+}
+
+/** What the place says it holds after a put. */
+export interface StoredObject {
+  /** Size in bytes as the place tells it (asked after the write, not counted by us). */
+  readonly bytes: number;
+  /** The place's own mark of this content (ETag), if it has one. */
+  readonly tag?: string;
+  /** The object's version id, if the place keeps versions. */
+  readonly versionId?: string;
+}
+
+export interface ObjectStat {
+  readonly key: string;
+  readonly bytes: number;
+  /** Milliseconds since the epoch, by the place's clock; whole seconds on some places. */
+  readonly modifiedAtMs: number;
+  readonly tag?: string;
+}
+
+export interface Range {
+  /** First byte, counted from 0. */
+  readonly start: number;
+  /** Last byte, inclusive; to the end if absent. */
+  readonly end?: number;
+}
+
+export interface Storage {
+  /** For messages and logs: `s3://bucket/prefix`, `sftp://host:port/path`, `file:///path`. Holds no secret. */
+  readonly name: string;
+  /** True where `onlyIfAbsent` is decided by the place in one step. */
+  readonly conditionalPut: boolean;
+
+  /**
+   * Stores all of `body` under `key`, replacing what was there. Resolves when the bytes are durable, with what the place says
+   * it holds. Until then nothing is visible under the key; on a failure of the body, of the place, or on abort nothing is left
+   * behind (no object, no temporary file, no unfinished multipart upload), and an older object under the key is untouched.
+   * The error of a failing body is rethrown as it is. Memory is bounded, whatever the length.
+   */
+  put(key: string, body: Bytes, options: PutOptions, signal: AbortSignal): Promise<StoredObject>;
+
+  /**
+   * The object's bytes, whole or a range. Never ends short silently: fewer bytes than announced is a failure.
+   * A missing key fails with ObjectMissing, at the latest when the first chunk is asked for.
+   * Leaving the loop early releases the connection.
+   */
+  get(key: string, range: Range | undefined, signal: AbortSignal): Bytes;
+
+  /** Size, time and tag, or undefined when the key does not exist. */
+  stat(key: string, signal: AbortSignal): Promise<ObjectStat | undefined>;
+
+  /**
+   * Every object whose key starts with `prefix` (a plain string prefix; '' = all), each once, in ascending order of the UTF-8
+   * bytes of the keys, across all pages of the place. Temporary files and unfinished uploads are never listed.
+   * `after` leaves out keys up to and including it. A listing that cannot be completed fails; it never ends early.
+   */
+  list(prefix: string, after: string | undefined, signal: AbortSignal): AsyncIterable<ObjectStat>;
+
+  /** Resolves when the key does not exist any more, whether or not it did before. */
+  delete(key: string, signal: AbortSignal): Promise<void>;
+
+  /** Ends connections. Idempotent; never throws. */
+  close(): Promise<void>;
+}
