@@ -45,7 +45,8 @@ export const failureReasons = {
   SecretInvalid: {
     consequence: 'wait',
     exitCode: 78,
-    meaning: 'A key of a Secret is there but cannot be used: an empty value, a private key that cannot be read, a URI of another scheme.',
+    meaning:
+      'A key of a Secret is there but cannot be used: an empty value, a private key that cannot be read, a URI of another scheme.',
     remedy: 'Correct the value that the message names.',
   },
   ServerUnreachable: {
@@ -87,7 +88,8 @@ export const failureReasons = {
   SelectionEmpty: {
     consequence: 'wait',
     exitCode: 66,
-    meaning: 'A pattern in dump.schemas or dump.tables matches nothing (names are strict, so that a typing error is no empty backup).',
+    meaning:
+      'A pattern in dump.schemas or dump.tables matches nothing (names are strict, so that a typing error is no empty backup).',
     remedy: 'Correct the pattern that the message names.',
   },
   LockTimeout: {
@@ -99,7 +101,8 @@ export const failureReasons = {
   TlsFailed: {
     consequence: 'wait',
     exitCode: 78,
-    meaning: 'TLS could not be set up or verified: unknown authority, wrong host name, expired certificate, or the server offers no TLS.',
+    meaning:
+      'TLS could not be set up or verified: unknown authority, wrong host name, expired certificate, or the server offers no TLS.',
     remedy: 'Give the right certificate authority (ca), or correct host name or certificate of the server.',
   },
   ProgramMissing: {
@@ -165,7 +168,8 @@ export const failureReasons = {
   StorageConfigInvalid: {
     consequence: 'wait',
     exitCode: 78,
-    meaning: 'The store refuses the way it is addressed: wrong region, endpoint that is no S3 server, unsupported option.',
+    meaning:
+      'The store refuses the way it is addressed: wrong region, endpoint that is no S3 server, unsupported option.',
     remedy: 'Correct region, endpoint, forcePathStyle, storageClass or serverSideEncryption.',
   },
   HostKeyMismatch: {
@@ -308,7 +312,8 @@ export const failureReasonNames = Object.keys(failureReasons) as [FailureReason,
 /** Reasons of conditions and events that are no failures. */
 export const stateReasons = {
   Succeeded: 'The run did all that was asked for.',
-  BestEffortFailed: 'The run succeeded; a destination with required: false did not get its copy (status.destinations says why).',
+  BestEffortFailed:
+    'The run succeeded; a destination with required: false did not get its copy (status.destinations says why).',
   Imported: 'The backup was found in a location; it was not made by this object.',
   Queued: 'The run waits until fewer runs are going on (limit in all, or for this server).',
   Starting: 'The Job is made; its pod has not said anything yet.',

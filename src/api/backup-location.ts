@@ -1,0 +1,239 @@
+import { z } from 'zod';
+import {
+  bytes,
+  caRoles,
+  conditions,
+  count,
+  runnerOptions,
+  s3CredentialRoles,
+  seconds,
+  secretReference,
+  sftpCredentialRoles,
+  shortText,
+  timestamp,
+} from './parts.ts';
+import { exactlyOne, immutableMember, rule, transitionRule, withRules } from './rules.ts';
+
+const where = 'old backups point there; make a new BackupLocation';
+const prefixPattern = /^[A-Za-z0-9._~%+=@-]+(\/[A-Za-z0-9._~%+=@-]+)*$/;
+
+/** A prefix or path has no empty, `.` or `..` segments. */
+const noDotSegments = <S extends z.ZodString>(schema: S) =>
+  withRules(
+    schema,
+    rule<string>(
+      "self.split('/').all(segment, segment != '.' && segment != '..')",
+      (self) => self.split('/').every((segment) => segment !== '.' && segment !== '..'),
+      'must not have . or .. as a segment',
+    ),
+  );
+
+const s3 = withRules(
+  z.strictObject({
+    bucket: withRules(
+      z
+        .string()
+        .min(3)
+        .max(63)
+        .regex(/^[a-z0-9][a-z0-9.-]*[a-z0-9]$/),
+      rule<string>(
+        "!self.contains('..') && !self.matches('^[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+$')",
+        (self) => !self.includes('..') && !/^[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+$/.test(self),
+        'must not have two dots in a row or look like an IP address',
+      ),
+    ).meta({ description: 'Name of the bucket; it must exist.' }),
+    prefix: noDotSegments(z.string().min(1).max(512).regex(prefixPattern))
+      .optional()
+      .meta({ description: 'Everything is stored below this prefix, given without slashes at its ends.' }),
+    region: z
+      .string()
+      .min(1)
+      .max(64)
+      .regex(/^[a-z0-9-]+$/)
+      .optional()
+      .meta({ description: 'Needed on AWS; other providers have their own words (auto on R2). Default us-east-1.' }),
+    endpoint: withRules(
+      z
+        .string()
+        .min(8)
+        .max(512)
+        .regex(/^https?:\/\/[^/?#\s@]+(\/[^?#\s]*)?$/),
+      rule<string>('isURL(self)', (self) => URL.canParse(self), 'must be a URL such as https://s3.example.com'),
+    )
+      .optional()
+      .meta({ description: 'URL of a provider that is not AWS.' }),
+    forcePathStyle: z
+      .boolean()
+      .default(false)
+      .meta({
+        description: 'Address the bucket in the path instead of the host name (MinIO, Ceph, most own servers).',
+      }),
+    storageClass: z
+      .string()
+      .min(1)
+      .max(64)
+      .regex(/^[A-Z0-9_]+$/)
+      .optional()
+      .meta({ description: 'Storage class of everything written, such as STANDARD_IA.' }),
+    serverSideEncryption: withRules(
+      z.strictObject({
+        algorithm: z.enum(['AES256', 'aws:kms', 'aws:kms:dsse']),
+        kmsKeyId: z.string().min(1).max(2048).optional(),
+      }),
+      rule<{ algorithm: string; kmsKeyId?: string }>(
+        "!has(self.kmsKeyId) || self.algorithm != 'AES256'",
+        (self) => self.kmsKeyId === undefined || self.algorithm !== 'AES256',
+        'kmsKeyId goes with aws:kms or aws:kms:dsse',
+      ),
+    )
+      .optional()
+      .meta({ description: 'Encryption by the provider. It does not replace encryption before upload.' }),
+    ca: secretReference(caRoles, 'Certificate authorities (PEM) of the endpoint, if not publicly known.').optional(),
+    credentials: secretReference(
+      s3CredentialRoles,
+      'Access key. Without it the pod’s own identity is used (IRSA, pod identity, instance role).',
+    ).optional(),
+  }),
+  rule<{ region?: string; endpoint?: string }>(
+    'has(self.region) || has(self.endpoint)',
+    (self) => self.region !== undefined || self.endpoint !== undefined,
+    'region is needed on AWS; other providers need endpoint',
+  ),
+  immutableMember('bucket', where),
+  immutableMember('prefix', where),
+  immutableMember('endpoint', where),
+);
+
+const sftp = withRules(
+  z.strictObject({
+    host: z
+      .string()
+      .min(1)
+      .max(253)
+      .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]+$/)
+      .meta({ description: 'Host name or address.' }),
+    port: z.int().min(1).max(65_535).default(22).meta({ format: 'int32' }),
+    path: noDotSegments(
+      z
+        .string()
+        .min(1)
+        .max(512)
+        .regex(/^[^\0\r\n]+$/),
+    ).meta({
+      description: 'Folder on the server; it must exist. Relative to the login folder unless it starts with a slash.',
+    }),
+    credentials: secretReference(
+      sftpCredentialRoles,
+      'User name, and either a password or a private key (with its passphrase, if it has one).',
+    ),
+    hostKeys: z
+      .array(
+        z
+          .string()
+          .min(16)
+          .max(2048)
+          .regex(/^(SHA256:[A-Za-z0-9+/]{43}=?|(\S+ )?(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]+=*( .*)?)$/),
+      )
+      .min(1)
+      .max(16)
+      .meta({
+        description:
+          'Keys that the server may show: lines as ssh-keyscan prints them, or SHA256 fingerprints. Never taken on trust.',
+        'x-kubernetes-list-type': 'set',
+      }),
+  }),
+  immutableMember('host', where),
+  immutableMember('port', where),
+  immutableMember('path', where),
+);
+
+const directory = withRules(
+  z.strictObject({
+    path: noDotSegments(
+      z
+        .string()
+        .min(1)
+        .max(512)
+        .regex(/^[^\0\r\n]+$/),
+    ).meta({ description: 'Folder inside the volume; without Kubernetes, the folder itself. It must exist.' }),
+    claimName: z
+      .string()
+      .min(1)
+      .max(253)
+      .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/)
+      .optional()
+      .meta({ description: 'PersistentVolumeClaim that is mounted; needed in a cluster.' }),
+  }),
+  immutableMember('path', where),
+  immutableMember('claimName', where),
+);
+
+export const backupLocationSpec = withRules(
+  z.strictObject({
+    s3: s3.optional().meta({ description: 'A bucket of an S3-compatible store.' }),
+    sftp: sftp.optional().meta({ description: 'A folder on an SFTP server.' }),
+    directory: directory.optional().meta({ description: 'A folder on a volume.' }),
+    accessMode: z
+      .enum(['ReadWrite', 'ReadOnly'])
+      .default('ReadWrite')
+      .meta({ description: 'ReadOnly: nothing is ever written or deleted there.' }),
+    inspectionIntervalSeconds: seconds(60, 7 * 86_400)
+      .default(3600)
+      .meta({ description: 'How often the location is probed and its catalogue read.' }),
+    runner: runnerOptions().prefault({}).meta({ description: 'How inspection Jobs run.' }),
+  }),
+  exactlyOne('s3', 'sftp', 'directory'),
+  transitionRule<Record<string, unknown>>(
+    'has(self.s3) == has(oldSelf.s3) && has(self.sftp) == has(oldSelf.sftp) && has(self.directory) == has(oldSelf.directory)',
+    (now, old) => ['s3', 'sftp', 'directory'].every((kind) => (now[kind] === undefined) === (old[kind] === undefined)),
+    `the kind of a location is immutable: ${where}`,
+  ),
+);
+
+const milliseconds = () => z.number().min(0);
+
+export const backupLocationStatus = z.strictObject({
+  conditions: conditions().optional(),
+  observedGeneration: count().optional(),
+  phase: z
+    .enum(['Unknown', 'Available', 'Unavailable'])
+    .optional()
+    .meta({ description: 'For people; computed from Available.' }),
+  lastProbeTime: timestamp().optional().meta({ description: 'When the last inspection ended.' }),
+  latencies: z
+    .strictObject({
+      putMilliseconds: milliseconds().optional(),
+      getMilliseconds: milliseconds().optional(),
+      listMilliseconds: milliseconds().optional(),
+      deleteMilliseconds: milliseconds().optional(),
+    })
+    .optional()
+    .meta({ description: 'What the last probe took.' }),
+  backups: count().optional().meta({ description: 'Committed backups at the last complete catalogue.' }),
+  storedBytes: bytes().optional().meta({ description: 'Bytes of these backups, by their manifests.' }),
+  damagedManifests: count()
+    .optional()
+    .meta({ description: 'Manifests that could not be read at the last complete catalogue.' }),
+  catalogue: z
+    .strictObject({
+      page: count(),
+      after: z.string().max(1024).optional(),
+      backups: count(),
+      storedBytes: bytes(),
+      damagedManifests: count(),
+    })
+    .optional()
+    .meta({ description: 'How far a catalogue of several pages has come; absent when it is complete.' }),
+  probeErrors: z
+    .record(z.enum(['put', 'get', 'list', 'delete']), count())
+    .optional()
+    .meta({ description: 'Failed probes since the location was made, by operation.' }),
+  failures: count().optional().meta({ description: 'Inspections that failed in a row.' }),
+  countedJob: z.string().max(64).optional().meta({ description: 'uid of the last Job whose answer was taken.' }),
+  probeRequestedAt: shortText()
+    .optional()
+    .meta({ description: 'The pgbackup.dev/probe-requested-at that was last done.' }),
+});
+
+export type BackupLocationSpec = z.infer<typeof backupLocationSpec>;
+export type BackupLocationStatus = z.infer<typeof backupLocationStatus>;

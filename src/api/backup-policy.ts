@@ -1,0 +1,211 @@
+import { z } from 'zod';
+import {
+  bytes,
+  caRoles,
+  clientCertificateRoles,
+  conditions,
+  count,
+  objectName,
+  policyNameMaxLength,
+  postgresCredentialRoles,
+  postgresName,
+  runnerOptions,
+  seconds,
+  secretReference,
+  timestamp,
+} from './parts.ts';
+import { rule, withRules } from './rules.ts';
+
+const pattern = () =>
+  z
+    .string()
+    .min(1)
+    .max(256)
+    .regex(/^[^\0\r\n]+$/);
+const patterns = (description: string) => z.array(pattern()).min(1).max(100).optional().meta({ description });
+
+export const maxDatabases = 500;
+export const maxDestinations = 8;
+
+const databases = withRules(
+  z.strictObject({
+    names: z
+      .array(postgresName())
+      .min(1)
+      .max(maxDatabases)
+      .optional()
+      .meta({ description: 'These databases; one that is missing fails.', 'x-kubernetes-list-type': 'set' }),
+    all: z
+      .boolean()
+      .optional()
+      .meta({ description: 'Every database that allows connections and is no template. Providers’ own are left out.' }),
+    exclude: z
+      .array(postgresName())
+      .min(1)
+      .max(maxDatabases)
+      .optional()
+      .meta({ description: 'With all: except these.', 'x-kubernetes-list-type': 'set' }),
+  }),
+  rule<{ names?: unknown; all?: boolean }>(
+    'has(self.names) != (has(self.all) && self.all)',
+    (self) => (self.names !== undefined) !== (self.all === true),
+    'exactly one of names and all: true must be set',
+  ),
+  rule<{ names?: unknown; exclude?: unknown }>(
+    '!has(self.exclude) || !has(self.names)',
+    (self) => self.exclude === undefined || self.names === undefined,
+    'exclude goes with all, not with names',
+  ),
+);
+
+const postgres = z.strictObject({
+  host: z
+    .string()
+    .min(1)
+    .max(253)
+    .regex(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]+$/)
+    .optional()
+    .meta({ description: 'Host name or address. Without it the Secret’s uri key says where the server is.' }),
+  port: z.int().min(1).max(65_535).default(5432).meta({ format: 'int32', description: 'Counts only with host.' }),
+  maintenanceDatabase: postgresName()
+    .optional()
+    .meta({ description: 'Database to connect to for looking around. Default: the uri’s, else postgres.' }),
+  tls: z
+    .strictObject({
+      mode: z.enum(['disable', 'require', 'verify-ca', 'verify-full']).default('verify-full').meta({
+        description: 'As sslmode of libpq. require encrypts without checking who answers.',
+      }),
+      ca: secretReference(
+        caRoles,
+        'Certificate authorities (PEM) of the server; without it those of the system.',
+      ).optional(),
+      clientCertificate: secretReference(clientCertificateRoles, 'Certificate to log in with.').optional(),
+    })
+    .prefault({})
+    .meta({
+      description: 'How the connection is protected. Without host it counts only where the uri does not say sslmode.',
+    }),
+  credentials: secretReference(
+    postgresCredentialRoles,
+    'User name and password, or a uri (postgresql://user:password@host:port/database) as CloudNativePG’s Secrets have it.',
+  ),
+  databases: databases.meta({
+    description: 'What is backed up. Each database is stored, reported and restorable on its own.',
+  }),
+});
+
+const dump = z.strictObject({
+  schemas: patterns('Only these schemas (patterns of pg_dump; each must match something in each database).'),
+  excludeSchemas: patterns('Not these schemas.'),
+  tables: patterns('Only these tables (patterns of pg_dump; each must match something in each database).'),
+  excludeTables: patterns('Not these tables.'),
+  excludeTableData: patterns('These tables without their rows.'),
+  globals: z.boolean().default(true).meta({ description: 'Also store roles and tablespaces.' }),
+  rolePasswords: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'Store password hashes of roles with the globals; needs a superuser.' }),
+  lockTimeoutSeconds: seconds(1, 86_400)
+    .default(60)
+    .meta({ description: 'How long pg_dump waits for a lock on a table.' }),
+});
+
+const compression = withRules(
+  z.strictObject({
+    algorithm: z.enum(['zstd', 'gzip', 'none']).default('zstd'),
+    level: z
+      .int()
+      .min(1)
+      .max(22)
+      .optional()
+      .meta({ format: 'int32', description: 'zstd 1–22 (default 3), gzip 1–9 (default 6).' }),
+  }),
+  rule<{ algorithm: string; level?: number }>(
+    "!has(self.level) || self.algorithm == 'zstd' || (self.algorithm == 'gzip' && self.level <= 9)",
+    (self) => self.level === undefined || self.algorithm === 'zstd' || (self.algorithm === 'gzip' && self.level <= 9),
+    'level is 1–22 with zstd, 1–9 with gzip, and not set with none',
+  ),
+);
+
+const destination = z.strictObject({
+  location: objectName(policyNameMaxLength).meta({ description: 'Name of a BackupLocation in the same namespace.' }),
+  required: z.boolean().default(true).meta({ description: 'false: a failure here shows, but does not fail the run.' }),
+});
+
+export const backupPolicySpec = z.strictObject({
+  source: z.strictObject({ postgres: postgres.meta({ description: 'A PostgreSQL server.' }) }),
+  schedule: z
+    .string()
+    .min(1)
+    .max(128)
+    .regex(/^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|\S+(\s+\S+){4})$/)
+    .optional()
+    .meta({ description: 'Five fields as in cron, or a macro such as @daily. Without it only manual Backups run.' }),
+  timeZone: z
+    .string()
+    .min(1)
+    .max(64)
+    .regex(/^[A-Za-z0-9_+\-/]+$/)
+    .default('Etc/UTC')
+    .meta({ description: 'Name from the IANA time zone database.' }),
+  jitterSeconds: seconds(0, 6 * 3600)
+    .default(0)
+    .meta({ description: 'Starts are spread by up to this time; the same slot always by the same.' }),
+  startingDeadlineSeconds: seconds(10, 7 * 86_400)
+    .optional()
+    .meta({
+      description: 'A slot that could not start in this time is missed. Without it the latest slot always catches up.',
+    }),
+  concurrencyPolicy: z
+    .enum(['Allow', 'Forbid', 'Replace'])
+    .default('Forbid')
+    .meta({ description: 'What happens when a slot comes while a run still goes on; as in CronJob.' }),
+  suspend: z.boolean().default(false).meta({ description: 'Stops the schedule; manual Backups still run.' }),
+  dump: dump.prefault({}),
+  compression: compression.prefault({}),
+  destinations: z
+    .array(destination)
+    .min(1)
+    .max(maxDestinations)
+    .meta({
+      description: 'Where the backup goes: one dump, streamed to all places at once, each with its own outcome.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['location'],
+    }),
+  runner: runnerOptions().prefault({}).meta({ description: 'How backup Jobs run.' }),
+});
+
+/** Ways in which a run can end; `result` label of pgbackup_runs_total. */
+export const runResults = ['Succeeded', 'PartlyFailed', 'Failed'] as const;
+
+export const backupPolicyStatus = z.strictObject({
+  conditions: conditions().optional(),
+  observedGeneration: count().optional(),
+  phase: z
+    .enum(['Pending', 'Ready', 'Suspended', 'NotReady', 'Unhealthy'])
+    .optional()
+    .meta({ description: 'For people; computed from the conditions.' }),
+  lastScheduleTime: timestamp().optional().meta({ description: 'The latest slot for which a run was created.' }),
+  nextScheduleTime: timestamp().optional().meta({ description: 'The next slot.' }),
+  lastSuccessTime: timestamp().optional().meta({ description: 'End of the last run that succeeded.' }),
+  active: z.array(z.string().max(63)).max(50).optional().meta({ description: 'Backups that are going on.' }),
+  missedRuns: count().optional().meta({ description: 'Slots that were never run, since the policy was made.' }),
+  handledSlot: timestamp()
+    .optional()
+    .meta({ description: 'The latest slot that was run, skipped or counted as missed.' }),
+  runs: z
+    .record(z.enum(runResults), count())
+    .optional()
+    .meta({ description: 'Ended runs since the policy was made, by result.' }),
+  countedUids: z
+    .array(z.string().max(64))
+    .max(100)
+    .optional()
+    .meta({ description: 'Runs that are already in runs, so that each counts once.' }),
+  lastSizeBytes: bytes()
+    .optional()
+    .meta({ description: 'Plain size of the last successful run; the estimate of the next.' }),
+});
+
+export type BackupPolicySpec = z.infer<typeof backupPolicySpec>;
+export type BackupPolicyStatus = z.infer<typeof backupPolicyStatus>;

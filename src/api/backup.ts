@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import {
+  bytes,
+  conditions,
+  count,
+  failureReason,
+  objectName,
+  policyNameMaxLength,
+  postgresName,
+  sha256Hex,
+  shortText,
+  timestamp,
+} from './parts.ts';
+import { maxDatabases, maxDestinations } from './backup-policy.ts';
+import { rule, transitionRule, withRules } from './rules.ts';
+
+export const backupSpec = withRules(
+  z.strictObject({
+    policy: objectName(policyNameMaxLength).meta({ description: 'The BackupPolicy that says what and where.' }),
+    slot: timestamp()
+      .optional()
+      .meta({ description: 'The scheduled time that this run is for. Absent on manual backups.' }),
+    import: z
+      .strictObject({
+        location: objectName(policyNameMaxLength).meta({ description: 'The BackupLocation where it was found.' }),
+        key: z.string().min(1).max(1024).meta({ description: 'Key of its manifest, below the location’s prefix.' }),
+      })
+      .optional()
+      .meta({ description: 'This object stands for a backup that was found in a location; it never runs.' }),
+  }),
+  transitionRule(
+    'self == oldSelf',
+    (now, old) => JSON.stringify(now) === JSON.stringify(old),
+    'the spec of a Backup is immutable',
+  ),
+  rule<{ slot?: string; import?: unknown }>(
+    '!(has(self.slot) && has(self.import))',
+    (self) => self.slot === undefined || self.import === undefined,
+    'slot and import exclude each other',
+  ),
+);
+
+export const destinationOutcomes = ['Stored', 'Failed', 'Found'] as const;
+
+export const destinationStatus = () =>
+  z.strictObject({
+    location: z.string().max(63),
+    required: z.boolean().optional(),
+    outcome: z.enum(destinationOutcomes).meta({ description: 'Found: seen there later by an inspection.' }),
+    reason: failureReason().optional(),
+    message: shortText().optional(),
+    bytes: bytes().optional().meta({ description: 'Bytes stored there, manifest and all.' }),
+    manifestKey: z.string().max(1024).optional(),
+    manifestSha256: sha256Hex().optional(),
+  });
+
+export const backupStatus = z.strictObject({
+  conditions: conditions().optional(),
+  observedGeneration: count().optional(),
+  phase: z
+    .enum(['Pending', 'Queued', 'Running', 'Succeeded', 'PartlyFailed', 'Failed'])
+    .optional()
+    .meta({ description: 'For people; computed from Succeeded.' }),
+  job: z.string().max(63).optional().meta({ description: 'The Job that does it.' }),
+  startedAt: timestamp().optional(),
+  completedAt: timestamp().optional(),
+  attempt: z.string().max(16).optional().meta({ description: 'The try whose bytes are stored.' }),
+  plainBytes: bytes().optional().meta({ description: 'Bytes that pg_dump wrote.' }),
+  storedBytes: bytes().optional().meta({ description: 'Bytes of one copy, compressed.' }),
+  progress: z
+    .strictObject({
+      plainBytes: bytes(),
+      estimatedBytes: bytes().optional(),
+      bytesPerSecond: bytes(),
+      database: postgresName().optional(),
+      databasesDone: count(),
+      databasesTotal: count(),
+    })
+    .optional()
+    .meta({ description: 'While it runs; seen in the pod’s log.' }),
+  destinations: z
+    .array(destinationStatus())
+    .max(maxDestinations)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['location'] }),
+  databases: z
+    .strictObject({
+      stored: z.array(postgresName()).max(maxDatabases),
+      failed: z
+        .array(z.strictObject({ name: postgresName(), reason: failureReason(), message: shortText().optional() }))
+        .max(maxDatabases),
+    })
+    .optional()
+    .meta({ description: 'Absent when the details could not be read; the manifest has them.' }),
+});
+
+export type BackupSpec = z.infer<typeof backupSpec>;
+export type BackupStatus = z.infer<typeof backupStatus>;
+export type BackupPhase = NonNullable<BackupStatus['phase']>;
+export type DestinationStatus = z.infer<ReturnType<typeof destinationStatus>>;

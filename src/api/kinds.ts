@@ -1,0 +1,189 @@
+import type { z } from 'zod';
+import { backupLocationSpec, backupLocationStatus } from './backup-location.ts';
+import type { BackupLocationSpec, BackupLocationStatus } from './backup-location.ts';
+import { backupPolicySpec, backupPolicyStatus } from './backup-policy.ts';
+import type { BackupPolicySpec, BackupPolicyStatus } from './backup-policy.ts';
+import { backupSpec, backupStatus } from './backup.ts';
+import type { BackupSpec, BackupStatus } from './backup.ts';
+import { backupNameMaxLength, policyNameMaxLength } from './parts.ts';
+
+export const apiGroup = 'pgbackup.dev';
+export const apiVersionName = 'v1';
+export const apiVersion = 'pgbackup.dev/v1';
+
+/** A printer column of `kubectl get`. */
+export interface Column {
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'date' | 'boolean';
+  readonly jsonPath: string;
+  readonly description: string;
+  /** 1: only with -o wide. */
+  readonly priority?: 1;
+}
+
+/** All that is said of a kind: CRD, types, reference docs and validators are made from it. */
+export interface Kind {
+  readonly kind: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly shortNames: readonly string[];
+  readonly description: string;
+  readonly nameMaxLength: number;
+  readonly spec: z.ZodType;
+  readonly status: z.ZodType;
+  readonly columns: readonly Column[];
+}
+
+const age: Column = {
+  name: 'Age',
+  type: 'date',
+  jsonPath: '.metadata.creationTimestamp',
+  description: 'Time since creation.',
+};
+const conditionColumn = (name: string, type: string): Column => ({
+  name,
+  type: 'string',
+  jsonPath: `.status.conditions[?(@.type=="${type}")].status`,
+  description: `Condition ${type}.`,
+});
+const reasonColumn = (type: string, priority?: 1): Column => ({
+  name: 'Reason',
+  type: 'string',
+  jsonPath: `.status.conditions[?(@.type=="${type}")].reason`,
+  description: `Reason of ${type}.`,
+  ...(priority === undefined ? {} : { priority }),
+});
+
+export const backupLocationKind = {
+  kind: 'BackupLocation',
+  plural: 'backuplocations',
+  singular: 'backuplocation',
+  shortNames: ['pgbl'],
+  description: 'A place that keeps backups: an S3 bucket, a folder on an SFTP server, or a folder on a volume.',
+  nameMaxLength: policyNameMaxLength,
+  spec: backupLocationSpec,
+  status: backupLocationStatus,
+  columns: [
+    conditionColumn('Available', 'Available'),
+    reasonColumn('Available'),
+    { name: 'Backups', type: 'integer', jsonPath: '.status.backups', description: 'Committed backups there.' },
+    { name: 'Stored', type: 'integer', jsonPath: '.status.storedBytes', description: 'Their bytes.' },
+    { name: 'Probed', type: 'date', jsonPath: '.status.lastProbeTime', description: 'Time since the last inspection.' },
+    age,
+  ],
+} as const satisfies Kind;
+
+export const backupPolicyKind = {
+  kind: 'BackupPolicy',
+  plural: 'backuppolicies',
+  singular: 'backuppolicy',
+  shortNames: ['pgbp'],
+  description: 'What is backed up, when, where to, and how.',
+  nameMaxLength: policyNameMaxLength,
+  spec: backupPolicySpec,
+  status: backupPolicyStatus,
+  columns: [
+    { name: 'Schedule', type: 'string', jsonPath: '.spec.schedule', description: 'When it runs.' },
+    conditionColumn('Ready', 'Ready'),
+    conditionColumn('Healthy', 'Healthy'),
+    reasonColumn('Healthy'),
+    {
+      name: 'Last Success',
+      type: 'date',
+      jsonPath: '.status.lastSuccessTime',
+      description: 'Time since the last good run.',
+    },
+    { name: 'Next', type: 'string', jsonPath: '.status.nextScheduleTime', description: 'The next slot (UTC).' },
+    { name: 'Suspended', type: 'boolean', jsonPath: '.spec.suspend', description: 'Schedule stopped.', priority: 1 },
+    {
+      name: 'Time Zone',
+      type: 'string',
+      jsonPath: '.spec.timeZone',
+      description: 'Zone of the schedule.',
+      priority: 1,
+    },
+    { name: 'Missed', type: 'integer', jsonPath: '.status.missedRuns', description: 'Slots never run.', priority: 1 },
+    age,
+  ],
+} as const satisfies Kind;
+
+export const backupKind = {
+  kind: 'Backup',
+  plural: 'backups',
+  singular: 'backup',
+  shortNames: ['pgb'],
+  description: 'One run of a BackupPolicy: scheduled, made by hand, or found in a location.',
+  nameMaxLength: backupNameMaxLength,
+  spec: backupSpec,
+  status: backupStatus,
+  columns: [
+    { name: 'Policy', type: 'string', jsonPath: '.spec.policy', description: 'Its policy.' },
+    { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Where it stands.' },
+    reasonColumn('Succeeded'),
+    { name: 'Stored', type: 'integer', jsonPath: '.status.storedBytes', description: 'Bytes of one copy.' },
+    {
+      name: 'Destinations',
+      type: 'string',
+      jsonPath: '.status.destinations[*].outcome',
+      description: 'Outcome at each.',
+    },
+    { name: 'Completed', type: 'date', jsonPath: '.status.completedAt', description: 'Time since its end.' },
+    {
+      name: 'Dumped',
+      type: 'integer',
+      jsonPath: '.status.plainBytes',
+      description: 'Bytes pg_dump wrote.',
+      priority: 1,
+    },
+    age,
+  ],
+} as const satisfies Kind;
+
+export const kinds = [backupLocationKind, backupPolicyKind, backupKind] as const satisfies readonly Kind[];
+
+/** Metadata as the API server gives it for objects that exist. */
+export interface StoredMeta {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly generation: number;
+  readonly creationTimestamp: string;
+  readonly deletionTimestamp?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly finalizers?: readonly string[];
+  readonly ownerReferences?: readonly {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly name: string;
+    readonly uid: string;
+    readonly controller?: boolean;
+    readonly blockOwnerDeletion?: boolean;
+  }[];
+}
+
+interface Stored<K extends string, Spec, Status> {
+  readonly apiVersion: typeof apiVersion;
+  readonly kind: K;
+  readonly metadata: StoredMeta;
+  readonly spec: Spec;
+  readonly status?: Status;
+}
+
+export type BackupLocation = Stored<'BackupLocation', BackupLocationSpec, BackupLocationStatus>;
+export type BackupPolicy = Stored<'BackupPolicy', BackupPolicySpec, BackupPolicyStatus>;
+export type Backup = Stored<'Backup', BackupSpec, BackupStatus>;
+
+/** One-off requests and marks of ours. */
+export const annotations = {
+  task: 'pgbackup.dev/task',
+  probeRequestedAt: 'pgbackup.dev/probe-requested-at',
+} as const;
+export const labels = {
+  policy: 'pgbackup.dev/policy',
+  backup: 'pgbackup.dev/backup',
+  location: 'pgbackup.dev/location',
+  task: 'pgbackup.dev/task-kind',
+} as const;
+export const finalizer = 'pgbackup.dev/hold';

@@ -1,0 +1,154 @@
+import { z } from 'zod';
+import { failureReasonNames } from './reasons.ts';
+import { rule, withRules } from './rules.ts';
+
+/** Names of Kubernetes objects that stay part of other names: DNS-1123 labels. */
+export const labelPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+
+/** Names of policies and locations: short enough that every child's name fits 63 characters. */
+export const policyNameMaxLength = 40;
+export const backupNameMaxLength = 57;
+
+export const objectName = (maxLength: number) => z.string().min(1).max(maxLength).regex(labelPattern);
+export const timestamp = () => z.iso.datetime({ offset: true }).max(40);
+export const bytes = () => z.int().min(0).meta({ format: 'int64' });
+export const count = () => z.int().min(0).meta({ format: 'int64' });
+export const seconds = (min: number, max: number) => z.int().min(min).max(max).meta({ format: 'int64' });
+export const shortText = () => z.string().max(1024);
+export const sha256Hex = () =>
+  z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .max(64);
+
+/** A name in PostgreSQL: up to 63 bytes on a stock build; any character but NUL. */
+export const postgresName = () => z.string().min(1).max(63);
+
+/** `{secretName, keys?: {role: key}}`; every role has a documented default key. */
+export function secretReference<const Roles extends Readonly<Record<string, string>>>(
+  roles: Roles,
+  description: string,
+) {
+  const shape = Object.fromEntries(
+    Object.entries(roles).map(([role, fallback]) => [
+      role,
+      z
+        .string()
+        .min(1)
+        .max(253)
+        .regex(/^[-._a-zA-Z0-9]+$/)
+        .default(fallback)
+        .meta({ description: `Key of the Secret that holds ${role}.` }),
+    ]),
+  ) as unknown as { [Role in keyof Roles]: z.ZodDefault<z.ZodString> };
+  return z
+    .strictObject({
+      secretName: z
+        .string()
+        .min(1)
+        .max(253)
+        .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/)
+        .meta({ description: 'Name of a Secret in the same namespace.' }),
+      keys: z
+        .strictObject(shape)
+        .prefault({} as never)
+        .meta({ description: 'Which key of the Secret plays which role.' }),
+    })
+    .meta({ description });
+}
+
+/** The condition type of Kubernetes (metav1.Condition). */
+export const condition = () =>
+  z.strictObject({
+    type: z.string().min(1).max(64),
+    status: z.enum(['True', 'False', 'Unknown']),
+    reason: z.string().min(1).max(64),
+    message: z.string().max(2048),
+    lastTransitionTime: timestamp(),
+    observedGeneration: count().optional(),
+  });
+export const conditions = () =>
+  z
+    .array(condition())
+    .max(8)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] });
+export type Condition = z.infer<ReturnType<typeof condition>>;
+
+export const failureReason = () => z.enum(failureReasonNames);
+
+const quantity = () =>
+  z
+    .string()
+    .min(1)
+    .max(32)
+    .regex(/^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/);
+const labelMap = () => z.record(z.string().max(317), z.string().max(253)).meta({ maxProperties: 32 });
+
+/** How Jobs run: everything about pods that a user may want to say. */
+export const runnerOptions = () =>
+  z.strictObject({
+    serviceAccountName: objectName(63)
+      .optional()
+      .meta({ description: 'Service account of the pod, for workload identity. Its API token is never mounted.' }),
+    resources: z
+      .strictObject({
+        requests: z.record(z.string().max(64), quantity()).meta({ maxProperties: 8 }).optional(),
+        limits: z.record(z.string().max(64), quantity()).meta({ maxProperties: 8 }).optional(),
+      })
+      .optional()
+      .meta({ description: 'Requests and limits of the runner’s container, as in Pods.' }),
+    nodeSelector: labelMap().optional().meta({ description: 'As in Pods.' }),
+    tolerations: z
+      .array(
+        withRules(
+          z.strictObject({
+            key: z.string().max(317).optional(),
+            operator: z.enum(['Exists', 'Equal']).optional(),
+            value: z.string().max(63).optional(),
+            effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
+            tolerationSeconds: seconds(0, 86_400 * 365).optional(),
+          }),
+          rule<{ key?: string; operator?: string }>(
+            "has(self.key) || (has(self.operator) && self.operator == 'Exists')",
+            (self) => self.key !== undefined || self.operator === 'Exists',
+            'a toleration without key needs operator Exists',
+          ),
+        ),
+      )
+      .max(16)
+      .optional()
+      .meta({ description: 'As in Pods.' }),
+    priorityClassName: objectName(63).optional().meta({ description: 'As in Pods.' }),
+    podLabels: labelMap().optional().meta({ description: 'More labels of the pod (for network policies, meshes).' }),
+    podAnnotations: z
+      .record(z.string().max(317), z.string().max(1024))
+      .meta({ maxProperties: 32 })
+      .optional()
+      .meta({ description: 'More annotations of the pod.' }),
+    deadlineSeconds: seconds(30, 7 * 86_400)
+      .default(6 * 3600)
+      .meta({ description: 'A run that is not done after this time is ended and fails.' }),
+    retries: z.int().min(0).max(10).default(2).meta({
+      format: 'int32',
+      description: 'How often a run is tried again after a transient failure.',
+    }),
+    waitForServerSeconds: seconds(0, 3600)
+      .default(300)
+      .meta({ description: 'How long a run waits for the PostgreSQL server and the stores to answer.' }),
+  });
+
+/** Roles of the Secret for PostgreSQL, with the keys that CloudNativePG and others use. */
+export const postgresCredentialRoles = { username: 'username', password: 'password', uri: 'uri' } as const;
+export const caRoles = { ca: 'ca.crt' } as const;
+export const clientCertificateRoles = { certificate: 'tls.crt', privateKey: 'tls.key' } as const;
+export const s3CredentialRoles = {
+  accessKeyId: 'accessKeyId',
+  secretAccessKey: 'secretAccessKey',
+  sessionToken: 'sessionToken',
+} as const;
+export const sftpCredentialRoles = {
+  username: 'username',
+  password: 'password',
+  privateKey: 'privateKey',
+  passphrase: 'passphrase',
+} as const;
