@@ -12,14 +12,16 @@ import {
   timestamp,
 } from './parts.ts';
 import { maxDatabases, maxDestinations } from './backup-policy.ts';
-import { rule, transitionRule, withRules } from './rules.ts';
+import { transitionRule, withRules } from './rules.ts';
 
 export const backupSpec = withRules(
   z.strictObject({
     policy: objectName(policyNameMaxLength).meta({ description: 'The BackupPolicy that says what and where.' }),
     slot: timestamp()
       .optional()
-      .meta({ description: 'The scheduled time that this run is for. Absent on manual backups.' }),
+      .meta({
+        description: 'The scheduled time that this run is for (of a found backup: was for). Absent on manual backups.',
+      }),
     import: z
       .strictObject({
         location: objectName(policyNameMaxLength).meta({ description: 'The BackupLocation where it was found.' }),
@@ -32,11 +34,6 @@ export const backupSpec = withRules(
     'self == oldSelf',
     (now, old) => JSON.stringify(now) === JSON.stringify(old),
     'the spec of a Backup is immutable',
-  ),
-  rule<{ slot?: string; import?: unknown }>(
-    '!(has(self.slot) && has(self.import))',
-    (self) => self.slot === undefined || self.import === undefined,
-    'slot and import exclude each other',
   ),
 );
 

@@ -1,0 +1,54 @@
+/** Where things lie in storage (docs/format.md). Keys are relative to the location's prefix. */
+
+export const probeKey = '.pgbackup-probe';
+
+/** Artifacts of a run are databases and, under a name that no database key has, the globals. */
+export type ArtifactName = { readonly database: string } | { readonly globals: true };
+
+export const compressionSuffix = { zstd: '.zst', gzip: '.gz', none: '' } as const;
+
+/** Percent-encodes every UTF-8 byte that is not unreserved, and a leading dot, so that any identifier round-trips as one segment. */
+export function encodeDatabaseName(database: string): string {
+  return encodeURIComponent(database)
+    .replaceAll(/[!'()*~]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replace(/^\./, '%2E');
+}
+
+export function decodeDatabaseName(segment: string): string {
+  return decodeURIComponent(segment);
+}
+
+export function backupFolder(namespace: string, policy: string, backup: string): string {
+  return `${namespace}/${policy}/${backup}/`;
+}
+
+export function manifestKey(namespace: string, policy: string, backup: string): string {
+  return `${backupFolder(namespace, policy, backup)}manifest.json`;
+}
+
+/** What a manifest's key says, or undefined when the key is not of that grammar. */
+export function parseManifestKey(
+  key: string,
+): { readonly namespace: string; readonly policy: string; readonly backup: string } | undefined {
+  const match = /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,40})\/([a-z0-9-]{1,57})\/manifest\.json$/.exec(key);
+  if (match === null) return undefined;
+  const [, namespace, policy, backup] = match;
+  if (namespace === undefined || policy === undefined || backup === undefined) return undefined;
+  return { namespace, policy, backup };
+}
+
+/** Key of a volume; `volume` counts from 1. */
+export function volumeKey(
+  folder: string,
+  attempt: string,
+  artifact: ArtifactName,
+  compression: keyof typeof compressionSuffix,
+  volume: number,
+): string {
+  const name = 'database' in artifact ? `${encodeDatabaseName(artifact.database)}.dump` : 'globals.sql';
+  const number = volume === 1 ? '' : `.${String(volume).padStart(4, '0')}`;
+  return `${folder}${attempt}/${name}${compressionSuffix[compression]}${number}`;
+}
+
+/** An artifact is cut into volumes of at most this many bytes: 1 000 parts of 8 MiB. */
+export const defaultVolumeBytes = 1000 * 8 * 1024 * 1024;

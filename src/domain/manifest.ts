@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import { Failure } from '../api/failure.ts';
+import { failureReasonNames } from '../api/reasons.ts';
+import { manifestKey } from './layout.ts';
+
+/** The object whose presence means that a backup is there (docs/format.md). */
+export const manifestFormat = 1;
+export const manifestMaxBytes = 32 * 1024 * 1024;
+
+const size = z.int().min(0);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const digest = z.object({ bytes: size, sha256 });
+
+const artifact = z.object({
+  /** In order; `cat` of the volumes is the artifact. Keys are relative to the location's prefix. */
+  volumes: z.array(z.object({ key: z.string(), bytes: size, sha256 })).min(1),
+  /** What pg_dump or pg_dumpall wrote. */
+  plain: digest,
+  /** Sum and hash over all volumes. */
+  stored: digest,
+  format: z.enum(['custom', 'sql']),
+  compression: z.enum(['zstd', 'gzip', 'none']),
+  /** Version of the custom archive format, such as 1.15. */
+  archiveVersion: z.string().optional(),
+});
+export type ManifestArtifact = z.infer<typeof artifact>;
+
+/** What an archive alone does not carry under another name. */
+export const databaseFacts = z.object({
+  owner: z.string(),
+  encoding: z.string(),
+  localeProvider: z.string(),
+  collate: z.string().optional(),
+  ctype: z.string().optional(),
+  icuLocale: z.string().optional(),
+  icuRules: z.string().optional(),
+  collationVersion: z.string().optional(),
+  tablespace: z.string(),
+  connectionLimit: z.int(),
+  acl: z.array(z.string()).optional(),
+  comment: z.string().optional(),
+  settings: z.array(z.object({ role: z.string().optional(), setting: z.string() })),
+  extensions: z.array(z.object({ name: z.string(), version: z.string(), schema: z.string() })),
+  roles: z.array(z.string()),
+});
+export type DatabaseFacts = z.infer<typeof databaseFacts>;
+
+const manifestDatabase = z.object({
+  name: z.string(),
+  outcome: z.enum(['stored', 'failed', 'skipped']),
+  reason: z.enum(failureReasonNames).optional(),
+  message: z.string().optional(),
+  artifacts: z.array(artifact),
+  facts: databaseFacts.optional(),
+  startedAt: z.string().optional(),
+  completedAt: z.string().optional(),
+});
+export type ManifestDatabase = z.infer<typeof manifestDatabase>;
+
+export const manifest = z.object({
+  format: z.literal(manifestFormat),
+  backup: z.object({ id: z.string(), uid: z.string(), slot: z.string().optional() }),
+  policy: z.object({ name: z.string(), uid: z.string() }),
+  namespace: z.string(),
+  attempt: z.string().regex(/^[0-9a-f]{8}$/),
+  startedAt: z.string(),
+  completedAt: z.string(),
+  tools: z.object({ pgbackup: z.string(), pgDump: z.string() }),
+  server: z.object({ version: z.string(), major: z.int() }),
+  databases: z.array(manifestDatabase),
+  globals: artifact.optional(),
+  plainBytes: size,
+  storedBytes: size,
+});
+export type Manifest = z.infer<typeof manifest>;
+
+/** Deterministic bytes: the same manifest is the same everywhere. */
+export function printManifest(content: Manifest): string {
+  return `${JSON.stringify(content, undefined, 2)}\n`;
+}
+
+/**
+ * Reads a manifest that was found under `key`.
+ * @throws Failure ManifestInvalid when it is damaged, of a newer format, or not where its content says.
+ */
+export function parseManifest(key: string, text: string): Manifest {
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    throw new Failure('ManifestInvalid', `${key} is no JSON`, { cause: error });
+  }
+  const format = z.object({ format: z.int() }).safeParse(content).data?.format;
+  if (format !== undefined && format > manifestFormat) {
+    throw new Failure('ManifestInvalid', `${key} has format ${format}, newer than ${manifestFormat}`, {
+      hint: 'use a newer pgbackup',
+    });
+  }
+  const parsed = manifest.safeParse(content);
+  if (!parsed.success) {
+    throw new Failure('ManifestInvalid', `${key} does not fit the format: ${z.prettifyError(parsed.error)}`);
+  }
+  const { namespace, policy, backup } = parsed.data;
+  if (manifestKey(namespace, policy.name, backup.id) !== key) {
+    throw new Failure('ManifestInvalid', `${key} says it is ${manifestKey(namespace, policy.name, backup.id)}`);
+  }
+  return parsed.data;
+}

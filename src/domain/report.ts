@@ -1,0 +1,173 @@
+import { z } from 'zod';
+import { destinationOutcomes } from '../api/backup.ts';
+import { failureReasonNames } from '../api/reasons.ts';
+
+/**
+ * What a runner answers, in two ways that outlive it: one verdict in its termination message (at most 3 KiB), and lines in its log
+ * (winston JSON): `progress` while it works, `result` lines at the end for details that do not fit. Every shape carries `v`;
+ * a newer controller reads the previous version.
+ */
+export const reportVersion = 1;
+export const verdictMaxBytes = 3 * 1024;
+
+const reason = z.enum(failureReasonNames);
+const time = z.string();
+const size = z.int().min(0);
+
+const verdictDestination = z.object({
+  location: z.string(),
+  outcome: z.enum(destinationOutcomes),
+  reason: reason.optional(),
+  /** At most 120 characters here; the whole text is in the log. */
+  message: z.string().optional(),
+  bytes: size.optional(),
+  manifestSha256: z.string().optional(),
+});
+
+export const backupVerdict = z.object({
+  v: z.literal(reportVersion),
+  kind: z.literal('backup'),
+  verdict: z.enum(['Succeeded', 'PartlyFailed', 'Failed']),
+  /** Absent when all is well; a best-effort destination that failed leaves Succeeded with that destination's reason inside. */
+  reason: reason.optional(),
+  message: z.string().optional(),
+  hint: z.string().optional(),
+  attempt: z.string(),
+  startedAt: time,
+  completedAt: time,
+  plainBytes: size,
+  storedBytes: size,
+  destinations: z.array(verdictDestination),
+  /** How many `result` lines the log has; fewer found = the log was not read. */
+  resultLines: size,
+});
+export type BackupVerdict = z.infer<typeof backupVerdict>;
+
+const latencies = z.object({
+  putMilliseconds: z.number().optional(),
+  getMilliseconds: z.number().optional(),
+  listMilliseconds: z.number().optional(),
+  deleteMilliseconds: z.number().optional(),
+});
+
+export const inspectVerdict = z.object({
+  v: z.literal(reportVersion),
+  kind: z.literal('inspect'),
+  verdict: z.enum(['Succeeded', 'Failed']),
+  reason: reason.optional(),
+  message: z.string().optional(),
+  hint: z.string().optional(),
+  /** The step of the probe that failed. */
+  failedOperation: z.enum(['put', 'get', 'list', 'delete']).optional(),
+  startedAt: time,
+  completedAt: time,
+  latencies,
+  /** This page only. */
+  backups: size,
+  storedBytes: size,
+  damagedManifests: size,
+  /** Key after which the next page starts; absent when the catalogue is complete. */
+  after: z.string().optional(),
+  resultLines: size,
+});
+export type InspectVerdict = z.infer<typeof inspectVerdict>;
+
+export const verdict = z.discriminatedUnion('kind', [backupVerdict, inspectVerdict]);
+export type Verdict = z.infer<typeof verdict>;
+
+/** Every line of the log has winston's level, message and timestamp besides. */
+export const progressLine = z.object({
+  type: z.literal('progress'),
+  v: z.literal(reportVersion),
+  /** Why nothing moves yet; absent while it works. */
+  waiting: z.enum(['WaitingForSecret', 'WaitingForServer']).optional(),
+  detail: z.string().optional(),
+  plainBytes: size,
+  estimatedBytes: size.optional(),
+  bytesPerSecond: size,
+  database: z.string().optional(),
+  databasesDone: size,
+  databasesTotal: size,
+});
+export type ProgressLine = z.infer<typeof progressLine>;
+
+export const databaseResult = z.object({
+  type: z.literal('result'),
+  v: z.literal(reportVersion),
+  kind: z.literal('database'),
+  name: z.string(),
+  outcome: z.enum(['stored', 'failed', 'skipped']),
+  reason: reason.optional(),
+  detail: z.string().optional(),
+  plainBytes: size.optional(),
+  storedBytes: size.optional(),
+  durationMilliseconds: z.number().optional(),
+});
+export type DatabaseResult = z.infer<typeof databaseResult>;
+
+/** One committed backup that an inspection found. */
+export const foundBackup = z.object({
+  type: z.literal('result'),
+  v: z.literal(reportVersion),
+  kind: z.literal('backup'),
+  key: z.string(),
+  id: z.string(),
+  uid: z.string(),
+  policy: z.string(),
+  slot: z.string().optional(),
+  startedAt: time,
+  completedAt: time,
+  attempt: z.string(),
+  plainBytes: size,
+  storedBytes: size,
+  manifestSha256: z.string(),
+  stored: z.array(z.string()),
+  failed: z.array(z.object({ name: z.string(), reason })),
+});
+export type FoundBackup = z.infer<typeof foundBackup>;
+
+/** A manifest that an inspection could not read. */
+export const damagedManifest = z.object({
+  type: z.literal('result'),
+  v: z.literal(reportVersion),
+  kind: z.literal('damaged'),
+  key: z.string(),
+  detail: z.string(),
+});
+export type DamagedManifest = z.infer<typeof damagedManifest>;
+
+export const resultLine = z.discriminatedUnion('kind', [databaseResult, foundBackup, damagedManifest]);
+export type ResultLine = z.infer<typeof resultLine>;
+
+/** The verdict, or undefined when the text is none (empty, cut, of another program). */
+export function parseVerdict(text: string | undefined): Verdict | undefined {
+  return parseWith(verdict, text);
+}
+
+/** The last progress line of a log, if it has one. */
+export function findProgress(log: string): ProgressLine | undefined {
+  for (const line of log.split('\n').reverse()) {
+    const found = line.includes('"progress"') ? parseWith(progressLine, line) : undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** The `result` lines of a log, or undefined when there are not exactly as many as the verdict announced. */
+export function findResults(log: string, announced: number): readonly ResultLine[] | undefined {
+  const found = log
+    .split('\n')
+    .filter((line) => line.includes('"result"'))
+    .map((line) => parseWith(resultLine, line))
+    .filter((line) => line !== undefined);
+  return found.length === announced ? found : undefined;
+}
+
+function parseWith<T>(schema: z.ZodType<T>, text: string | undefined): T | undefined {
+  if (text === undefined || text === '') return undefined;
+  try {
+    return schema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,121 @@
+import { z } from 'zod';
+
+/**
+ * What the controller tells a runner: one versioned JSON of at most 200 KiB without secrets, in an annotation of the pod template,
+ * mounted by the downward API. A Secret is named by its folder and keys below the runner's root; nothing here is secret.
+ */
+export const taskVersion = 1;
+export const taskMaxBytes = 200 * 1024;
+
+/** Files below the runner's root (`/run/pgbackup` in a pod, the pod's folder in `pgbackup local`). */
+export const runnerFiles = {
+  root: '/run/pgbackup',
+  task: 'task/task.json',
+  podUid: 'task/pod-uid',
+  secret: (secretName: string, key: string) => `secrets/${secretName}/${key}`,
+  volume: (volume: string) => `volumes/${volume}`,
+  work: 'work',
+  terminationMessage: '/dev/termination-log',
+} as const;
+
+const secretKeys = z.strictObject({ secretName: z.string(), keys: z.record(z.string(), z.string()) });
+export type SecretKeys = z.infer<typeof secretKeys>;
+
+const place = z.strictObject({
+  s3: z
+    .strictObject({
+      bucket: z.string(),
+      prefix: z.string().optional(),
+      region: z.string().optional(),
+      endpoint: z.string().optional(),
+      forcePathStyle: z.boolean(),
+      storageClass: z.string().optional(),
+      serverSideEncryption: z.strictObject({ algorithm: z.string(), kmsKeyId: z.string().optional() }).optional(),
+      ca: secretKeys.optional(),
+      credentials: secretKeys.optional(),
+    })
+    .optional(),
+  sftp: z
+    .strictObject({
+      host: z.string(),
+      port: z.int(),
+      path: z.string(),
+      credentials: secretKeys,
+      hostKeys: z.array(z.string()),
+    })
+    .optional(),
+  directory: z
+    .strictObject({
+      path: z.string(),
+      /** Name of the mounted volume that `path` is inside of; without it `path` is taken as it is. */
+      volume: z.string().optional(),
+    })
+    .optional(),
+});
+
+const taskLocation = z.strictObject({ name: z.string(), place });
+/** A location as the runner opens it: exactly one of s3, sftp, directory. */
+export type TaskLocation = z.infer<typeof taskLocation>;
+
+const postgresSource = z.strictObject({
+  host: z.string().optional(),
+  port: z.int(),
+  maintenanceDatabase: z.string().optional(),
+  tls: z.strictObject({
+    mode: z.enum(['disable', 'require', 'verify-ca', 'verify-full']),
+    ca: secretKeys.optional(),
+    clientCertificate: secretKeys.optional(),
+  }),
+  credentials: secretKeys,
+});
+export type TaskPostgresSource = z.infer<typeof postgresSource>;
+
+export const backupTask = z.strictObject({
+  version: z.literal(taskVersion),
+  kind: z.literal('backup'),
+  namespace: z.string(),
+  policy: z.strictObject({ name: z.string(), uid: z.string() }),
+  backup: z.strictObject({ name: z.string(), uid: z.string(), slot: z.string().optional() }),
+  source: postgresSource,
+  databases: z.strictObject({
+    names: z.array(z.string()).optional(),
+    all: z.boolean().optional(),
+    exclude: z.array(z.string()).optional(),
+  }),
+  dump: z.strictObject({
+    schemas: z.array(z.string()).optional(),
+    excludeSchemas: z.array(z.string()).optional(),
+    tables: z.array(z.string()).optional(),
+    excludeTables: z.array(z.string()).optional(),
+    excludeTableData: z.array(z.string()).optional(),
+    globals: z.boolean(),
+    rolePasswords: z.boolean(),
+    lockTimeoutSeconds: z.int(),
+  }),
+  compression: z.strictObject({ algorithm: z.enum(['zstd', 'gzip', 'none']), level: z.int().optional() }),
+  volumeBytes: z.int().min(1),
+  destinations: z.array(z.strictObject({ location: taskLocation, required: z.boolean() })),
+  waitForServerSeconds: z.int(),
+  waitForSecretSeconds: z.int(),
+  /** Plain bytes of the last good run, if known: progress is estimated from it until the server's own sizes are known. */
+  expectedBytes: z.int().optional(),
+});
+export type BackupTask = z.infer<typeof backupTask>;
+
+export const inspectTask = z.strictObject({
+  version: z.literal(taskVersion),
+  kind: z.literal('inspect'),
+  namespace: z.string(),
+  location: taskLocation,
+  accessMode: z.enum(['ReadWrite', 'ReadOnly']),
+  /** Probe on the first page only. */
+  probe: z.boolean(),
+  /** Manifests after this key; from the start if absent. */
+  after: z.string().optional(),
+  pageSize: z.int().min(1).max(1000),
+  waitForSecretSeconds: z.int(),
+});
+export type InspectTask = z.infer<typeof inspectTask>;
+
+export const task = z.discriminatedUnion('kind', [backupTask, inspectTask]);
+export type Task = z.infer<typeof task>;
