@@ -2,6 +2,8 @@ import { createLogger, format, transports } from 'winston';
 import type Transport from 'winston-transport';
 import { redactor, type Redactor } from './redaction.ts';
 
+const levelSymbol = Symbol.for('level');
+
 /** Constant message, fields beside it. JSON lines on stdout; every string passes the redactor first. */
 export interface Log {
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
@@ -28,7 +30,8 @@ export function openLog(options: LogOptions): Log {
     level: options.level,
     format: format.combine(
       format.timestamp(),
-      format((line) => redact.value(line) as typeof line)(),
+      // The level is winston's own word: a line whose level is blanked out would not be written at all.
+      format((line) => Object.assign(redact.value(line) as typeof line, { level: line.level, [levelSymbol]: line.level }))(),
       format.json({ deterministic: false }),
     ),
     transports: [options.transport ?? new transports.Console({ forceConsole: false })],

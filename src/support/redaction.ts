@@ -7,6 +7,22 @@ export interface Redactor {
   value(value: unknown): unknown;
 }
 
+/**
+ * A value that passes the redactor as it is, and is written as its JSON: for catalogue facts (names, reasons, kinds of lines) that
+ * a reader must get unharmed even if somebody's password is the same word. Never for free text.
+ */
+export class Verbatim {
+  readonly value: unknown;
+
+  constructor(value: unknown) {
+    this.value = value;
+  }
+
+  toJSON(): unknown {
+    return this.value;
+  }
+}
+
 export function redactor(): Redactor {
   const secrets = new Set<string>();
   let ordered: readonly string[] = [];
@@ -20,7 +36,7 @@ export function redactor(): Redactor {
     if (typeof input === 'string') return text(input);
     if (Array.isArray(input)) return input.map(value);
     if (input instanceof Error) return text(input.message);
-    if (typeof input !== 'object' || input === null) return input;
+    if (typeof input !== 'object' || input === null || input instanceof Verbatim) return input;
     const copy: Record<PropertyKey, unknown> = {};
     for (const key of Reflect.ownKeys(input)) copy[key] = value(Reflect.get(input, key));
     return copy;
