@@ -28,6 +28,18 @@ const noDotSegments = <S extends z.ZodString>(schema: S) =>
     ),
   );
 
+/** `https://host:port/path`, as the pattern of endpoint has it. */
+function portIsInRange(endpoint: string): boolean {
+  const port = /^https?:\/\/[^/:]+:([0-9]+)/.exec(endpoint)?.[1];
+  return port === undefined || (Number(port) >= 1 && Number(port) <= 65_535);
+}
+
+/** A host of digits and dots is read as an address: it must be a whole one. */
+function addressIsWhole(endpoint: string): boolean {
+  const host = /^https?:\/\/([0-9.]+)(:|\/|$)/.exec(endpoint)?.[1];
+  return host === undefined || z.ipv4().safeParse(host).success;
+}
+
 const s3 = withRules(
   z.strictObject({
     bucket: withRules(
@@ -57,17 +69,23 @@ const s3 = withRules(
         .string()
         .min(8)
         .max(512)
-        .regex(/^https?:\/\/[^/?#\s@]+(\/[^?#\s]*)?$/),
-      rule<string>('isURL(self)', (self) => URL.canParse(self), 'must be a URL such as https://s3.example.com'),
+        .regex(/^https?:\/\/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(:[0-9]{1,5})?(\/[A-Za-z0-9._~+=@-]*)*$/),
+      rule<string>(
+        "!self.matches('^https?://[^/:]+:[0-9]+') || (int(self.split(':')[2].split('/')[0]) >= 1 && int(self.split(':')[2].split('/')[0]) <= 65535)",
+        portIsInRange,
+        'the port must be 1–65535',
+      ),
+      rule<string>(
+        "!self.matches('^https?://[0-9.]+(:|/|$)') || isIP(self.split('/')[2].split(':')[0])",
+        addressIsWhole,
+        'must be a URL such as https://s3.example.com or http://192.0.2.1:9000',
+      ),
     )
       .optional()
       .meta({ description: 'URL of a provider that is not AWS.' }),
-    forcePathStyle: z
-      .boolean()
-      .default(false)
-      .meta({
-        description: 'Address the bucket in the path instead of the host name (MinIO, Ceph, most own servers).',
-      }),
+    forcePathStyle: z.boolean().default(false).meta({
+      description: 'Address the bucket in the path instead of the host name (MinIO, Ceph, most own servers).',
+    }),
     storageClass: z
       .string()
       .min(1)
@@ -77,8 +95,15 @@ const s3 = withRules(
       .meta({ description: 'Storage class of everything written, such as STANDARD_IA.' }),
     serverSideEncryption: withRules(
       z.strictObject({
-        algorithm: z.enum(['AES256', 'aws:kms', 'aws:kms:dsse']),
-        kmsKeyId: z.string().min(1).max(2048).optional(),
+        algorithm: z
+          .enum(['AES256', 'aws:kms', 'aws:kms:dsse'])
+          .meta({ description: 'What the provider encrypts with, in its own words.' }),
+        kmsKeyId: z
+          .string()
+          .min(1)
+          .max(2048)
+          .optional()
+          .meta({ description: 'Key in the provider’s KMS; without it the bucket’s own.' }),
       }),
       rule<{ algorithm: string; kmsKeyId?: string }>(
         "!has(self.kmsKeyId) || self.algorithm != 'AES256'",
@@ -112,7 +137,7 @@ const sftp = withRules(
       .max(253)
       .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]+$/)
       .meta({ description: 'Host name or address.' }),
-    port: z.int().min(1).max(65_535).default(22).meta({ format: 'int32' }),
+    port: z.int().min(1).max(65_535).default(22).meta({ format: 'int32', description: 'Port of the SSH server.' }),
     path: noDotSegments(
       z
         .string()
@@ -132,7 +157,7 @@ const sftp = withRules(
           .string()
           .min(16)
           .max(2048)
-          .regex(/^(SHA256:[A-Za-z0-9+/]{43}=?|(\S+ )?(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]+=*( .*)?)$/),
+          .regex(/^(SHA256:[A-Za-z0-9+/]{43}=?|([!-~]+ )?(ssh-|ecdsa-|sk-)[!-~]+ [A-Za-z0-9+/]+=*( [^\0\r\n]*)?)$/),
       )
       .min(1)
       .max(16)

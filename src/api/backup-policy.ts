@@ -112,7 +112,10 @@ const dump = z.strictObject({
 
 const compression = withRules(
   z.strictObject({
-    algorithm: z.enum(['zstd', 'gzip', 'none']).default('zstd'),
+    algorithm: z
+      .enum(['zstd', 'gzip', 'none'])
+      .default('zstd')
+      .meta({ description: 'none: stored as pg_dump wrote it.' }),
     level: z
       .int()
       .min(1)
@@ -133,12 +136,14 @@ const destination = z.strictObject({
 });
 
 export const backupPolicySpec = z.strictObject({
-  source: z.strictObject({ postgres: postgres.meta({ description: 'A PostgreSQL server.' }) }),
+  source: z
+    .strictObject({ postgres: postgres.meta({ description: 'A PostgreSQL server.' }) })
+    .meta({ description: 'What the backup is made of.' }),
   schedule: z
     .string()
     .min(1)
     .max(128)
-    .regex(/^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|\S+(\s+\S+){4})$/)
+    .regex(/^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[!-~]+([ \t]+[!-~]+){4})$/)
     .optional()
     .meta({ description: 'Five fields as in cron, or a macro such as @daily. Without it only manual Backups run.' }),
   timeZone: z
@@ -161,8 +166,8 @@ export const backupPolicySpec = z.strictObject({
     .default('Forbid')
     .meta({ description: 'What happens when a slot comes while a run still goes on; as in CronJob.' }),
   suspend: z.boolean().default(false).meta({ description: 'Stops the schedule; manual Backups still run.' }),
-  dump: dump.prefault({}),
-  compression: compression.prefault({}),
+  dump: dump.prefault({}).meta({ description: 'What pg_dump is asked for.' }),
+  compression: compression.prefault({}).meta({ description: 'How the dump is made smaller.' }),
   destinations: z
     .array(destination)
     .min(1)

@@ -32,6 +32,14 @@ export interface Kind {
   readonly spec: z.ZodType;
   readonly status: z.ZodType;
   readonly columns: readonly Column[];
+  readonly conditions: readonly ConditionType[];
+}
+
+/** A condition of a kind: positive, and False only when known. */
+export interface ConditionType {
+  readonly type: string;
+  /** What True says. */
+  readonly description: string;
 }
 
 const age: Column = {
@@ -71,6 +79,13 @@ export const backupLocationKind = {
     { name: 'Probed', type: 'date', jsonPath: '.status.lastProbeTime', description: 'Time since the last inspection.' },
     age,
   ],
+  conditions: [
+    {
+      type: 'Available',
+      description:
+        'The last inspection wrote, read back, listed and deleted a key there (ReadOnly: listed and read). False: status says why not.',
+    },
+  ],
 } as const satisfies Kind;
 
 export const backupPolicyKind = {
@@ -105,6 +120,13 @@ export const backupPolicyKind = {
     { name: 'Missed', type: 'integer', jsonPath: '.status.missedRuns', description: 'Slots never run.', priority: 1 },
     age,
   ],
+  conditions: [
+    { type: 'Ready', description: 'The policy can run: schedule, locations and what it names are in order.' },
+    {
+      type: 'Healthy',
+      description: 'The last run that ended succeeded, and no slot is overdue. Unknown before the first run.',
+    },
+  ],
 } as const satisfies Kind;
 
 export const backupKind = {
@@ -136,6 +158,13 @@ export const backupKind = {
       priority: 1,
     },
     age,
+  ],
+  conditions: [
+    {
+      type: 'Succeeded',
+      description:
+        'True: stored at every required destination. False: it failed, wholly or in part. Unknown: not decided yet; the reason says what it does or waits for.',
+    },
   ],
 } as const satisfies Kind;
 

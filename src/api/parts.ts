@@ -10,6 +10,13 @@ export const policyNameMaxLength = 40;
 export const backupNameMaxLength = 57;
 
 export const objectName = (maxLength: number) => z.string().min(1).max(maxLength).regex(labelPattern);
+/** Names of other objects of Kubernetes: DNS-1123 subdomains. */
+export const subdomainName = () =>
+  z
+    .string()
+    .min(1)
+    .max(253)
+    .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/);
 export const timestamp = () => z.iso.datetime({ offset: true }).max(40);
 export const bytes = () => z.int().min(0).meta({ format: 'int64' });
 export const count = () => z.int().min(0).meta({ format: 'int64' });
@@ -43,12 +50,7 @@ export function secretReference<const Roles extends Readonly<Record<string, stri
   ) as unknown as { [Role in keyof Roles]: z.ZodDefault<z.ZodString> };
   return z
     .strictObject({
-      secretName: z
-        .string()
-        .min(1)
-        .max(253)
-        .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/)
-        .meta({ description: 'Name of a Secret in the same namespace.' }),
+      secretName: subdomainName().meta({ description: 'Name of a Secret in the same namespace.' }),
       keys: z
         .strictObject(shape)
         .prefault({} as never)
@@ -82,18 +84,28 @@ const quantity = () =>
     .min(1)
     .max(32)
     .regex(/^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/);
-const labelMap = () => z.record(z.string().max(317), z.string().max(253)).meta({ maxProperties: 32 });
+/** A map whose keys are bounded too: a structural schema has no word for that, so a rule says it. */
+const textMap = <Value extends z.ZodType>(maxKeyLength: number, value: Value, maxProperties: number) =>
+  withRules(
+    z.record(z.string(), value),
+    rule<Record<string, unknown>>(
+      `self.all(key, size(key) <= ${maxKeyLength})`,
+      (self) => Object.keys(self).every((key) => [...key].length <= maxKeyLength),
+      `a key has at most ${maxKeyLength} characters`,
+    ),
+  ).meta({ maxProperties });
+const labelMap = () => textMap(317, z.string().max(253), 32);
 
 /** How Jobs run: everything about pods that a user may want to say. */
 export const runnerOptions = () =>
   z.strictObject({
-    serviceAccountName: objectName(63)
+    serviceAccountName: subdomainName()
       .optional()
       .meta({ description: 'Service account of the pod, for workload identity. Its API token is never mounted.' }),
     resources: z
       .strictObject({
-        requests: z.record(z.string().max(64), quantity()).meta({ maxProperties: 8 }).optional(),
-        limits: z.record(z.string().max(64), quantity()).meta({ maxProperties: 8 }).optional(),
+        requests: textMap(64, quantity(), 8).optional().meta({ description: 'What is set aside for it.' }),
+        limits: textMap(64, quantity(), 8).optional().meta({ description: 'What it may not exceed.' }),
       })
       .optional()
       .meta({ description: 'Requests and limits of the runner’s container, as in Pods.' }),
@@ -102,11 +114,19 @@ export const runnerOptions = () =>
       .array(
         withRules(
           z.strictObject({
-            key: z.string().max(317).optional(),
-            operator: z.enum(['Exists', 'Equal']).optional(),
-            value: z.string().max(63).optional(),
-            effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
-            tolerationSeconds: seconds(0, 86_400 * 365).optional(),
+            key: z.string().max(317).optional().meta({ description: 'Key of the taint.' }),
+            operator: z
+              .enum(['Exists', 'Equal'])
+              .optional()
+              .meta({ description: 'How value is compared. Default Equal.' }),
+            value: z.string().max(63).optional().meta({ description: 'Value of the taint.' }),
+            effect: z
+              .enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])
+              .optional()
+              .meta({ description: 'Effect of the taint; without it all.' }),
+            tolerationSeconds: seconds(0, 86_400 * 365)
+              .optional()
+              .meta({ description: 'With NoExecute: how long the pod stays.' }),
           }),
           rule<{ key?: string; operator?: string }>(
             "has(self.key) || (has(self.operator) && self.operator == 'Exists')",
@@ -118,11 +138,9 @@ export const runnerOptions = () =>
       .max(16)
       .optional()
       .meta({ description: 'As in Pods.' }),
-    priorityClassName: objectName(63).optional().meta({ description: 'As in Pods.' }),
+    priorityClassName: subdomainName().optional().meta({ description: 'As in Pods.' }),
     podLabels: labelMap().optional().meta({ description: 'More labels of the pod (for network policies, meshes).' }),
-    podAnnotations: z
-      .record(z.string().max(317), z.string().max(1024))
-      .meta({ maxProperties: 32 })
+    podAnnotations: textMap(317, z.string().max(1024), 32)
       .optional()
       .meta({ description: 'More annotations of the pod.' }),
     deadlineSeconds: seconds(30, 7 * 86_400)

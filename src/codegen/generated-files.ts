@@ -1,0 +1,23 @@
+import { stringify } from 'yaml';
+import { apiGroup, kinds } from '../api/kinds.ts';
+import { makeCrd } from './crd.ts';
+import { printReasonsPage } from './reasons-page.ts';
+import { printReference } from './reference.ts';
+
+/** Folders in which every file is generated: others there are surplus. */
+export const generatedFolders = ['crds'] as const;
+
+const origin = 'Generated from src/api by `npm run generate`; do not edit.';
+
+/** Everything that is printed from src/api: path from the project's root → content. */
+export function printGeneratedFiles(): ReadonlyMap<string, string> {
+  const crds = kinds.map((kind): [string, string] => [
+    `crds/${apiGroup}_${kind.plural}.yaml`,
+    `# ${origin}\n${stringify(makeCrd(kind), { lineWidth: 0, aliasDuplicateObjects: false })}`,
+  ]);
+  return new Map([
+    ...crds,
+    ['docs/reference.md', `<!-- ${origin} -->\n\n${printReference()}`],
+    ['docs/reasons.md', `<!-- ${origin} -->\n\n${printReasonsPage()}`],
+  ]);
+}
