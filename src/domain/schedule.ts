@@ -1,0 +1,204 @@
+import { Cron } from 'croner';
+import { Failure } from '../api/failure.ts';
+import { openTimeZone, type TimeZone } from './time-zone.ts';
+
+/**
+ * Slots of a cron schedule in a time zone. Better than CronJob at clock changes: a slot in the gap runs once, when the gap ends;
+ * a slot in the overlap runs once, the first time; a schedule of every hour runs every real hour.
+ */
+export interface Schedule {
+  /** Days that match, seen as UTC midnights. */
+  readonly days: Cron;
+  /** Minutes of a matching day, ascending, 0–1439. */
+  readonly minutes: readonly number[];
+  /** The hour field holds all 24 hours: in an overlap both passes run. */
+  readonly everyHour: boolean;
+  readonly zone: TimeZone;
+}
+
+const minuteMs = 60_000;
+const dayMs = 86_400_000;
+
+const macros: Readonly<Record<string, string>> = {
+  '@yearly': '0 0 1 1 *',
+  '@annually': '0 0 1 1 *',
+  '@monthly': '0 0 1 * *',
+  '@weekly': '0 0 * * 0',
+  '@daily': '0 0 * * *',
+  '@midnight': '0 0 * * *',
+  '@hourly': '0 * * * *',
+};
+
+/** @throws Failure ScheduleInvalid: not five fields or a macro, no such zone, or no time ever matches. */
+export function parseSchedule(schedule: string, timeZone: string): Schedule {
+  const fields = (macros[schedule] ?? schedule).trim().split(/\s+/);
+  const [minute, hour, dayOfMonth, month, dayOfWeek] = fields;
+  if (fields.length !== 5 || minute === undefined || hour === undefined) {
+    throw new Failure('ScheduleInvalid', `schedule ${JSON.stringify(schedule)} does not have five fields`);
+  }
+  const foreign = fields.find((field) => !/^[0-9*?,/A-Za-z-]+$/.test(field) || /(^|[^A-Z])[LW]($|[^A-Z])/i.test(field));
+  if (foreign !== undefined) {
+    throw new Failure('ScheduleInvalid', `schedule ${JSON.stringify(schedule)}: ${foreign} is not a cron field`);
+  }
+  let days: Cron;
+  let minutes: readonly number[];
+  let hours: readonly number[];
+  try {
+    days = cron(`0 0 ${dayOfMonth} ${month} ${dayOfWeek}`);
+    hours = firstDay(`0 ${hour} 1 1 *`).map((ms) => ms / (60 * minuteMs));
+    minutes = firstDay(`${minute} 0 1 1 *`).map((ms) => ms / minuteMs);
+  } catch (error) {
+    const why = error instanceof Error ? error.message.replace(/^Cron\w*: /, '') : String(error);
+    throw new Failure('ScheduleInvalid', `schedule ${JSON.stringify(schedule)}: ${why}`, { cause: error });
+  }
+  if (days.nextRun(new Date(Date.UTC(2000, 0, 1))) === null) {
+    throw new Failure('ScheduleInvalid', `schedule ${JSON.stringify(schedule)} never comes: no such day`);
+  }
+  return {
+    days,
+    minutes: hours.flatMap((each) => minutes.map((one) => each * 60 + one)),
+    everyHour: hours.length === 24,
+    zone: zoneOf(timeZone),
+  };
+}
+
+function cron(pattern: string): Cron {
+  return new Cron(pattern, { timezone: 'UTC', mode: '5-part', paused: true });
+}
+
+/** Milliseconds into 1 January of what a pattern matches there. */
+function firstDay(pattern: string): readonly number[] {
+  const start = Date.UTC(2024, 0, 1);
+  const found: number[] = [];
+  const times = cron(pattern);
+  for (let at = times.nextRun(new Date(start - 1000)); at !== null && at.getTime() < start + dayMs;) {
+    found.push(at.getTime() - start);
+    at = times.nextRun(at);
+  }
+  return found;
+}
+
+function zoneOf(name: string): TimeZone {
+  try {
+    return openTimeZone(name);
+  } catch (error) {
+    throw new Failure('ScheduleInvalid', `there is no time zone ${JSON.stringify(name)}`, { cause: error });
+  }
+}
+
+/** The first slot after an instant, or undefined when there is none any more. */
+export function nextSlot(schedule: Schedule, afterMs: number): number | undefined {
+  const [from] = wallBounds(schedule, afterMs);
+  let best: number | undefined;
+  for (const wallMs of wallsFrom(schedule, from)) {
+    const slots = slotsAt(schedule, wallMs);
+    for (const slot of slots) if (slot > afterMs && (best === undefined || slot < best)) best = slot;
+    const [first] = slots;
+    if (best !== undefined && first !== undefined && first >= best) break;
+  }
+  return best;
+}
+
+/** The last slot at or before an instant, or undefined when there is none. */
+export function previousSlot(schedule: Schedule, atMs: number): number | undefined {
+  const [, to] = wallBounds(schedule, atMs);
+  let best: number | undefined;
+  for (const wallMs of wallsBack(schedule, to)) {
+    const slots = slotsAt(schedule, wallMs);
+    for (const slot of slots) if (slot <= atMs && (best === undefined || slot > best)) best = slot;
+    const last = slots.at(-1);
+    if (best !== undefined && last !== undefined && last <= best) break;
+  }
+  return best;
+}
+
+/** Slots in (afterMs, nowMs]: the latest, and how many others there were. Work is bounded by the days between. */
+export function dueSlots(
+  schedule: Schedule,
+  range: { readonly afterMs: number; readonly nowMs: number },
+): { readonly latestMs: number | undefined; readonly missed: number } {
+  const latestMs = previousSlot(schedule, range.nowMs);
+  if (latestMs === undefined || latestMs <= range.afterMs) return { latestMs: undefined, missed: 0 };
+  return { latestMs, missed: countSlots(schedule, range.afterMs, range.nowMs) - 1 };
+}
+
+function countSlots(schedule: Schedule, afterMs: number, nowMs: number): number {
+  const [from] = wallBounds(schedule, afterMs);
+  const [, to] = wallBounds(schedule, nowMs);
+  const aroundChanges = new Set<number>();
+  let plain = 0;
+  for (const day of daysFrom(schedule, from)) {
+    if (day > to) break;
+    const offset = schedule.zone.offsetMs(day);
+    if (schedule.zone.changesNear(day) || schedule.zone.changesNear(day + dayMs)) {
+      const slots = schedule.minutes.flatMap((minute) => slotsAt(schedule, day + minute * minuteMs));
+      for (const slot of slots) if (slot > afterMs && slot <= nowMs) aroundChanges.add(slot);
+      continue;
+    }
+    const start = day - offset;
+    if (start > afterMs && start + dayMs <= nowMs) plain += schedule.minutes.length;
+    else {
+      const inside = (minute: number) => start + minute * minuteMs > afterMs && start + minute * minuteMs <= nowMs;
+      plain += schedule.minutes.filter(inside).length;
+    }
+  }
+  return plain + aroundChanges.size;
+}
+
+/** The longest time between two slots among those of the coming weeks: what "overdue" is measured by. */
+export function expectedIntervalMs(schedule: Schedule, fromMs: number): number | undefined {
+  let slot = nextSlot(schedule, fromMs);
+  let longest: number | undefined;
+  for (let looked = 0; slot !== undefined && looked < 40 && (looked < 2 || slot < fromMs + 35 * dayMs); looked++) {
+    const next = nextSlot(schedule, slot);
+    if (next !== undefined) longest = Math.max(longest ?? 0, next - slot);
+    slot = next;
+  }
+  return longest;
+}
+
+/** How much later than its slot a run starts: the same for the same key and slot, spread evenly (FNV-1a, 32 bits). */
+export function jitterMs(key: string, slotMs: number, jitterSeconds: number): number {
+  if (jitterSeconds === 0) return 0;
+  let hash = 0x811c9dc5;
+  for (const char of `${key}/${slotMs}`) {
+    hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  }
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) >>> 0;
+  return Math.floor(((hash ^ (hash >>> 13)) >>> 0) % (jitterSeconds * 1000));
+}
+
+function slotsAt(schedule: Schedule, wallMs: number): readonly number[] {
+  const instants = schedule.zone.instants(wallMs);
+  return schedule.everyHour ? instants : instants.slice(0, 1);
+}
+
+/** Wall times between which the slots around an instant lie, however clocks are changed there. */
+function wallBounds(schedule: Schedule, instantMs: number): readonly [number, number] {
+  const wallMs = instantMs + schedule.zone.offsetMs(instantMs);
+  const margin = schedule.zone.changesNear(instantMs) ? 25 * 60 * minuteMs : minuteMs;
+  return [wallMs - margin, wallMs + margin];
+}
+
+function* daysFrom(schedule: Schedule, wallMs: number): Generator<number> {
+  const start = Math.floor(wallMs / dayMs) * dayMs;
+  for (let day = schedule.days.nextRun(new Date(start - 1000)); day !== null; day = schedule.days.nextRun(day)) {
+    yield day.getTime();
+  }
+}
+
+function* wallsFrom(schedule: Schedule, wallMs: number): Generator<number> {
+  for (const day of daysFrom(schedule, wallMs)) {
+    for (const minute of schedule.minutes) if (day + minute * minuteMs >= wallMs) yield day + minute * minuteMs;
+  }
+}
+
+function* wallsBack(schedule: Schedule, wallMs: number): Generator<number> {
+  const end = Math.floor(wallMs / dayMs) * dayMs + dayMs;
+  for (let [day] = schedule.days.previousRuns(1, new Date(end)); day !== undefined;) {
+    for (const minute of schedule.minutes.toReversed()) {
+      if (day.getTime() + minute * minuteMs <= wallMs) yield day.getTime() + minute * minuteMs;
+    }
+    [day] = schedule.days.previousRuns(1, day);
+  }
+}
