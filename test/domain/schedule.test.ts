@@ -33,7 +33,9 @@ const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date
 
 describe('slots over a year with both clock changes', () => {
   for (const zone of zones) {
-    it.each(schedules)(
+    // The densest schedule takes the longest: the zone with half-hour changes stands for the others.
+    const chosen = schedules.filter(([text]) => text !== '*/20 * * * *' || zone === 'Australia/Lord_Howe');
+    it.each(chosen)(
       `${zone}: %s has the slots of the plain definition, forwards, backwards and counted`,
       (text, fields) => {
         const schedule = parseSchedule(text, zone);
