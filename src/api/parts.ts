@@ -90,7 +90,7 @@ const textMap = <Value extends z.ZodType>(maxKeyLength: number, value: Value, ma
     z.record(z.string(), value),
     rule<Record<string, unknown>>(
       `self.all(key, size(key) <= ${maxKeyLength})`,
-      (self) => Object.keys(self).every((key) => [...key].length <= maxKeyLength),
+      (self) => Object.keys(self).every((key) => Array.from(key).length <= maxKeyLength),
       `a key has at most ${maxKeyLength} characters`,
     ),
   ).meta({ maxProperties });

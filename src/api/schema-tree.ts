@@ -8,20 +8,18 @@ export interface Unwrapped {
   readonly rules: readonly Rule[];
   /** Outer words win. */
   readonly meta: Readonly<Record<string, unknown>>;
-  /** An absent (or null) member becomes something. */
-  readonly hasDefault: boolean;
 }
 
 export function unwrapSchema(schema: z.ZodType): Unwrapped {
   const rules: Rule[] = [];
   let meta: Record<string, unknown> = {};
-  let hasDefault = false;
   let core = schema;
   for (;;) {
     for (const found of schemaRules.get(core)?.rules ?? []) if (!rules.includes(found)) rules.push(found);
     meta = { ...z.globalRegistry.get(core), ...meta };
-    if (core instanceof z.ZodDefault || core instanceof z.ZodPrefault) hasDefault = true;
-    else if (!(core instanceof z.ZodOptional)) return { core, rules, meta, hasDefault };
+    if (!(core instanceof z.ZodOptional || core instanceof z.ZodDefault || core instanceof z.ZodPrefault)) {
+      return { core, rules, meta };
+    }
     core = core.unwrap() as z.ZodType;
   }
 }

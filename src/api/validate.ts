@@ -31,7 +31,7 @@ export function validateObject<T>(kind: Kind, object: T, old: unknown): Validati
     errors.push(...checkRules(kind.status, status.value, storedTree(kind.status, stored['status']), 'status'));
   if (errors.length > 0) return { errors };
   const valid = { ...object, spec: spec.value, ...(status ? { status: status.value } : {}) };
-  return { object: valid as T };
+  return { object: valid };
 }
 
 const objectMembers = new Set(['apiVersion', 'kind', 'metadata', 'spec', 'status']);

@@ -71,7 +71,7 @@ export function printStructuralSchema(schema: z.ZodType): StructuralSchema {
       if (validations.length > 0) Object.assign(jsonSchema, { 'x-kubernetes-validations': validations });
     },
   });
-  return makeStructural(printed as JsonSchema, '');
+  return makeStructural(printed, '');
 }
 
 type JsonSchema = Readonly<Record<string, unknown>>;

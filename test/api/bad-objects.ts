@@ -1,0 +1,420 @@
+import {
+  backup,
+  directory,
+  hostKey,
+  location,
+  policy,
+  repeat,
+  s3,
+  sftp,
+  source,
+  withPolicy,
+  withRunner,
+  type BadObject,
+} from './object-cases.ts';
+
+const longName = (length: number) => ({ metadata: { name: 'n'.repeat(length) } });
+const databases = (members: unknown) => withPolicy({ source: source({ databases: members }) });
+const time = '2026-01-01T03:00:00Z';
+
+const names: readonly BadObject[] = [
+  { name: 'a location name of 41 characters', object: { ...s3(), ...longName(41) }, error: 'at most 40 characters' },
+  {
+    name: 'a policy name of 41 characters',
+    object: { ...withPolicy(), ...longName(41) },
+    error: 'at most 40 characters',
+  },
+  {
+    name: 'a backup name of 58 characters',
+    object: { ...backup({ policy: 'a' }), ...longName(58) },
+    error: 'at most 57 characters',
+  },
+  {
+    name: 'a name with a dot',
+    object: { ...withPolicy(), metadata: { name: 'a.b' } },
+    error: 'metadata.name must consist of',
+  },
+];
+
+const unknownFields: readonly BadObject[] = [
+  {
+    name: 'an unknown field of a policy',
+    object: withPolicy({ scheduel: '@daily' }),
+    error: 'unknown field "spec.scheduel"',
+  },
+  {
+    name: 'an unknown field deep down',
+    object: withPolicy({ source: source({ tls: { modus: 'x' } }) }),
+    error: 'unknown field "spec.source.postgres.tls.modus"',
+  },
+  {
+    name: 'an unknown field in a list',
+    object: withPolicy({ destinations: [{ location: 'a', optional: true }] }),
+    error: 'unknown field "spec.destinations[0].optional"',
+  },
+  { name: 'an unknown field beside spec', object: { ...withPolicy(), data: {} }, error: 'unknown field "data"' },
+  {
+    name: 'an unknown role of a Secret',
+    object: s3({ credentials: { secretName: 's', keys: { user: 'x' } } }),
+    error: 'unknown field "spec.s3.credentials.keys.user"',
+  },
+];
+
+const locations: readonly BadObject[] = [
+  { name: 'a location without a place', object: location({}), error: 'exactly one of s3, sftp, directory must be set' },
+  {
+    name: 'a location with two places',
+    object: location({ s3: { bucket: 'abc', region: 'x' }, directory: { path: '/x' } }),
+    error: 'exactly one of s3, sftp, directory must be set',
+  },
+  {
+    name: 'S3 without region and endpoint',
+    object: location({ s3: { bucket: 'backups' } }),
+    error: 'region is needed on AWS',
+  },
+  { name: 'S3 without bucket', object: location({ s3: { region: 'x' } }), error: 'spec.s3.bucket: Required value' },
+  { name: 'a bucket with capitals', object: s3({ bucket: 'Backups' }), error: 'spec.s3.bucket in body should match' },
+  {
+    name: 'a bucket of two characters',
+    object: s3({ bucket: 'ab' }),
+    error: 'spec.s3.bucket in body should be at least 3 chars long',
+  },
+  { name: 'a bucket of 64 characters', object: s3({ bucket: 'b'.repeat(64) }), error: 'spec.s3.bucket: Too long' },
+  { name: 'a bucket with two dots in a row', object: s3({ bucket: 'a..b' }), error: 'must not have two dots in a row' },
+  { name: 'a bucket like an address', object: s3({ bucket: '192.168.5.4' }), error: 'look like an IP address' },
+  { name: 'a prefix that climbs', object: s3({ prefix: 'a/../b' }), error: 'must not have . or .. as a segment' },
+  {
+    name: 'a prefix with a slash at its end',
+    object: s3({ prefix: 'a/' }),
+    error: 'spec.s3.prefix in body should match',
+  },
+  {
+    name: 'an endpoint without scheme',
+    object: s3({ endpoint: 's3.example.com' }),
+    error: 'spec.s3.endpoint in body should match',
+  },
+  {
+    name: 'an endpoint with a password',
+    object: s3({ endpoint: 'https://u:p@s3.example.com' }),
+    error: 'spec.s3.endpoint in body should match',
+  },
+  {
+    name: 'an endpoint with a line break',
+    object: s3({ endpoint: 'https://s3.example.com\n' }),
+    error: 'spec.s3.endpoint in body should match',
+  },
+  {
+    name: 'an endpoint with port 0',
+    object: s3({ endpoint: 'https://s3.example.com:0/x' }),
+    error: 'the port must be 1–65535',
+  },
+  {
+    name: 'an endpoint with port 65536',
+    object: s3({ endpoint: 'https://s3.example.com:65536' }),
+    error: 'the port must be 1–65535',
+  },
+  {
+    name: 'an endpoint with half an address',
+    object: s3({ endpoint: 'http://192.0.2:9000' }),
+    error: 'must be a URL such as',
+  },
+  {
+    name: 'an endpoint with an impossible address',
+    object: s3({ endpoint: 'http://192.0.2.256/x' }),
+    error: 'must be a URL such as',
+  },
+  {
+    name: 'a KMS key with AES256',
+    object: s3({ serverSideEncryption: { algorithm: 'AES256', kmsKeyId: 'x' } }),
+    error: 'kmsKeyId goes with aws:kms',
+  },
+  {
+    name: 'server-side encryption without algorithm',
+    object: s3({ serverSideEncryption: { kmsKeyId: 'x' } }),
+    error: 'spec.s3.serverSideEncryption.algorithm: Required value',
+  },
+  {
+    name: 'an unknown access mode',
+    object: location({ directory: { path: '/x' }, accessMode: 'readonly' }),
+    error: 'spec.accessMode: Unsupported value: "readonly"',
+  },
+  {
+    name: 'an inspection every second',
+    object: location({ directory: { path: '/x' }, inspectionIntervalSeconds: 1 }),
+    error: 'should be greater than or equal to 60',
+  },
+  {
+    name: 'SFTP without host keys',
+    object: sftp({ hostKeys: undefined }),
+    error: 'spec.sftp.hostKeys: Required value',
+  },
+  {
+    name: 'SFTP with an empty list of host keys',
+    object: sftp({ hostKeys: [] }),
+    error: 'spec.sftp.hostKeys in body should have at least 1 items',
+  },
+  {
+    name: 'a host key of 42 characters',
+    object: sftp({ hostKeys: [hostKey.slice(0, -1)] }),
+    error: 'spec.sftp.hostKeys[0] in body should match',
+  },
+  {
+    name: 'a host key with a carriage return',
+    object: sftp({ hostKeys: ['ssh-ed25519 AAAAC3Nz comment\r'] }),
+    error: 'spec.sftp.hostKeys[0] in body should match',
+  },
+  {
+    name: 'a host key twice',
+    object: sftp({ hostKeys: [hostKey, hostKey] }),
+    error: 'spec.sftp.hostKeys[1]: Duplicate value',
+  },
+  {
+    name: 'a port that is a text',
+    object: sftp({ port: '22' }),
+    error: 'spec.sftp.port in body must be of type',
+  },
+  {
+    name: 'a port that is no whole number',
+    object: sftp({ port: 22.5 }),
+    error: 'spec.sftp.port in body must be of type',
+  },
+  { name: 'port 65536', object: sftp({ port: 65_536 }), error: 'should be less than or equal to 65535' },
+  { name: 'a host with a blank', object: sftp({ host: 'a b' }), error: 'spec.sftp.host in body should match' },
+  {
+    name: 'a path with a NUL',
+    object: directory({ path: '/a\0b' }),
+    error: 'spec.directory.path in body should match',
+  },
+  { name: 'a path that climbs', object: directory({ path: '..' }), error: 'must not have . or .. as a segment' },
+  { name: 'another bucket', old: s3(), object: s3({ bucket: 'others' }), error: 'bucket is immutable' },
+  { name: 'a prefix that is added', old: s3(), object: s3({ prefix: 'x' }), error: 'prefix is immutable' },
+  {
+    name: 'an endpoint that is removed',
+    old: s3({ endpoint: 'https://s3.example.com' }),
+    object: s3(),
+    error: 'endpoint is immutable',
+  },
+  { name: 'another kind of place', old: s3(), object: directory(), error: 'the kind of a location is immutable' },
+  { name: 'another port than the default', old: sftp(), object: sftp({ port: 2222 }), error: 'port is immutable' },
+  {
+    name: 'another volume',
+    old: directory({ claimName: 'a' }),
+    object: directory({ claimName: 'b' }),
+    error: 'claimName is immutable',
+  },
+];
+
+const policies: readonly BadObject[] = [
+  { name: 'a policy without spec', object: policy(undefined), error: 'spec: Required value' },
+  { name: 'a policy whose spec is a text', object: policy('x'), error: 'must be of type object' },
+  {
+    name: 'a policy without destinations',
+    object: withPolicy({ destinations: undefined }),
+    error: 'spec.destinations: Required value',
+  },
+  {
+    name: 'a policy with an empty list of destinations',
+    object: withPolicy({ destinations: [] }),
+    error: 'spec.destinations in body should have at least 1 items',
+  },
+  {
+    name: 'nine destinations',
+    object: withPolicy({ destinations: repeat(9, (i) => ({ location: `l${i}` })) }),
+    error: 'spec.destinations: Too many: 9: must have at most 8 items',
+  },
+  {
+    name: 'a destination twice',
+    object: withPolicy({ destinations: [{ location: 'a' }, { location: 'a', required: false }] }),
+    error: 'spec.destinations[1]: Duplicate value: {"location":"a"}',
+  },
+  { name: 'a destination that is null', object: withPolicy({ destinations: [null] }), error: 'spec.destinations[0]' },
+  {
+    name: 'a destination with capitals',
+    object: withPolicy({ destinations: [{ location: 'A' }] }),
+    error: 'spec.destinations[0].location in body should match',
+  },
+  { name: 'no databases', object: databases({}), error: 'exactly one of names and all: true must be set' },
+  {
+    name: 'all: false alone',
+    object: databases({ all: false }),
+    error: 'exactly one of names and all: true must be set',
+  },
+  {
+    name: 'names and all',
+    object: databases({ names: ['a'], all: true }),
+    error: 'exactly one of names and all: true must be set',
+  },
+  { name: 'names and exclude', object: databases({ names: ['a'], exclude: ['b'] }), error: 'exclude goes with all' },
+  {
+    name: 'a database twice',
+    object: databases({ names: ['a', 'b', 'a'] }),
+    error: 'spec.source.postgres.databases.names[2]: Duplicate value: "a"',
+  },
+  { name: 'a database without name', object: databases({ names: [''] }), error: 'should be at least 1 chars long' },
+  { name: 'a database name of 64 characters', object: databases({ names: ['d'.repeat(64)] }), error: 'Too long' },
+  {
+    name: '501 databases',
+    object: databases({ names: repeat(501, (i) => `d${i}`) }),
+    error: 'Too many: 501: must have at most 500 items',
+  },
+  {
+    name: 'credentials without Secret',
+    object: withPolicy({ source: source({ credentials: {} }) }),
+    error: 'spec.source.postgres.credentials.secretName: Required value',
+  },
+  {
+    name: 'a Secret with an underscore',
+    object: withPolicy({ source: source({ credentials: { secretName: 'a_b' } }) }),
+    error: 'secretName in body should match',
+  },
+  {
+    name: 'an unknown TLS mode',
+    object: withPolicy({ source: source({ tls: { mode: 'prefer' } }) }),
+    error: 'Unsupported value: "prefer"',
+  },
+  {
+    name: 'a schedule of four fields',
+    object: withPolicy({ schedule: '0 3 * *' }),
+    error: 'spec.schedule in body should match',
+  },
+  {
+    name: 'a schedule of six fields',
+    object: withPolicy({ schedule: '0 0 3 * * *' }),
+    error: 'spec.schedule in body should match',
+  },
+  {
+    name: 'a schedule with a no-break space',
+    object: withPolicy({ schedule: '0 3 *\u00A0* *' }),
+    error: 'spec.schedule in body should match',
+  },
+  {
+    name: 'an unknown macro',
+    object: withPolicy({ schedule: '@every 5m' }),
+    error: 'spec.schedule in body should match',
+  },
+  {
+    name: 'null where something is required',
+    object: withPolicy({ destinations: null }),
+    error: 'spec.destinations: Required value',
+  },
+  {
+    name: 'a schedule that is a number',
+    object: withPolicy({ schedule: 5 }),
+    error: 'spec.schedule in body must be of type string',
+  },
+  {
+    name: 'suspend as a text',
+    object: withPolicy({ suspend: 'true' }),
+    error: 'spec.suspend in body must be of type boolean',
+  },
+  {
+    name: 'an unknown concurrency policy',
+    object: withPolicy({ concurrencyPolicy: 'forbid' }),
+    error: 'spec.concurrencyPolicy: Unsupported value: "forbid"',
+  },
+  {
+    name: 'gzip at level 10',
+    object: withPolicy({ compression: { algorithm: 'gzip', level: 10 } }),
+    error: 'level is 1–22 with zstd',
+  },
+  {
+    name: 'a level without compression',
+    object: withPolicy({ compression: { algorithm: 'none', level: 1 } }),
+    error: 'level is 1–22 with zstd',
+  },
+  {
+    name: 'a pattern with a line break',
+    object: withPolicy({ dump: { tables: ['a\nb'] } }),
+    error: 'spec.dump.tables[0] in body should match',
+  },
+  {
+    name: 'an empty list of tables',
+    object: withPolicy({ dump: { tables: [] } }),
+    error: 'spec.dump.tables in body should have at least 1 items',
+  },
+  {
+    name: 'a toleration of nothing',
+    object: withRunner({ tolerations: [{ value: 'x' }] }),
+    error: 'a toleration without key needs operator Exists',
+  },
+  {
+    name: 'a second toleration of nothing',
+    object: withRunner({ tolerations: [{ key: 'a' }, { operator: 'Equal' }] }),
+    error: 'spec.runner.tolerations[1]: Invalid value',
+  },
+  {
+    name: '33 labels',
+    object: withRunner({ podLabels: Object.fromEntries(repeat(33, (i) => [`k${i}`, 'v'])) }),
+    error: 'spec.runner.podLabels: Too many: 33: must have at most 32 items',
+  },
+  {
+    name: 'a label key of 318 characters',
+    object: withRunner({ podLabels: { ['k'.repeat(318)]: 'v' } }),
+    error: 'a key has at most 317 characters',
+  },
+  {
+    name: 'an annotation of 1025 characters',
+    object: withRunner({ podAnnotations: { k: 'v'.repeat(1025) } }),
+    error: 'spec.runner.podAnnotations.k: Too long',
+  },
+  {
+    name: 'a resource that is no quantity',
+    object: withRunner({ resources: { limits: { memory: '1 GB' } } }),
+    error: 'spec.runner.resources.limits.memory in body should match',
+  },
+  {
+    name: 'a deadline of a second',
+    object: withRunner({ deadlineSeconds: 1 }),
+    error: 'should be greater than or equal to 30',
+  },
+  { name: 'eleven retries', object: withRunner({ retries: 11 }), error: 'should be less than or equal to 10' },
+];
+
+const backups: readonly BadObject[] = [
+  { name: 'a backup without policy', object: backup({}), error: 'spec.policy: Required value' },
+  {
+    name: 'a slot without zone',
+    object: backup({ policy: 'a', slot: '2026-01-01T03:00:00' }),
+    error: 'spec.slot in body',
+  },
+  {
+    name: 'a slot without seconds',
+    object: backup({ policy: 'a', slot: '2026-01-01T03:00Z' }),
+    error: 'spec.slot in body',
+  },
+  {
+    name: 'a slot on a day that does not exist',
+    object: backup({ policy: 'a', slot: '2026-02-29T03:00:00Z' }),
+    error: 'spec.slot in body must be of type date-time',
+  },
+  {
+    name: 'a slot in small letters',
+    object: backup({ policy: 'a', slot: '2026-01-01t03:00:00z' }),
+    error: 'spec.slot in body',
+  },
+  {
+    name: 'a slot with an impossible offset',
+    object: backup({ policy: 'a', slot: '2026-01-01T03:00:00+25:00' }),
+    error: 'spec.slot in body',
+  },
+  {
+    name: 'a found backup without key',
+    object: backup({ policy: 'a', import: { location: 'l' } }),
+    error: 'spec.import.key: Required value',
+  },
+  {
+    name: 'another policy',
+    old: backup({ policy: 'a' }),
+    object: backup({ policy: 'b' }),
+    error: 'the spec of a Backup is immutable',
+  },
+  {
+    name: 'a slot that is added',
+    old: backup({ policy: 'a' }),
+    object: backup({ policy: 'a', slot: time }),
+    error: 'the spec of a Backup is immutable',
+  },
+];
+
+/** Refused by both. */
+export const badObjects: readonly BadObject[] = [...names, ...unknownFields, ...locations, ...policies, ...backups];
