@@ -196,6 +196,12 @@ export const failureReasons = {
     meaning: 'Under this backup’s id something else is already stored (another uid); it is never written over.',
     remedy: 'Create the Backup under another name, or give the policy a location prefix of its own.',
   },
+  BackupDamaged: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'Stored bytes of a backup cannot be read: cut short, changed, or not of the format that was announced.',
+    remedy: 'Look for another copy of the backup, and for what damaged this one.',
+  },
   ManifestInvalid: {
     consequence: 'never',
     exitCode: 65,

@@ -1,0 +1,132 @@
+import { Failure, toFailure } from '../api/failure.ts';
+import { aborted } from './aborted.ts';
+import type { Bytes } from './bytes.ts';
+import { openBranch, type Branch } from './branch.ts';
+import type { Sleeper } from './sleeper.ts';
+
+export interface Sink<R> {
+  /** For messages. */
+  readonly name: string;
+  /** Takes all of `body`, once, and resolves when it is stored. `signal` aborts when this sink is given up. */
+  readonly write: (body: Bytes, signal: AbortSignal) => Promise<R>;
+}
+
+export type SinkOutcome<R> =
+  | { readonly name: string; readonly outcome: 'done'; readonly result: R }
+  | { readonly name: string; readonly outcome: 'failed'; readonly failure: Failure };
+
+export interface FanOutOptions {
+  /** Chunks that a sink may be behind the source (default 2). They are shared, not copied. */
+  readonly chunksAhead?: number;
+  /** A sink that neither takes a chunk that waits for it, nor finishes after the last one, for this long is given up. */
+  readonly stall?: { readonly limitMs: number; readonly clock: Sleeper };
+}
+
+/** How often within the limit it is looked whether a sink moves. */
+const stallLooks = 4;
+
+/**
+ * Gives one stream to several sinks at once; the slowest one that is left sets the pace, and memory is bounded by the chunks ahead.
+ *
+ * - A sink that fails, stalls, or says that it is done before it read to the end, drops out as `failed`; the others go on. When
+ *   none is left, the source is ended early.
+ * - A failing source, or an abort, is thrown by the body of each sink, and rethrown here after all sinks settled.
+ *
+ * A sink that stalled is waited for once more as long (to clean up behind itself), and then no longer.
+ */
+export async function fanOut<R>(
+  source: Bytes,
+  sinks: readonly Sink<R>[],
+  options: FanOutOptions,
+  signal: AbortSignal,
+): Promise<readonly SinkOutcome<R>[]> {
+  let wakePump = (): void => {};
+  const chunks = source[Symbol.asyncIterator]();
+  const ahead = options.chunksAhead ?? 2;
+  const branches = sinks.map((sink) => openBranch(sink, ahead, () => wakePump()));
+  const over = new AbortController();
+  const watching = options.stall === undefined ? undefined : watch(branches, options.stall, over.signal);
+  watching?.catch(() => {});
+
+  let broken: { readonly error: unknown } | undefined;
+  const breakAll = (error: unknown): void => {
+    broken ??= { error };
+    for (const branch of branches) branch.fail(broken.error);
+    wakePump();
+  };
+  const onAbort = (): void => {
+    breakAll(aborted(signal));
+    for (const branch of branches) branch.abort(aborted(signal));
+  };
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+
+  const live = (): Branch<R>[] => branches.filter((branch) => branch.isLive());
+  const pump = async (): Promise<void> => {
+    for (;;) {
+      if (broken !== undefined || live().length === 0) {
+        await chunks.return?.();
+        return;
+      }
+      if (live().some((branch) => branch.isFull())) {
+        await new Promise<void>((resolve) => {
+          wakePump = resolve;
+        });
+        continue;
+      }
+      const next = await chunks.next();
+      if (broken !== undefined) continue;
+      if (next.done === true) {
+        for (const branch of branches) branch.end();
+        return;
+      }
+      if (next.value.length > 0) for (const branch of live()) branch.push(next.value);
+    }
+  };
+
+  try {
+    try {
+      await pump();
+    } catch (error) {
+      breakAll(error);
+    }
+    const outcomes = await Promise.all(branches.map((branch) => branch.outcome));
+    if (broken !== undefined) throw broken.error;
+    return outcomes;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    over.abort();
+    await watching;
+  }
+}
+
+/** Gives up sinks that owe something and do not move. Looks at whether they moved, not at a clock: a pause of us is none of theirs. */
+async function watch(
+  branches: readonly Branch<unknown>[],
+  stall: { readonly limitMs: number; readonly clock: Sleeper },
+  signal: AbortSignal,
+): Promise<void> {
+  const seen = branches.map((branch) => ({ branch, moves: -1, looks: 0 }));
+  for (;;) {
+    try {
+      await stall.clock.sleep(stall.limitMs / stallLooks, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw toFailure(error);
+    }
+    for (const entry of seen) {
+      const moves = entry.branch.moves();
+      entry.looks = entry.branch.owes() && moves === entry.moves ? entry.looks + 1 : 0;
+      entry.moves = moves;
+      // Given up at the first full limit; let go of at the second.
+      if (entry.looks === stallLooks) entry.branch.giveUp(stalled(entry.branch, stall.limitMs));
+      if (entry.looks === 2 * stallLooks) entry.branch.letGo();
+    }
+  }
+}
+
+function stalled(branch: Branch<unknown>, limitMs: number): Failure {
+  const seconds = Math.round(limitMs / 1000);
+  const what = branch.isEnded() ? 'did not finish' : 'took no bytes';
+  return new Failure('StorageUnreachable', `${branch.name} ${what} for ${seconds} s`);
+}

@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+import { Failure } from '../api/failure.ts';
+import type { Bytes } from './bytes.ts';
+
+export interface Measured {
+  readonly bytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}
+
+export interface Measure {
+  /** Passes every chunk on as it is. To be called once. */
+  through(source: Bytes): Bytes;
+  /** Size and hash of all that passed. Throws `Internal` unless the source was read to its end: half a hash proves nothing. */
+  result(): Measured;
+}
+
+/** A tap that tells size and SHA-256 of a stream, so that neither is ever a second pass. */
+export function measure(): Measure {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  let used = false;
+  let measured: Measured | undefined;
+
+  async function* tap(source: Bytes): AsyncGenerator<Uint8Array, void, void> {
+    for await (const chunk of source) {
+      hash.update(chunk);
+      bytes += chunk.length;
+      yield chunk;
+    }
+    measured = { bytes, sha256: hash.digest('hex') };
+  }
+
+  return {
+    through(source) {
+      if (used) throw new Failure('Internal', 'a measure was used for a second stream');
+      used = true;
+      return tap(source);
+    },
+    result() {
+      if (measured === undefined) throw new Failure('Internal', 'a stream was measured before it was read to its end');
+      return measured;
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { measure } from '../../src/pipeline/measure.ts';
+import { meter } from '../../src/pipeline/meter.ts';
+import { collect, failingAfter, inPieces, rejection, sampleBytes } from './streams.ts';
+
+describe('measure', () => {
+  test.each([1, 13, 1000, 100_000])('tells size and hash of a stream in pieces of %i bytes', async (size) => {
+    const content = sampleBytes(50_000);
+    const tap = measure();
+    expect((await collect(tap.through(inPieces(content, size)))).equals(content)).toBe(true);
+    expect(tap.result()).toEqual({ bytes: 50_000, sha256: createHash('sha256').update(content).digest('hex') });
+  });
+
+  test('measures an empty stream', async () => {
+    const tap = measure();
+    await collect(tap.through(inPieces(new Uint8Array(0), 1)));
+    expect(tap.result()).toEqual({ bytes: 0, sha256: createHash('sha256').digest('hex') });
+  });
+
+  test('has no result for a stream that failed or was left before its end', async () => {
+    const failing = measure();
+    await rejection(collect(failing.through(failingAfter(sampleBytes(10), 5, 1, new Error('broken')))));
+    expect(() => failing.result()).toThrow('before it was read to its end');
+    const left = measure();
+    for await (const _chunk of left.through(inPieces(sampleBytes(10), 1))) break;
+    expect(() => left.result()).toThrow('before it was read to its end');
+  });
+
+  test('refuses a second stream', () => {
+    const tap = measure();
+    tap.through(inPieces(sampleBytes(10), 1));
+    expect(() => tap.through(inPieces(sampleBytes(10), 1))).toThrow('second stream');
+  });
+});
+
+test('a meter counts while the streams run', async () => {
+  const counter = meter();
+  const seen: number[] = [];
+  for await (const _chunk of counter.through(inPieces(sampleBytes(10), 4))) seen.push(counter.bytes());
+  await collect(counter.through(inPieces(sampleBytes(5), 5)));
+  expect([seen, counter.bytes()]).toEqual([[4, 8, 10], 15]);
+});
