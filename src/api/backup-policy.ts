@@ -198,6 +198,14 @@ export const backupPolicyStatus = z.strictObject({
   handledSlot: timestamp()
     .optional()
     .meta({ description: 'The latest slot that was run, skipped or counted as missed.' }),
+  scheduledBy: z
+    .string()
+    .max(256)
+    .optional()
+    .meta({ description: 'Schedule and time zone that handledSlot belongs to; slots before a change are not made up.' }),
+  scheduledSince: timestamp()
+    .optional()
+    .meta({ description: 'Since when this schedule counts: no slot before it is ever overdue.' }),
   runs: z
     .record(z.enum(runResults), count())
     .optional()
@@ -207,6 +215,9 @@ export const backupPolicyStatus = z.strictObject({
     .max(100)
     .optional()
     .meta({ description: 'Runs that are already in runs, so that each counts once.' }),
+  countedThrough: timestamp()
+    .optional()
+    .meta({ description: 'Runs that ended at or before it are in runs, though countedUids has forgotten them.' }),
   lastSizeBytes: bytes()
     .optional()
     .meta({ description: 'Plain size of the last successful run; the estimate of the next.' }),

@@ -208,6 +208,10 @@ export type Backup = Stored<'Backup', BackupSpec, BackupStatus>;
 export const annotations = {
   task: 'pgbackup.dev/task',
   probeRequestedAt: 'pgbackup.dev/probe-requested-at',
+  /** On the Job of an inspection: the generation of the location that it looks at. */
+  generation: 'pgbackup.dev/generation',
+  /** On a found Backup: the uid that its manifest records. */
+  foundUid: 'pgbackup.dev/found-uid',
 } as const;
 export const labels = {
   policy: 'pgbackup.dev/policy',
