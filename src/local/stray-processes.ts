@@ -1,0 +1,66 @@
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { sep } from 'node:path';
+import type { Clock } from '../support/clock.ts';
+
+const pollMs = 50;
+
+/**
+ * Ends every process that still works in a pod's folder: what a container's process left behind in sessions of its own, or what a
+ * killed operator left running. First SIGTERM when there is a grace, then SIGKILL; resolves when they are gone. A shell that
+ * somebody opened there has a terminal, and is left alone. Where there is no /proc, nothing is found.
+ */
+export async function endStrays(folder: string, graceMs: number, clock: Clock): Promise<void> {
+  const never = new AbortController().signal;
+  const killAtMs = clock.monotonicMs() + graceMs;
+  let asked = false;
+  for (let pids = findStrays(folder); pids.length > 0; pids = findStrays(folder)) {
+    const kills = clock.monotonicMs() >= killAtMs;
+    if (kills || !asked) for (const pid of pids) sendSignal(pid, kills ? 'SIGKILL' : 'SIGTERM');
+    asked = true;
+    await clock.sleep(pollMs, never);
+  }
+}
+
+function findStrays(folder: string): readonly number[] {
+  return processIds().filter((pid) => {
+    try {
+      const cwd = readlinkSync(`/proc/${pid}/cwd`);
+      if (cwd !== folder && !cwd.startsWith(folder + sep)) return false;
+      // Fields after the program's name, which may hold anything: state, ppid, pgrp, session, tty_nr.
+      const [state, , , , tty] = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ');
+      return tty === '0' && state !== 'Z';
+    } catch {
+      // Gone meanwhile, or somebody else's.
+      return false;
+    }
+  });
+}
+
+function processIds(): readonly number[] {
+  try {
+    return readdirSync('/proc')
+      .map(Number)
+      .filter((pid) => Number.isInteger(pid) && pid > 1 && pid !== process.pid);
+  } catch {
+    return [];
+  }
+}
+
+/** How often the kernel has killed something for want of memory since it started; 0 where it does not say. */
+export function countOomKills(): number {
+  try {
+    return Number(/^oom_kill (\d+)$/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+function sendSignal(pid: number, signalName: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signalName);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
