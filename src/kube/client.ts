@@ -101,7 +101,12 @@ export interface LogOptions {
  */
 export interface KubeClient {
   /** The object, or undefined when there is none. */
-  get(type: ResourceType, namespace: string | undefined, name: string, signal: AbortSignal): Promise<KubeObject | undefined>;
+  get(
+    type: ResourceType,
+    namespace: string | undefined,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<KubeObject | undefined>;
   list(type: ResourceType, options: ListOptions, signal: AbortSignal): Promise<KubeList>;
   /**
    * Changes after resourceVersion, in order, bookmarks included. Ends normally when the server closes in good order;
