@@ -145,16 +145,26 @@ function countSlots(schedule: Schedule, afterMs: number, nowMs: number): number 
   return plain + aroundChanges.size;
 }
 
-/** The longest time between two slots among those of the coming weeks: what "overdue" is measured by. */
+/**
+ * The longest time between two slots in the coming weeks, clock changes aside: what "overdue" is measured by. Undefined when
+ * no second slot comes.
+ */
 export function expectedIntervalMs(schedule: Schedule, fromMs: number): number | undefined {
-  let slot = nextSlot(schedule, fromMs);
-  let longest: number | undefined;
-  for (let looked = 0; slot !== undefined && looked < 40 && (looked < 2 || slot < fromMs + 35 * dayMs); looked++) {
-    const next = nextSlot(schedule, slot);
-    if (next !== undefined) longest = Math.max(longest ?? 0, next - slot);
-    slot = next;
+  const [first = 0] = schedule.minutes;
+  let longest = 0;
+  for (const [index, minute] of schedule.minutes.entries()) {
+    longest = Math.max(longest, (minute - (schedule.minutes[index - 1] ?? minute)) * minuteMs);
   }
-  return longest;
+  const overNight = (first - (schedule.minutes.at(-1) ?? 0)) * minuteMs;
+  let previous: number | undefined;
+  let looked = 0;
+  for (const day of daysFrom(schedule, fromMs)) {
+    if (previous !== undefined) longest = Math.max(longest, day - previous + overNight);
+    looked += 1;
+    if (looked > 2 && day > fromMs + 35 * dayMs) break;
+    previous = day;
+  }
+  return looked < 2 && schedule.minutes.length < 2 ? undefined : longest;
 }
 
 /** How much later than its slot a run starts: the same for the same key and slot, spread evenly (FNV-1a, 32 bits). */

@@ -190,7 +190,9 @@ describe('jitter and interval', () => {
       (expectedIntervalMs(parseSchedule(text, 'Etc/UTC'), Date.UTC(2026, 0, 1)) ?? 0) / 3_600_000;
     expect(hours('@daily')).toBe(24);
     expect(hours('0 3 * * MON-FRI')).toBe(72);
-    expect(hours('@yearly')).toBe(366 * 24);
+    expect(hours('@yearly')).toBe(365 * 24);
     expect(hours('*/15 9-17 * * *')).toBe(15.25);
+    expect(hours('0 9-17 * * MON-FRI')).toBe(64);
+    expect(hours('@hourly')).toBe(1);
   });
 });
