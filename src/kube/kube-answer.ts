@@ -24,7 +24,7 @@ export function parseKubeStatus(text: string): KubeStatus | undefined {
 }
 
 /**
- * The error for an answer with an HTTP status of 400 or more, or for the Status of a watch's ERROR event.
+ * The error for an answer with an HTTP status other than 2xx, or (0) for the Status of a watch's ERROR event.
  * `text` is the body when it was not a Status; only its beginning is kept.
  */
 export function errorOfAnswer(
@@ -34,7 +34,7 @@ export function errorOfAnswer(
   retryAfter: string | undefined,
   nowMs: number,
 ): KubeError {
-  const code = httpStatus >= 400 ? httpStatus : (status?.code ?? 500);
+  const code = httpStatus > 0 ? httpStatus : (status?.code ?? 500);
   const message = status?.message ?? (text.trim().slice(0, 300) || `the API server answered ${code}`);
   return new KubeError(codeOf(code, status?.reason, message), message, {
     status: code,
