@@ -33,7 +33,7 @@ export const rooms = {
   controller: {
     rooms: ['kube', 'domain', 'api', 'support'],
     packages: [],
-    typesOnly: ['@kubernetes/client-node'],
+    typesOnly: ['@kubernetes/client-node', 'zod'],
   },
   pipeline: {
     rooms: ['api/failure.ts'],

@@ -113,11 +113,7 @@ describe.skipIf(missing !== undefined)(`The CRDs on a real API server${missing ?
     const object = { BackupLocation: s3(), BackupPolicy: withPolicy(), Backup: backup({ policy: 'a' }) }[kind];
     if (!object) throw new Error(`no kind ${kind}`);
     const type = typeOf(kindOf(object));
-    const created = await client.create(
-      type,
-      { ...object, metadata: { name: 'with-status', namespace } } as KubeObject,
-      signal,
-    );
+    const created = await client.create(type, { ...object, metadata: { name: 'with-status', namespace } }, signal);
     const stored = await client.putStatus(type, { ...created, status }, signal);
     await client.delete(type, namespace, 'with-status', {}, signal);
 
@@ -126,11 +122,7 @@ describe.skipIf(missing !== undefined)(`The CRDs on a real API server${missing ?
 
   it('refuse a status that the schema does not know', async () => {
     const type = typeOf(kindOf(s3()));
-    const created = await client.create(
-      type,
-      { ...s3(), metadata: { name: 'bad-status', namespace } } as KubeObject,
-      signal,
-    );
+    const created = await client.create(type, { ...s3(), metadata: { name: 'bad-status', namespace } }, signal);
 
     await expect(client.putStatus(type, { ...created, status: { phase: 'Fine' } }, signal)).rejects.toThrow(
       'status.phase: Unsupported value: "Fine"',
