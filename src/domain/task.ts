@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Failure } from '../api/failure.ts';
 
 /**
  * What the controller tells a runner: one versioned JSON of at most 200 KiB without secrets, in an annotation of the pod template,
@@ -119,3 +120,23 @@ export type InspectTask = z.infer<typeof inspectTask>;
 
 export const task = z.discriminatedUnion('kind', [backupTask, inspectTask]);
 export type Task = z.infer<typeof task>;
+
+/** Reads a task. @throws Failure TaskInvalid when it is too large, no JSON, of another version or of another shape. */
+export function parseTask(text: string): Task {
+  if (Buffer.byteLength(text) > taskMaxBytes) {
+    throw new Failure('TaskInvalid', `the task is larger than ${taskMaxBytes} bytes`);
+  }
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    throw new Failure('TaskInvalid', 'the task is no JSON', { cause: error });
+  }
+  const version = z.object({ version: z.int() }).safeParse(content).data?.version;
+  if (version !== undefined && version !== taskVersion) {
+    throw new Failure('TaskInvalid', `the task has version ${version}, this image knows ${taskVersion}`);
+  }
+  const parsed = task.safeParse(content);
+  if (!parsed.success) throw new Failure('TaskInvalid', `the task does not fit: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}

@@ -1,0 +1,213 @@
+import { Failure, toFailure } from '../../api/failure.ts';
+import { manifestFormat, type Manifest } from '../../domain/manifest.ts';
+import type { BackupVerdict } from '../../domain/report.ts';
+import type { BackupTask } from '../../domain/task.ts';
+import { bounded } from '../bounded.ts';
+import { gravestFailure } from '../gravest-failure.ts';
+import { isoTime } from '../iso-time.ts';
+import type { Workshop } from '../workshop.ts';
+import { judgeCommitted, judgeFailed, type FailedPart } from './backup-verdict.ts';
+import { cleanUp } from './clean-up.ts';
+import { commit } from './commit.ts';
+import { describeAdopted, describeInLog, describeInManifest } from './database-outcome.ts';
+import { Destination } from './destination.ts';
+import { dumpDatabases, type DumpedParts } from './dump-databases.ts';
+import { openDestinations } from './open-destinations.ts';
+import { openSource } from './open-source.ts';
+import { selectDatabases } from './select-databases.ts';
+import type { Source } from './source.ts';
+import { requireLive } from './store-artifact.ts';
+
+/** A pod gets 30 s between SIGTERM and SIGKILL. */
+const commitMilliseconds = 60_000;
+const cleanUpMilliseconds = 20_000;
+/** As a database it would need these parentheses in its name; shown beside databases that failed. */
+const globalsName = '(globals)';
+
+/**
+ * One backup: asks the destinations, dumps, commits, cleans up, and says what came of it. Every end is a verdict; nothing is thrown.
+ * Without a commit nothing of this try is left at any place that can still be reached.
+ */
+export async function backUp(task: BackupTask, workshop: Workshop): Promise<BackupVerdict> {
+  const { clock, signal, lines } = workshop;
+  const startedAt = isoTime(clock);
+  const destinations = task.destinations.map(({ location, required }) => new Destination(location.name, required));
+  const end = async (judge: () => BackupVerdict): Promise<BackupVerdict> => {
+    await tidy(destinations, workshop);
+    return judge();
+  };
+  const totals = () => ({ startedAt, completedAt: isoTime(clock), resultLines: lines.resultLines() });
+  try {
+    const earlier = await openDestinations(task, destinations, workshop);
+    if (earlier !== undefined) {
+      const failedParts = adopt(task, earlier, destinations, workshop);
+      const { attempt, plainBytes, storedBytes } = earlier;
+      return await end(() =>
+        judgeCommitted(
+          {
+            ...totals(),
+            startedAt: earlier.startedAt,
+            completedAt: earlier.completedAt,
+            attempt,
+            plainBytes,
+            storedBytes,
+          },
+          destinations,
+          failedParts,
+        ),
+      );
+    }
+    requireLive(destinations);
+    const { manifest, parts } = await dump(task, startedAt, destinations, workshop);
+    signal.throwIfAborted();
+    // From here on it is finished rather than aborted: half a commit would be a copy at one place only.
+    await bounded(clock, commitMilliseconds, (limit) => commit(manifest, destinations, workshop, limit));
+    requireCopy(destinations);
+    const failedParts = tellParts(parts, workshop);
+    const { attempt, plainBytes, storedBytes } = manifest;
+    return await end(() =>
+      judgeCommitted({ ...totals(), attempt, plainBytes, storedBytes }, destinations, failedParts),
+    );
+  } catch (error) {
+    const failure =
+      signal.aborted && !destinations.some(({ copy }) => copy !== undefined) ? abortOf(signal) : toFailure(error);
+    if (failure.reason === 'Internal') {
+      workshop.log.error('internal error', { stack: error instanceof Error ? error.stack : undefined });
+    }
+    return await end(() => judgeFailed({ ...totals(), attempt: workshop.attempt }, destinations, failure));
+  }
+}
+
+async function dump(
+  task: BackupTask,
+  startedAt: string,
+  destinations: readonly Destination[],
+  workshop: Workshop,
+): Promise<{ readonly manifest: Manifest; readonly parts: DumpedParts }> {
+  const source = await openSource(task, workshop);
+  try {
+    const selected = selectDatabases(task.databases, source.databases);
+    const parts = await dumpDatabases(task, source, selected, destinations, workshop);
+    requireStored(parts, workshop);
+    return { manifest: describe(task, startedAt, source, parts, workshop), parts };
+  } finally {
+    await source.close();
+  }
+}
+
+/** @throws Failure the gravest of the databases' when none was dumped: such a run has no manifest */
+function requireStored(parts: DumpedParts, workshop: Workshop): void {
+  if (parts.databases.some(({ outcome }) => outcome === 'stored')) return;
+  const failures = parts.databases.filter((ended) => ended.outcome === 'failed');
+  for (const ended of failures) workshop.lines.result(describeInLog(ended));
+  const [first, ...rest] = failures.map(({ failure }) => failure);
+  if (first === undefined) throw new Failure('NoDatabases', 'every database that was found vanished before its turn');
+  const gravest = gravestFailure([first, ...rest]);
+  const name = failures.find(({ failure }) => failure === gravest)?.name ?? '';
+  throw new Failure(gravest.reason, `no database could be dumped; ${name}: ${gravest.message}`, {
+    ...(gravest.hint === undefined ? {} : { hint: gravest.hint }),
+    cause: gravest,
+  });
+}
+
+function describe(
+  task: BackupTask,
+  startedAt: string,
+  source: Source,
+  parts: DumpedParts,
+  workshop: Workshop,
+): Manifest {
+  const { globals } = parts;
+  const artifacts = [
+    ...parts.databases.flatMap((ended) => (ended.outcome === 'stored' ? [ended.artifact] : [])),
+    ...(globals === undefined ? [] : [globals]),
+  ];
+  const sum = (digest: 'plain' | 'stored'): number =>
+    artifacts.reduce((bytes, artifact) => bytes + artifact[digest].bytes, 0);
+  const { name, uid, slot } = task.backup;
+  return {
+    format: manifestFormat,
+    backup: { id: name, uid, ...(slot === undefined ? {} : { slot }) },
+    policy: task.policy,
+    namespace: task.namespace,
+    attempt: workshop.attempt,
+    startedAt,
+    completedAt: isoTime(workshop.clock),
+    tools: { pgbackup: workshop.version, pgDump: source.pgDumpVersion },
+    server: source.server,
+    databases: parts.databases.map((ended) => describeInManifest(ended, workshop.redactor)),
+    ...(globals === undefined ? {} : { globals }),
+    plainBytes: sum('plain'),
+    storedBytes: sum('stored'),
+  };
+}
+
+/** Result lines for a committed run. @returns what is not in it */
+function tellParts(parts: DumpedParts, { lines }: Workshop): readonly FailedPart[] {
+  const failedParts: FailedPart[] = [];
+  for (const ended of parts.databases) {
+    lines.result(describeInLog(ended));
+    if (ended.outcome === 'failed') failedParts.push(describePart(ended.name, ended.failure));
+  }
+  const { globalsFailure } = parts;
+  if (globalsFailure !== undefined) {
+    const { reason, message } = globalsFailure;
+    lines.result({ kind: 'database', name: globalsName, outcome: 'failed', reason, detail: message });
+    failedParts.push(describePart(globalsName, globalsFailure));
+  }
+  return failedParts;
+}
+
+function describePart(name: string, { reason, message }: Failure): FailedPart {
+  return { name, reason, message };
+}
+
+/** An earlier try committed this backup: what it says is the answer, and places without it wait for repair. */
+function adopt(
+  task: BackupTask,
+  earlier: Manifest,
+  destinations: readonly Destination[],
+  { lines }: Workshop,
+): readonly FailedPart[] {
+  for (const destination of destinations) {
+    if (!destination.live) continue;
+    destination.failed(
+      new Failure('DestinationFailed', 'an earlier try stored the backup elsewhere; this place waits for repair'),
+    );
+  }
+  for (const database of earlier.databases) lines.result(describeAdopted(database));
+  const failedParts: FailedPart[] = earlier.databases
+    .filter(({ outcome }) => outcome === 'failed')
+    .map(({ name, reason, message }) => ({ name, reason: reason ?? 'DumpFailed', message: message ?? 'failed' }));
+  if (task.dump.globals && earlier.globals === undefined) {
+    const failure = new Failure('DumpFailed', 'the earlier try could not dump the globals');
+    lines.result({
+      kind: 'database',
+      name: globalsName,
+      outcome: 'failed',
+      reason: failure.reason,
+      detail: failure.message,
+    });
+    failedParts.push(describePart(globalsName, failure));
+  }
+  return failedParts;
+}
+
+/** @throws Failure the gravest of the destinations' when the manifest could be stored at none */
+function requireCopy(destinations: readonly Destination[]): void {
+  if (!destinations.some(({ copy }) => copy !== undefined)) requireLive(destinations);
+}
+
+/** Deletes what is not part of a committed backup, in a time of its own, and closes the places. */
+async function tidy(destinations: readonly Destination[], workshop: Workshop): Promise<void> {
+  await bounded(workshop.clock, cleanUpMilliseconds, async (limit) => {
+    await Promise.all(destinations.map((destination) => cleanUp(destination, workshop, limit)));
+  });
+  await Promise.all(destinations.map(async ({ storage }) => storage?.close()));
+}
+
+function abortOf(signal: AbortSignal): Failure {
+  const reason: unknown = signal.reason;
+  if (reason instanceof Failure) return reason;
+  return new Failure('Aborted', 'stopped before it was done', { cause: reason });
+}

@@ -1,0 +1,66 @@
+import type { Failure } from '../../api/failure.ts';
+import type { DatabaseFacts, ManifestArtifact, ManifestDatabase } from '../../domain/manifest.ts';
+import type { Redactor } from '../../support/redaction.ts';
+import type { Result } from '../report-lines.ts';
+
+interface Timed {
+  readonly name: string;
+  readonly startedAt: string;
+  readonly completedAt: string;
+  readonly durationMilliseconds: number;
+}
+
+/** How one database of a run ended. */
+export type DatabaseOutcome =
+  | (Timed & { readonly outcome: 'stored'; readonly artifact: ManifestArtifact; readonly facts: DatabaseFacts })
+  | (Timed & { readonly outcome: 'failed'; readonly failure: Failure })
+  | (Timed & { readonly outcome: 'skipped' });
+
+export function describeInManifest(ended: DatabaseOutcome, redactor: Redactor): ManifestDatabase {
+  const { name, startedAt, completedAt } = ended;
+  switch (ended.outcome) {
+    case 'stored':
+      return { name, outcome: 'stored', artifacts: [ended.artifact], facts: ended.facts, startedAt, completedAt };
+    case 'failed':
+      return {
+        name,
+        outcome: 'failed',
+        reason: ended.failure.reason,
+        message: redactor.text(ended.failure.message),
+        artifacts: [],
+        startedAt,
+        completedAt,
+      };
+    default:
+      return { name, outcome: 'skipped', artifacts: [], startedAt, completedAt };
+  }
+}
+
+export function describeInLog(ended: DatabaseOutcome): Result {
+  const { name, outcome, durationMilliseconds } = ended;
+  const line = { kind: 'database', name, outcome, durationMilliseconds: Math.round(durationMilliseconds) } as const;
+  switch (ended.outcome) {
+    case 'stored': {
+      const { plain, stored } = ended.artifact;
+      return { ...line, plainBytes: plain.bytes, storedBytes: stored.bytes };
+    }
+    case 'failed':
+      return { ...line, reason: ended.failure.reason, detail: ended.failure.message };
+    default:
+      return { ...line, detail: 'it vanished after it was found' };
+  }
+}
+
+/** Details of a backup that an earlier try stored. */
+export function describeAdopted(database: ManifestDatabase): Result {
+  const sum = (digest: 'plain' | 'stored'): number =>
+    database.artifacts.reduce((bytes, artifact) => bytes + artifact[digest].bytes, 0);
+  return {
+    kind: 'database',
+    name: database.name,
+    outcome: database.outcome,
+    ...(database.outcome === 'failed' ? { reason: database.reason ?? 'DumpFailed' } : {}),
+    ...(database.message === undefined ? {} : { detail: database.message }),
+    ...(database.outcome === 'stored' ? { plainBytes: sum('plain'), storedBytes: sum('stored') } : {}),
+  };
+}

@@ -1,0 +1,70 @@
+import type { Failure } from '../../api/failure.ts';
+import type { Storage } from '../../storage/storage.ts';
+
+/** A committed copy of the backup at a destination. */
+export interface StoredCopy {
+  /** Bytes of all its volumes and the manifest. */
+  readonly bytes: number;
+  readonly manifestSha256: string;
+}
+
+/**
+ * One place of a run and what became of it. It is live until it failed or holds the backup; who failed never comes back within the
+ * run. It remembers every key that was begun there, because a put that failed may still have left an object (an answer that got lost).
+ */
+export class Destination {
+  readonly location: string;
+  readonly required: boolean;
+  #storage: Storage | undefined;
+  #failure: Failure | undefined;
+  #copy: StoredCopy | undefined;
+  readonly #begun = new Set<string>();
+
+  constructor(location: string, required: boolean) {
+    this.location = location;
+    this.required = required;
+  }
+
+  get storage(): Storage | undefined {
+    return this.#storage;
+  }
+
+  get failure(): Failure | undefined {
+    return this.#failure;
+  }
+
+  get copy(): StoredCopy | undefined {
+    return this.#copy;
+  }
+
+  get live(): boolean {
+    return this.#storage !== undefined && this.#failure === undefined && this.#copy === undefined;
+  }
+
+  /** Keys that may exist there and are not part of a committed backup. */
+  get begun(): readonly string[] {
+    return [...this.#begun];
+  }
+
+  opened(storage: Storage): void {
+    this.#storage = storage;
+  }
+
+  /** The first failure counts. */
+  failed(failure: Failure): void {
+    this.#failure ??= failure;
+  }
+
+  stored(copy: StoredCopy): void {
+    this.#copy = copy;
+  }
+
+  begin(key: string): void {
+    this.#begun.add(key);
+  }
+
+  /** The key is gone, or belongs to a committed backup: nothing to clean up any more. */
+  settle(key: string): void {
+    this.#begun.delete(key);
+  }
+}

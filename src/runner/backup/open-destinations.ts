@@ -1,0 +1,91 @@
+import { Failure, toFailure } from '../../api/failure.ts';
+import { manifestKey } from '../../domain/layout.ts';
+import type { BackupTask } from '../../domain/task.ts';
+import type { Manifest } from '../../domain/manifest.ts';
+import type { Workshop } from '../workshop.ts';
+import { idleProgress } from './backup-progress.ts';
+import type { Destination } from './destination.ts';
+import { findCopy } from './find-copy.ts';
+
+const retryMilliseconds = 5_000;
+
+/**
+ * Opens every place and asks it for this backup's manifest. Afterwards each destination is live (nothing there), stored (this very
+ * backup is there already, from an earlier try) or failed. A required place that does not answer is waited for as long as the
+ * server would be; one that is best-effort never holds the others up.
+ * @returns the manifest of the earlier try, of the first destination that has one
+ */
+export async function openDestinations(
+  task: BackupTask,
+  destinations: readonly Destination[],
+  workshop: Workshop,
+): Promise<Manifest | undefined> {
+  const deadlineMs = workshop.clock.monotonicMs() + task.waitForServerSeconds * 1000;
+  const found = await Promise.all(
+    destinations.map((destination) => openDestination(task, destination, deadlineMs, workshop)),
+  );
+  return found.find((manifest) => manifest !== undefined);
+}
+
+async function openDestination(
+  task: BackupTask,
+  destination: Destination,
+  deadlineMs: number,
+  workshop: Workshop,
+): Promise<Manifest | undefined> {
+  const { clock, log, lines, signal } = workshop;
+  for (;;) {
+    try {
+      return await askDestination(task, destination, workshop);
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = toFailure(error);
+      const waits =
+        failure.reason === 'StorageUnreachable' &&
+        destination.required &&
+        clock.monotonicMs() + retryMilliseconds < deadlineMs;
+      if (!waits) {
+        destination.failed(failure);
+        log.error('destination cannot be used', {
+          location: destination.location,
+          reason: failure.reason,
+          error: failure.message,
+        });
+        return undefined;
+      }
+      lines.progress({
+        ...idleProgress,
+        waiting: 'WaitingForServer',
+        detail: `location ${destination.location}: ${failure.message}`,
+      });
+      await clock.sleep(retryMilliseconds, signal);
+    }
+  }
+}
+
+async function askDestination(
+  task: BackupTask,
+  destination: Destination,
+  workshop: Workshop,
+): Promise<Manifest | undefined> {
+  const entry = task.destinations.find(({ location }) => location.name === destination.location);
+  if (entry === undefined) throw new Failure('Internal', `no destination ${destination.location} in the task`);
+  const storage = destination.storage ?? (await workshop.openLocation(entry.location));
+  destination.opened(storage);
+  const key = manifestKey(task.namespace, task.policy.name, task.backup.name);
+  const found = await findCopy(storage, key, workshop.signal);
+  if (found === undefined) return undefined;
+  if (found.manifest.backup.uid !== task.backup.uid) throw alreadyStored(key, found.manifest);
+  destination.stored(found.copy);
+  workshop.log.info('the backup is already stored there, by an earlier try', {
+    location: destination.location,
+    attempt: found.manifest.attempt,
+  });
+  return found.manifest;
+}
+
+export function alreadyStored(key: string, theirs: Manifest): Failure {
+  return new Failure('AlreadyStored', `${key} belongs to a backup with another uid (${theirs.backup.uid})`, {
+    hint: 'create the Backup under another name, or give the policy a location prefix of its own',
+  });
+}

@@ -1,0 +1,30 @@
+import type { DatabaseFacts } from '../../domain/manifest.ts';
+import type { Bytes } from '../../pipeline/bytes.ts';
+
+/** A PostgreSQL server as a backup sees it: reachable, its version known, the right programs found. */
+export interface Source {
+  readonly server: { readonly version: string; readonly major: number };
+  readonly pgDumpVersion: string;
+  /** Databases that allow connections and are no templates nor a provider's own, with their size where it may be read. */
+  readonly databases: readonly FoundDatabase[];
+  /** @throws Failure DatabaseMissing when it vanished */
+  readFacts(database: string): Promise<DatabaseFacts>;
+  /** The dump; the stream ends only after pg_dump ended well with something that is an archive. */
+  dump(database: string): DumpStream;
+  dumpGlobals(): Bytes;
+  /** Resolves true when the server answers within the time. */
+  answers(withinMilliseconds: number): Promise<boolean>;
+  /** Takes away what it needed on disk. */
+  close(): Promise<void>;
+}
+
+export interface FoundDatabase {
+  readonly name: string;
+  readonly bytes?: number;
+}
+
+export interface DumpStream {
+  readonly bytes: Bytes;
+  /** Version of the archive format, once the stream has ended. */
+  archiveVersion(): string | undefined;
+}

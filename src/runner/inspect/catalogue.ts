@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import { Failure, toFailure } from '../../api/failure.ts';
+import { parseManifestKey } from '../../domain/layout.ts';
+import { manifestMaxBytes, parseManifest, type Manifest } from '../../domain/manifest.ts';
+import type { ObjectStat, Storage } from '../../storage/storage.ts';
+import type { ReportLines, Result } from '../report-lines.ts';
+import { readSmall } from '../read-small.ts';
+
+export interface CataloguePage {
+  readonly backups: number;
+  readonly storedBytes: number;
+  readonly damagedManifests: number;
+  /** The last key that was taken, when there are more. */
+  readonly after?: string;
+}
+
+const readsAtOnce = 8;
+/** A page's lines stay below what a node keeps of a log before it rotates it. */
+const pageMaxBytes = 4 * 1024 * 1024;
+
+/**
+ * One page of what is stored for a namespace: a `result` line for each manifest, in order of their keys, at most `pageSize` lines
+ * and about 4 MiB of them. A manifest that cannot be understood is a line too (`damaged`); one that vanished since it was listed
+ * is none.
+ * @throws Failure of the store when it cannot be listed or a manifest cannot be read: half a catalogue is never told as a whole
+ */
+export async function readCatalogue(
+  storage: Storage,
+  page: { readonly namespace: string; readonly after?: string | undefined; readonly pageSize: number },
+  lines: ReportLines,
+  signal: AbortSignal,
+): Promise<CataloguePage> {
+  const { listed, more } = await listManifests(storage, page, signal);
+  const startBytes = lines.resultBytes();
+  let backups = 0;
+  let storedBytes = 0;
+  let damagedManifests = 0;
+  let last: string | undefined;
+  let taken = 0;
+
+  while (taken < listed.length && lines.resultBytes() - startBytes < pageMaxBytes) {
+    const batch = nextBatch(listed, taken);
+    const results = await Promise.all(batch.map((found) => readBackup(storage, found, signal)));
+    for (const [index, result] of results.entries()) {
+      // Lines of a batch that is already read may be left to the next page.
+      if (lines.resultBytes() - startBytes >= pageMaxBytes) break;
+      taken += 1;
+      last = batch[index]?.key;
+      if (result === undefined) continue;
+      lines.result(result);
+      if (result.kind === 'backup') {
+        backups += 1;
+        storedBytes += result.storedBytes;
+      } else {
+        damagedManifests += 1;
+      }
+    }
+  }
+  const complete = taken === listed.length && !more;
+  return { backups, storedBytes, damagedManifests, ...(complete || last === undefined ? {} : { after: last }) };
+}
+
+/** The key of the first manifest, if there is one: what a probe of a ReadOnly location can read. */
+export async function findManifest(
+  storage: Storage,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for await (const { key } of storage.list(`${namespace}/`, undefined, signal)) {
+    if (parseManifestKey(key) !== undefined) return key;
+  }
+  return undefined;
+}
+
+async function listManifests(
+  storage: Storage,
+  page: { readonly namespace: string; readonly after?: string | undefined; readonly pageSize: number },
+  signal: AbortSignal,
+): Promise<{ readonly listed: readonly ObjectStat[]; readonly more: boolean }> {
+  const listed: ObjectStat[] = [];
+  for await (const found of storage.list(`${page.namespace}/`, page.after, signal)) {
+    if (parseManifestKey(found.key) === undefined) continue;
+    // One more than fits: only then is there a next page.
+    if (listed.length === page.pageSize) return { listed, more: true };
+    listed.push(found);
+  }
+  return { listed, more: false };
+}
+
+/** At most eight at once, and together not larger than one manifest may be. */
+function nextBatch(listed: readonly ObjectStat[], from: number): readonly ObjectStat[] {
+  const batch: ObjectStat[] = [];
+  let bytes = 0;
+  for (const found of listed.slice(from, from + readsAtOnce)) {
+    bytes += Math.min(found.bytes, manifestMaxBytes);
+    if (batch.length > 0 && bytes > manifestMaxBytes) break;
+    batch.push(found);
+  }
+  return batch;
+}
+
+async function readBackup(storage: Storage, found: ObjectStat, signal: AbortSignal): Promise<Result | undefined> {
+  const { key } = found;
+  try {
+    if (found.bytes > manifestMaxBytes) {
+      throw new Failure('ManifestInvalid', `${key} has ${found.bytes} bytes, more than ${manifestMaxBytes}`);
+    }
+    const bytes = await readSmall(storage, key, manifestMaxBytes, signal);
+    const manifestSha256 = createHash('sha256').update(bytes).digest('hex');
+    return describeBackup(key, manifestSha256, parseManifest(key, bytes.toString('utf8')));
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.reason === 'ObjectMissing') return undefined;
+    if (failure.reason === 'ManifestInvalid') {
+      return { kind: 'damaged', key, detail: failure.message.slice(0, 1000) };
+    }
+    throw error;
+  }
+}
+
+function describeBackup(key: string, manifestSha256: string, manifest: Manifest): Result {
+  return {
+    kind: 'backup',
+    key,
+    id: manifest.backup.id,
+    uid: manifest.backup.uid,
+    policy: manifest.policy.name,
+    slot: manifest.backup.slot,
+    startedAt: manifest.startedAt,
+    completedAt: manifest.completedAt,
+    attempt: manifest.attempt,
+    plainBytes: manifest.plainBytes,
+    storedBytes: manifest.storedBytes,
+    manifestSha256,
+    stored: manifest.databases.filter(({ outcome }) => outcome === 'stored').map(({ name }) => name),
+    failed: manifest.databases
+      .filter(({ outcome }) => outcome === 'failed')
+      // An older or foreign writer may have left the reason out; that it failed is what counts.
+      .map(({ name, reason }) => ({ name, reason: reason ?? 'DumpFailed' })),
+  };
+}

@@ -1,0 +1,81 @@
+import { toFailure, type Failure } from '../../api/failure.ts';
+import { reportVersion, type InspectVerdict } from '../../domain/report.ts';
+import type { InspectTask } from '../../domain/task.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { isoTime } from '../iso-time.ts';
+import type { Workshop } from '../workshop.ts';
+import { findManifest, readCatalogue, type CataloguePage } from './catalogue.ts';
+import { probeRead, probeWrite, type ProbeResult } from './probe.ts';
+
+/**
+ * Probes a location and reads one page of its catalogue. The verdict is Failed when either fails; only an abort is thrown.
+ */
+export async function inspectLocation(task: InspectTask, workshop: Workshop): Promise<InspectVerdict> {
+  const { clock, signal, lines } = workshop;
+  const startedAt = isoTime(clock);
+  const end = (
+    probe: ProbeResult,
+    page: CataloguePage | undefined,
+    failure?: { readonly failure: Failure; readonly message: string },
+  ): InspectVerdict => ({
+    v: reportVersion,
+    kind: 'inspect',
+    verdict: failure === undefined ? 'Succeeded' : 'Failed',
+    ...(failure === undefined ? {} : { reason: failure.failure.reason, message: failure.message }),
+    ...(failure?.failure.hint === undefined ? {} : { hint: failure.failure.hint }),
+    ...(probe.failure === undefined ? {} : { failedOperation: probe.failure.operation }),
+    startedAt,
+    completedAt: isoTime(clock),
+    latencies: probe.latencies,
+    backups: page?.backups ?? 0,
+    storedBytes: page?.storedBytes ?? 0,
+    damagedManifests: page?.damagedManifests ?? 0,
+    ...(page?.after === undefined ? {} : { after: page.after }),
+    resultLines: lines.resultLines(),
+  });
+
+  let storage: Storage;
+  try {
+    storage = await workshop.openLocation(task.location);
+  } catch (error) {
+    signal.throwIfAborted();
+    const failure = toFailure(error);
+    return end({ latencies: {} }, undefined, { failure, message: failure.message });
+  }
+  try {
+    const probe = task.probe ? await probeLocation(task, storage, workshop) : { latencies: {} };
+    if (probe.failure !== undefined) {
+      const { failure, operation } = probe.failure;
+      return end(probe, undefined, { failure, message: `${operation} failed: ${failure.message}` });
+    }
+    try {
+      return end(probe, await readCatalogue(storage, task, lines, signal));
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = toFailure(error);
+      const passed = task.probe ? 'the probe passed, but ' : '';
+      return end(probe, undefined, {
+        failure,
+        message: `${passed}the catalogue cannot be read: ${failure.message}`,
+      });
+    }
+  } finally {
+    await storage.close();
+  }
+}
+
+async function probeLocation(task: InspectTask, storage: Storage, workshop: Workshop): Promise<ProbeResult> {
+  const { clock, random, signal } = workshop;
+  if (task.accessMode === 'ReadWrite') return probeWrite(storage, clock, random, signal);
+  return probeRead(
+    async (onListed) => {
+      const key = await findManifest(storage, task.namespace, signal);
+      onListed();
+      if (key === undefined) return;
+      // Whether it can be understood is the catalogue's question.
+      for await (const _chunk of storage.get(key, undefined, signal)) break;
+    },
+    clock,
+    signal,
+  );
+}

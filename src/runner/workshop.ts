@@ -1,0 +1,28 @@
+import type { TaskLocation } from '../domain/task.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { Clock, Random } from '../support/clock.ts';
+import type { Log } from '../support/log.ts';
+import type { Redactor } from '../support/redaction.ts';
+import type { ReportLines } from './report-lines.ts';
+import type { Secrets } from './secrets.ts';
+
+/** What every task works with. */
+export interface Workshop {
+  /** Folder with task, secrets and volumes. */
+  readonly root: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly lines: ReportLines;
+  readonly redactor: Redactor;
+  readonly secrets: Secrets;
+  /** Folders with PostgreSQL's client programs, one major each. */
+  readonly programDirs: readonly string[];
+  /** Version of this program, for manifests. */
+  readonly version: string;
+  /** The pod's try, 8 hex digits. */
+  readonly attempt: string;
+  readonly signal: AbortSignal;
+  /** Opens a place with its secrets. @throws Failure SecretMissing, SecretInvalid, TaskInvalid and those of the driver */
+  readonly openLocation: (location: TaskLocation) => Promise<Storage>;
+}
