@@ -38,6 +38,8 @@ export function findUnsupported(pod: Pod): string | undefined {
     if (!mount.mountPath.startsWith('/') || normalize(mount.mountPath) !== mount.mountPath) {
       return `volume ${mount.name}: mountPath ${mount.mountPath} is not a plain absolute path`;
     }
+    const taken = [podFiles.log, podFiles.terminationMessage].find((file) => mount.mountPath.split('/')[1] === file);
+    if (taken !== undefined) return `volume ${mount.name}: without Kubernetes nothing can be mounted at /${taken}`;
     if (volume.secret === undefined && volume.downwardAPI === undefined && volume.emptyDir === undefined) {
       const kind = Object.keys(volume).find((member) => member !== 'name') ?? 'nothing';
       return `volume ${mount.name}: there are no volumes of kind ${kind} without Kubernetes`;
@@ -75,6 +77,13 @@ export async function preparePodFolder(
     await writeSecret(at, secret, volume.secret.items);
   }
   return { missing: undefined };
+}
+
+/** Removes all but the log. */
+export async function emptyPodFolder(folder: string): Promise<void> {
+  const entries = await readdir(folder).catch(() => []);
+  for (const entry of entries)
+    if (entry !== podFiles.log) await rm(join(folder, entry), { recursive: true, force: true });
 }
 
 export function mountsSecret(pod: Pod, name: string): boolean {

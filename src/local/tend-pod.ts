@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { KubeClient } from '../kube/client.ts';
 import type { Clock } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
-import { findUnsupported, podFiles, preparePodFolder } from './pod-folder.ts';
+import { emptyPodFolder, findUnsupported, podFiles, preparePodFolder } from './pod-folder.ts';
 import { startPodProcess, type PodProcess, type ProcessEnd } from './pod-process.ts';
 import { endedStatus, runningStatus, waitingStatus, writePodStatus } from './pod-status.ts';
 import { readPodLog } from './read-pod-log.ts';
@@ -37,6 +37,7 @@ export class TendedPod {
   readonly #container: Container;
   readonly #end = new AbortController();
   #process: PodProcess | undefined;
+  #gone = false;
   #secretsChanged: (() => void) | undefined;
   #syncing: Promise<unknown> = Promise.resolve();
 
@@ -55,6 +56,10 @@ export class TendedPod {
     const end = started === undefined ? undefined : await started.ended;
     const nowMs = clock.nowMs();
     const terminated = await this.#describeEnd(end, startedAt, nowMs);
+    this.#gone = true;
+    // Secrets go with the process; only the log stays as long as the pod.
+    await this.#syncing;
+    await emptyPodFolder(this.folder);
     this.#options.log.debug('process ended', { pod: this.pod.metadata.name, exitCode: terminated.exitCode });
     await this.#write((pod) => endedStatus(pod, this.#container, terminated, nowMs), quit);
   }
@@ -75,7 +80,7 @@ export class TendedPod {
   /** A Secret that the pod mounts appeared, changed or vanished. */
   async syncSecrets(signal: AbortSignal): Promise<void> {
     this.#secretsChanged?.();
-    if (this.#process !== undefined) await this.#prepare(signal);
+    if (this.#process !== undefined && !this.#gone) await this.#prepare(signal);
   }
 
   async #start(quit: AbortSignal): Promise<PodProcess | undefined> {

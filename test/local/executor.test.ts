@@ -179,6 +179,7 @@ describe('a pod as a process', () => {
       '',
     ]);
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
+    expect(await readdir(folder), 'Secrets go with the process').toEqual(['log']);
   });
 
   it('sees an optional Secret that appears, changes and vanishes while it runs', async () => {

@@ -1,0 +1,127 @@
+import { Command, Option } from 'commander';
+import { programVersion } from '../support/version.ts';
+import { wholeNumber } from './parse-number.ts';
+import type { World } from './world.ts';
+
+export interface LocalOptions {
+  readonly once: boolean;
+  /** Only these policies; all if empty. */
+  readonly policies: readonly string[];
+  readonly stateDir: string | undefined;
+  readonly metricsPort: number | undefined;
+  readonly color: boolean;
+  readonly debug: boolean;
+}
+
+export interface ControllerOptions {
+  readonly kubeconfig: string | undefined;
+  readonly context: string | undefined;
+  /** All namespaces if empty. */
+  readonly namespaces: readonly string[];
+  readonly runnerImage: string;
+  readonly runnerImagePullPolicy: 'Always' | 'IfNotPresent' | 'Never' | undefined;
+  readonly runnerImagePullSecrets: readonly string[];
+  readonly metricsPort: number;
+  readonly maxRuns: number;
+  readonly maxRunsPerServer: number;
+  readonly maxInspections: number;
+  readonly leaderElection: boolean;
+  readonly leaseNamespace: string | undefined;
+  readonly debug: boolean;
+}
+
+/** What the commands do; each resolves with the exit code. */
+export interface Commands {
+  local(world: World, paths: readonly string[], options: LocalOptions): Promise<number>;
+  controller(world: World, options: ControllerOptions): Promise<number>;
+  runner(world: World): Promise<number>;
+}
+
+/** The `pgbackup` command line. `done` is told the exit code of the command that ran. */
+export function makeProgram(world: World, commands: Commands, done: (exitCode: number) => void): Command {
+  const program = new Command('pgbackup')
+    .description('Logical PostgreSQL backups that prove themselves.')
+    .version(programVersion, '--version', 'print the version')
+    .helpCommand(false)
+    .showSuggestionAfterError(true)
+    .configureOutput({
+      writeOut: (text) => void world.stdout.write(text),
+      writeErr: (text) => void world.stderr.write(text),
+    })
+    .exitOverride();
+  addLocal(program, world, commands, done);
+  addController(program, world, commands, done);
+  program
+    .command('runner')
+    .summary('does one task and exits; started by Jobs')
+    .description('Does the task that the controller wrote below PGBACKUP_ROOT (default /run/pgbackup), and exits.')
+    .action(async () => done(await commands.runner(world)));
+  return program;
+}
+
+function addLocal(program: Command, world: World, commands: Commands, done: (exitCode: number) => void): void {
+  program
+    .command('local')
+    .summary('the operator without Kubernetes')
+    .description(
+      'Runs the policies of YAML files on this machine: the same controller and runners as in a cluster, as child processes. ' +
+        'What was stored is found again at the next start.',
+    )
+    .argument('<files...>', 'YAML files or folders with BackupPolicies, BackupLocations, Secrets, Backups; - for stdin')
+    .option('--once', 'back up every policy now, wait for the end, and exit: 0 if all succeeded', false)
+    .option('--policy <name>', 'only this policy (name or namespace/name; repeatable)', collect, [])
+    .option('--state-dir <folder>', 'folder for work in progress and the log (default: XDG state folder)')
+    .addOption(port('--metrics-port <port>', 'serve /metrics on this port of the loopback interface'))
+    .option('--no-color', 'no colours, also on a terminal')
+    .option('--debug', 'log more, and show stacks of internal errors', false)
+    .action(async (paths: readonly string[], options: Record<string, unknown>) => {
+      const { policy, ...rest } = options;
+      const given = { stateDir: undefined, metricsPort: undefined, ...rest, policies: policy };
+      done(await commands.local(world, paths, given as unknown as LocalOptions));
+    });
+}
+
+function addController(program: Command, world: World, commands: Commands, done: (exitCode: number) => void): void {
+  program
+    .command('controller')
+    .summary('the operator in a cluster')
+    .description('Watches policies, locations and Backups of a cluster, and runs their Jobs.')
+    .option('--kubeconfig <file>', 'kubeconfig (default: KUBECONFIG, else the service account of this pod)')
+    .option('--context <name>', 'context of the kubeconfig')
+    .option('--namespace <name>', 'only this namespace (repeatable; default: all)', collect, [])
+    .addOption(
+      new Option('--runner-image <image>', 'image of the Jobs: this very image')
+        .env('PGBACKUP_RUNNER_IMAGE')
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--runner-image-pull-policy <policy>', 'of the Jobs').choices(['Always', 'IfNotPresent', 'Never']),
+    )
+    .option('--runner-image-pull-secret <name>', 'of the Jobs (repeatable)', collect, [])
+    .addOption(port('--metrics-port <port>', 'serves /metrics, /healthz and /readyz').default(8080))
+    .option('--max-runs <count>', 'backups that run at once', wholeNumber(1, 1000), 8)
+    .option('--max-runs-per-server <count>', 'backups of one server at once', wholeNumber(1, 1000), 2)
+    .option('--max-inspections <count>', 'inspections of locations at once', wholeNumber(1, 1000), 4)
+    .option('--no-leader-election', 'only when nobody else ever runs')
+    .option('--lease-namespace <name>', 'namespace of the lease (default: that of this pod)')
+    .option('--debug', 'log more', false)
+    .action(async (options: Record<string, unknown>) => {
+      const { namespace, runnerImagePullSecret, leaderElection, ...rest } = options;
+      const given = {
+        kubeconfig: undefined,
+        context: undefined,
+        runnerImagePullPolicy: undefined,
+        leaseNamespace: undefined,
+        ...rest,
+        leaderElection,
+        namespaces: namespace,
+        runnerImagePullSecrets: runnerImagePullSecret,
+      };
+      done(await commands.controller(world, given as unknown as ControllerOptions));
+    });
+}
+
+const port = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser(wholeNumber(0, 65_535));
+
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];

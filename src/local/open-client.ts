@@ -1,0 +1,41 @@
+import { kinds } from '../api/kinds.ts';
+import { validateObject } from '../api/validate.ts';
+import { resources } from '../controller/resources.ts';
+import type { KubeClient, ResourceType } from '../kube/client.ts';
+import { createMemoryClient, type MemoryType } from '../kube/memory-client.ts';
+import type { Clock, Random } from '../support/clock.ts';
+import { uidFor } from './uid.ts';
+import { jobType, podType, secretType } from './workload-types.ts';
+
+const leaseType: ResourceType = {
+  group: 'coordination.k8s.io',
+  version: 'v1',
+  kind: 'Lease',
+  plural: 'leases',
+  namespaced: true,
+};
+
+/** The embedded client with all kinds that the controller and the executor use, ours validated as in a cluster. */
+export function openLocalClient(options: {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly readLog: KubeClient['readLog'];
+}): KubeClient {
+  const ours = [resources.location, resources.policy, resources.backup].map((type): MemoryType => {
+    const kind = kinds.find((one) => one.kind === type.kind);
+    if (kind === undefined) throw new Error(`there is no kind ${type.kind}`);
+    return { type, statusSubresource: true, validate: (object, old) => validateObject(kind, object, old) };
+  });
+  return createMemoryClient({
+    ...options,
+    uidFor: uidFor(options.random),
+    types: [
+      ...ours,
+      { type: jobType, statusSubresource: true },
+      { type: podType, statusSubresource: true },
+      { type: secretType },
+      { type: resources.event },
+      { type: leaseType },
+    ],
+  });
+}
