@@ -56,7 +56,7 @@ const stderrTailBytes = 64 * 1024;
 const chunksAhead = 2;
 
 /**
- * Starts a process as a stream; the only door to child processes. It is the leader of its own process group, so that nothing it
+ * Starts a process, at once, as a stream (so call it where the reading begins: a loop that never starts cannot be left); the only door to child processes. It is the leader of its own process group, so that nothing it
  * started outlives it when it is ended: by `signal`, by leaving the loop over `stdout`, or by a failing `stdin`.
  */
 export function runCommand(options: CommandOptions, signal: AbortSignal): Command {

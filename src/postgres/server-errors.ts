@@ -1,0 +1,97 @@
+import { Failure } from '../api/failure.ts';
+import type { FailureReason } from '../api/reasons.ts';
+import type { CommandEnd } from '../pipeline/command.ts';
+
+/** SQLSTATE, or its class of two characters, to reason. The longest match counts. */
+const sqlstates: Readonly<Record<string, FailureReason | undefined>> = {
+  '08': 'ConnectionLost',
+  '28': 'AuthenticationFailed',
+  '3D000': 'DatabaseMissing',
+  '42501': 'PermissionDenied',
+  // Roles may be allowed to log in, but not to this database.
+  '53100': 'DiskFull',
+  '53300': 'ServerUnreachable',
+  '55P03': 'LockTimeout',
+  '57P01': 'ConnectionLost',
+  '57P02': 'ConnectionLost',
+  // "the database system is starting up": as good as not there yet.
+  '57P03': 'ServerUnreachable',
+};
+
+/**
+ * Texts of libpq, pg_dump and the server, in the order in which they are tried. Messages of the server are in English unless
+ * lc_messages of the server says otherwise: then the reason is the general one, and the text is still there.
+ */
+const texts: readonly (readonly [RegExp, FailureReason])[] = [
+  [/no matching (?:tables?|schemas?|extensions?) (?:was|were) found/, 'SelectionEmpty'],
+  [/server version mismatch/, 'ProgramMissing'],
+  [
+    /password authentication failed|authentication failed for user|no pg_hba\.conf entry|pg_hba\.conf rejects|no password supplied|role "[^\n]*" does not exist|is not permitted to log in|requires a valid client certificate/,
+    'AuthenticationFailed',
+  ],
+  [/FATAL: {2}database "[^\n]*" does not exist/, 'DatabaseMissing'],
+  [
+    /server does not support SSL|certificate verify failed|server certificate for "[^\n]*" does not match host name|server certificate for "[^\n]*" \(and|host name must be specified for a verified SSL|could not get server's host name from server certificate|root certificate file|could not (?:load|read) (?:root )?certificate file|could not load private key file|SSL error:|no (?:relevant )?certificate/,
+    'TlsFailed',
+  ],
+  [/permission denied|must be (?:superuser|owner)|would be affected by row-level security/, 'PermissionDenied'],
+  [/canceling statement due to (?:lock|statement) timeout|could not obtain lock on/, 'LockTimeout'],
+  [/No space left on device|disk full|Disk quota exceeded/, 'DiskFull'],
+  [
+    /could not translate host name|Connection refused|timeout expired|No route to host|Network is unreachable|Connection timed out\b[^\n]*Is the server running|the database system is (?:starting up|not yet accepting|in recovery)|not accepting connections|too many clients already|remaining connection slots|No such file or directory\s+Is the server running/,
+    'ServerUnreachable',
+  ],
+  [
+    /server closed the connection unexpectedly|terminating connection|SSL SYSCALL error|connection to server was lost|Connection reset by peer|Connection timed out|could not receive data from server|could not send data to server|no connection to the server|the database system is shutting down|lost synchronization with server/,
+    'ConnectionLost',
+  ],
+];
+
+export function reasonOfSqlstate(code: string): FailureReason | undefined {
+  return sqlstates[code] ?? sqlstates[code.slice(0, 2)];
+}
+
+export function reasonOfText(text: string): FailureReason | undefined {
+  return texts.find(([pattern]) => pattern.test(text))?.[1];
+}
+
+/**
+ * What a bad end of pg_dump, pg_dumpall or pg_restore means. `subject` starts the message (`pg_dump of database "a"`);
+ * `otherwise` is the reason when the text tells nothing better. The environment must say LC_MESSAGES=C.
+ */
+export function classifyProgramEnd(end: CommandEnd, subject: string, otherwise: FailureReason): Failure {
+  if (end.kind === 'spawn') {
+    return new Failure('ProgramMissing', `${end.program} could not be started: ${end.error.message}`, {
+      cause: end.error,
+    });
+  }
+  if (end.kind === 'signal') {
+    return new Failure(otherwise, `${subject} was killed by ${end.signalName}`, {
+      hint: 'If the pod ran out of memory, raise runner.resources.limits.memory.',
+    });
+  }
+  const text = errorText(end.stderrTail);
+  // What a shell, env or stdbuf says when there is no such program.
+  if (text.line === '' && (end.exitCode === 126 || end.exitCode === 127)) {
+    return new Failure('ProgramMissing', `${subject}: the program cannot be run (exit code ${end.exitCode})`);
+  }
+  const reason = reasonOfText(text.whole) ?? otherwise;
+  const what = text.line === '' ? 'without a word' : `: ${text.line}`;
+  return new Failure(reason, `${subject} failed with exit code ${end.exitCode}${text.line === '' ? ` ${what}` : what}`);
+}
+
+const errorPrefix = /^pg_[a-z]+: (?:error|fatal): /;
+
+/** The first line that is an error, at most 500 characters, and everything from there on. Warnings before it are passed over. */
+export function errorText(stderr: string): { readonly line: string; readonly whole: string } {
+  const lines = stderr.split('\n').map((line) => line.trimEnd());
+  let first = lines.findIndex((line) => errorPrefix.test(line));
+  if (first < 0) first = lines.findIndex((line) => /\b(?:ERROR|FATAL|PANIC): /.test(line));
+  if (first < 0) first = lines.findLastIndex((line) => line !== '');
+  if (first < 0) return { line: '', whole: '' };
+  const whole = lines.slice(first).join('\n');
+  // `connection to server … failed:` may be followed by the cause on a line of its own, indented.
+  const continued = (lines[first + 1] ?? '').startsWith('\t') ? ` ${(lines[first + 1] ?? '').trim()}` : '';
+  const line = `${(lines[first] ?? '').replace(errorPrefix, '')}${continued}`;
+  return { line: line.length > 500 ? `${line.slice(0, 499)}…` : line, whole };
+}
