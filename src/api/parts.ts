@@ -17,7 +17,19 @@ export const subdomainName = () =>
     .min(1)
     .max(253)
     .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/);
-export const timestamp = () => z.iso.datetime({ offset: true }).max(40);
+/**
+ * A time of RFC 3339. The API server accepts a list for any text with a format (its type check looks away there);
+ * the rule makes it read the time and refuse what is none.
+ */
+export const timestamp = () =>
+  withRules(
+    z.iso.datetime({ offset: true }).max(40),
+    rule<string>(
+      "self >= timestamp('0001-01-02T00:00:00Z')",
+      (self) => Date.parse(self) >= Date.parse('0001-01-02T00:00:00Z'),
+      'must be a time after the first day of the year 1',
+    ),
+  );
 export const bytes = () => z.int().min(0).meta({ format: 'int64' });
 export const count = () => z.int().min(0).meta({ format: 'int64' });
 export const seconds = (min: number, max: number) => z.int().min(min).max(max).meta({ format: 'int64' });

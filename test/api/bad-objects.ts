@@ -382,6 +382,8 @@ const backups: readonly BadObject[] = [
     object: backup({ policy: 'a', slot: '2026-01-01T03:00Z' }),
     error: 'spec.slot in body',
   },
+  { name: 'a slot in the year 0', object: backup({ policy: 'a', slot: '0000-06-01T00:00:00Z' }), error: 'spec.slot' },
+  { name: 'a list of slots', object: backup({ policy: 'a', slot: [time] }), error: 'spec.slot' },
   {
     name: 'a slot on a day that does not exist',
     object: backup({ policy: 'a', slot: '2026-02-29T03:00:00Z' }),

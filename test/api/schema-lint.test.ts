@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { kinds } from '../../src/api/kinds.ts';
+import type { Rule } from '../../src/api/rules.ts';
+import { unwrapSchema } from '../../src/api/schema-tree.ts';
 import { printStructuralSchema } from '../../src/codegen/structural-schema.ts';
 import { walkSchema } from './walk-schema.ts';
 
@@ -146,6 +149,13 @@ describe('The schemas', () => {
     expect(new Set(rules.map(({ id }) => id)).size).toBe(rules.length);
   });
 
+  it('compare with the old object exactly in the rules that are transitions', () => {
+    const rules = kinds.flatMap(({ spec, status }) => [...listRules(spec), ...listRules(status)]);
+
+    expect(rules.length).toBeGreaterThan(20);
+    expect(rules.filter(({ cel, transition }) => transition !== /\boldSelf\b/.test(cel))).toEqual([]);
+  });
+
   it('have columns that point at fields that exist', () => {
     const known = new Set(pathsOf(nodes));
     const missing = kinds.flatMap(({ kind, columns, conditions }) =>
@@ -162,6 +172,16 @@ describe('The schemas', () => {
     expect(missing).toEqual([]);
   });
 });
+
+/** Rules as they are registered, with their predicates. */
+function listRules(schema: z.ZodType): Rule[] {
+  const { core, rules } = unwrapSchema(schema);
+  const inner: z.ZodType[] = [];
+  if (core instanceof z.ZodObject) inner.push(...Object.values<z.ZodType>(core.shape));
+  if (core instanceof z.ZodArray) inner.push(core.element as z.ZodType);
+  if (core instanceof z.ZodRecord) inner.push(core.valueType as z.ZodType);
+  return [...rules, ...inner.flatMap(listRules)];
+}
 
 /** Without what JavaScript and RE2 read differently: `.` and blanks (line ends, Unicode), look-around, back references, properties. */
 function isPortable(pattern: string): boolean {
