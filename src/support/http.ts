@@ -1,62 +1,66 @@
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Log } from './log.ts';
 
-export interface Answer {
+export interface HttpAnswer {
   readonly status: number;
-  readonly contentType?: string;
+  readonly contentType: string;
   readonly body: string;
+}
+
+export interface HttpOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** By path; GET and HEAD only. */
+  readonly routes: Readonly<Record<string, () => HttpAnswer | Promise<HttpAnswer>>>;
+  readonly log: Log;
 }
 
 export interface HttpServer {
   readonly port: number;
-  /** Stops listening, ends idle connections, resolves when the last one is gone. */
+  /** Takes no more requests, ends idle connections, and resolves when the last answer is sent. */
   close(): Promise<void>;
 }
 
-/**
- * A server for probes and scrapes: GET and HEAD of fixed paths, nothing else. An error in a route answers 500 and goes to `onError`.
- * @throws the listening error (EADDRINUSE, EACCES).
- */
-export async function serveHttp(options: {
-  readonly host?: string;
-  /** 0 takes a free one. */
-  readonly port: number;
-  readonly routes: Readonly<Record<string, () => Answer | Promise<Answer>>>;
-  readonly onError: (error: unknown) => void;
-}): Promise<HttpServer> {
-  const answer = async (path: string, response: ServerResponse): Promise<void> => {
-    const route = Object.hasOwn(options.routes, path) ? options.routes[path] : undefined;
-    let result: Answer = { status: 404, body: 'not found\n' };
-    try {
-      if (route !== undefined) result = await route();
-    } catch (error) {
-      options.onError(error);
-      result = { status: 500, body: 'internal error\n' };
+/** A tiny server for probes and metrics. Rejects when the address cannot be taken. */
+export async function serveHttp({ host, port, routes, log }: HttpOptions): Promise<HttpServer> {
+  const answer = async (method: string, url: string): Promise<HttpAnswer> => {
+    const [path = ''] = url.split('?');
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+    if (route === undefined) return { status: 404, contentType: 'text/plain; charset=utf-8', body: 'not found\n' };
+    if (method !== 'GET' && method !== 'HEAD') {
+      return { status: 405, contentType: 'text/plain; charset=utf-8', body: 'method not allowed\n' };
     }
-    response.writeHead(result.status, { 'content-type': result.contentType ?? 'text/plain; charset=utf-8' });
-    response.end(result.body);
+    try {
+      return await route();
+    } catch (error) {
+      log.error('a request failed', { path, error: error instanceof Error ? error.message : String(error) });
+      return { status: 500, contentType: 'text/plain; charset=utf-8', body: 'internal error\n' };
+    }
   };
   const server = createServer((request, response) => {
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.writeHead(405, { allow: 'GET, HEAD' }).end();
-      return;
-    }
-    answer((request.url ?? '/').split('?')[0] ?? '/', response).catch(options.onError);
+    request.resume();
+    void answer(request.method ?? 'GET', request.url ?? '/').then(({ status, contentType, body }) => {
+      response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
+      response.end(request.method === 'HEAD' ? undefined : body);
+    });
   });
+  // Slow clients must not hold the door open.
   server.requestTimeout = 10_000;
+  server.headersTimeout = 5000;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options.port, options.host, () => {
+    server.listen(port, host, () => {
       server.off('error', reject);
       resolve();
     });
   });
-  server.on('error', options.onError);
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
+      new Promise((resolve, reject) => {
+        server.close((error) => (error === undefined ? resolve() : reject(error)));
         server.closeIdleConnections();
       }),
   };

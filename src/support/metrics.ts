@@ -1,82 +1,82 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** One metric with its samples at the moment of a scrape. */
-export interface MetricFamily {
+export interface MetricDefinition {
   readonly name: string;
   readonly help: string;
-  /** A counter's value is absolute here: it is kept in the status of objects, not in this process. */
-  readonly type: 'gauge' | 'counter';
-  readonly samples: readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
+  readonly type: 'gauge' | 'counter' | 'histogram';
+  readonly labels: readonly string[];
+  /** Of a histogram, in its unit. */
+  readonly buckets?: readonly number[];
 }
 
-export interface CountedMetric {
-  add(labels: Readonly<Record<string, string>>, amount?: number): void;
+export interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
 }
 
-export interface TimedMetric {
-  observe(labels: Readonly<Record<string, string>>, seconds: number): void;
-}
-
-/** The only door to prom-client. */
+/** The only door to prom-client: a registry of its own, so that several controllers fit into one process. */
 export interface Metrics {
-  /** Families that are made anew from objects at each scrape; what is not among the samples is absent. */
-  collect(source: () => readonly MetricFamily[]): void;
-  /** A counter of this process. */
-  counter(name: string, help: string, labelNames: readonly string[]): CountedMetric;
-  /** A histogram of seconds. */
-  histogram(name: string, help: string, labelNames: readonly string[]): TimedMetric;
-  /** The text of a scrape. */
-  text(): Promise<string>;
-  readonly contentType: string;
+  /** Adds to a counter that lives with the process. */
+  count(name: string, labels: Readonly<Record<string, string>>, by?: number): void;
+  /** One value of a histogram that lives with the process. */
+  observe(name: string, labels: Readonly<Record<string, string>>, value: number): void;
+  /** The text format; what is derived is read now. */
+  print(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
-const secondsBuckets = [0.001, 0.005, 0.025, 0.1, 0.5, 2, 10, 60];
+export interface MetricsOptions {
+  /** Counted while the process lives. */
+  readonly live: readonly MetricDefinition[];
+  /** Computed anew at each scrape: a sample that `derive` does not give is absent, never 0. */
+  readonly derived: readonly MetricDefinition[];
+  readonly derive: () => readonly Sample[];
+}
 
-/** A registry of its own: two controllers in one process do not share metrics. */
-export function openMetrics(options: { readonly processMetrics: boolean }): Metrics {
+export function openMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
-  const sources: (() => readonly MetricFamily[])[] = [];
-  if (options.processMetrics) collectDefaultMetrics({ register: registry });
+  const build = ({ name, help, type, labels, buckets }: MetricDefinition) => {
+    const common = { name, help, labelNames: [...labels], registers: [registry] };
+    if (type === 'gauge') return new Gauge(common);
+    if (type === 'counter') return new Counter(common);
+    return new Histogram({ ...common, ...(buckets === undefined ? {} : { buckets: [...buckets] }) });
+  };
+  const live = new Map(options.live.map((definition) => [definition.name, build(definition)]));
+  const derived = new Map(options.derived.map((definition) => [definition.name, build(definition)]));
 
-  const scrapeRegistry = (): Registry => {
-    const scraped = new Registry();
-    for (const family of sources.flatMap((source) => source())) {
-      if (family.samples.length === 0) continue;
-      const shape = {
-        name: family.name,
-        help: family.help,
-        labelNames: [...new Set(family.samples.flatMap((sample) => Object.keys(sample.labels)))],
-        registers: [scraped],
-      };
-      if (family.type === 'counter') {
-        const counter = new Counter(shape);
-        for (const sample of family.samples) counter.inc({ ...sample.labels }, sample.value);
-      } else {
-        const gauge = new Gauge(shape);
-        for (const sample of family.samples) gauge.set({ ...sample.labels }, sample.value);
-      }
+  const derive = (): void => {
+    const samples = options.derive();
+    for (const metric of derived.values()) metric.reset();
+    for (const { name, labels, value } of samples) {
+      const metric = derived.get(name);
+      if (metric instanceof Gauge) metric.set(labels, value);
+      else if (metric instanceof Counter) metric.inc(labels, value);
+      else throw new TypeError(`${name} is no derived metric`);
     }
-    return scraped;
+  };
+
+  // One scrape after the other: what is derived is shared by all.
+  let last: Promise<unknown> = Promise.resolve();
+  const print = async (): Promise<{ readonly contentType: string; readonly text: string }> => {
+    derive();
+    return { contentType: registry.contentType, text: await registry.metrics() };
   };
 
   return {
-    collect: (source) => void sources.push(source),
-    counter: (name, help, labelNames) => {
-      const counter = new Counter({ name, help, labelNames: [...labelNames], registers: [registry] });
-      return { add: (labels, amount = 1) => counter.inc({ ...labels }, amount) };
+    count: (name, labels, by = 1) => {
+      const metric = live.get(name);
+      if (!(metric instanceof Counter)) throw new TypeError(`${name} is no counter`);
+      metric.inc(labels, by);
     },
-    histogram: (name, help, labelNames) => {
-      const shape = { name, help, labelNames: [...labelNames], buckets: secondsBuckets, registers: [registry] };
-      const histogram = new Histogram(shape);
-      return { observe: (labels, seconds) => histogram.observe({ ...labels }, seconds) };
+    observe: (name, labels, value) => {
+      const metric = live.get(name);
+      if (!(metric instanceof Histogram)) throw new TypeError(`${name} is no histogram`);
+      metric.observe(labels, value);
     },
-    text: async () => {
-      const parts = [await scrapeRegistry().metrics(), await registry.metrics()];
-      return `${parts
-        .map((part) => part.trim())
-        .filter((part) => part !== '')
-        .join('\n\n')}\n`;
+    print: () => {
+      const next = last.then(print);
+      last = next.catch(() => undefined);
+      return next;
     },
-    contentType: registry.contentType,
   };
 }

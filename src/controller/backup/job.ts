@@ -1,0 +1,56 @@
+import { annotations, labels, type Backup, type BackupPolicy } from '../../api/kinds.ts';
+import { backupJobName } from '../../domain/names.ts';
+import { parseTask, type BackupTask } from '../../domain/task.ts';
+import type { CreateAction } from '../action.ts';
+import type { UsableDestination } from '../destinations.ts';
+import type { ControllerMode } from '../mode.ts';
+import type { JobSeen } from '../pods.ts';
+import { resources } from '../resources.ts';
+import { buildRunnerJob } from '../runner-job.ts';
+import { buildBackupTask, nameClaims } from './task.ts';
+
+/** The Job of a Backup. @throws Failure SpecInvalid when its task is too large */
+export function createBackupJob(
+  backup: Backup,
+  policy: BackupPolicy,
+  destinations: readonly UsableDestination[],
+  mode: ControllerMode,
+): CreateAction {
+  const claims = nameClaims(
+    destinations.map(({ location }) => location),
+    mode.claimRequired,
+  );
+  return {
+    type: 'create',
+    resource: resources.job,
+    object: buildRunnerJob({
+      name: backupJobName(backup.metadata.name),
+      owner: backup,
+      labels: {
+        [labels.policy]: policy.metadata.name,
+        [labels.backup]: backup.metadata.name,
+        [labels.task]: 'backup',
+      },
+      task: buildBackupTask(backup, policy, destinations, claims, mode.runner.volumeBytes),
+      claims,
+      options: policy.spec.runner,
+      deadlineSeconds: policy.spec.runner.deadlineSeconds,
+      retries: policy.spec.runner.retries,
+      template: mode.runner,
+    }),
+    ours: { controllerUid: backup.metadata.uid },
+  };
+}
+
+/** What the runner of a Job was told; undefined when that cannot be read (any more). */
+export function readBackupTask(job: JobSeen): BackupTask | undefined {
+  const text = job.spec?.template?.metadata?.annotations?.[annotations.task];
+  if (text === undefined) return undefined;
+  try {
+    const task = parseTask(text);
+    return task.kind === 'backup' ? task : undefined;
+  } catch {
+    // A Job of another version: its verdict says what counts.
+    return undefined;
+  }
+}

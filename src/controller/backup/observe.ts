@@ -1,0 +1,83 @@
+import type { Backup, BackupLocation, BackupPolicy } from '../../api/kinds.ts';
+import { readStamp } from '../../domain/stamp.ts';
+import { checkDestinations } from '../destinations.ts';
+import type { ControllerMode } from '../mode.ts';
+import { resultOf } from '../outcome.ts';
+import { isControlledBy } from '../pods.ts';
+import type { Read } from '../read-object.ts';
+import { observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
+import { backupJobName } from '../../domain/names.ts';
+import { serverOf, serverOfPolicy, type QueueEntry } from './admission.ts';
+import { readBackupTask } from './job.ts';
+
+/** All that the plan of a Backup looks at. */
+export interface BackupSeen extends RunObserved {
+  readonly nowMs: number;
+  readonly backup: Read<Backup>;
+  readonly policy: Read<BackupPolicy> | undefined;
+  readonly locations: ReadonlyMap<string, Read<BackupLocation>>;
+  /** Other Backups of the policy that are no imports. */
+  readonly siblings: readonly Backup[];
+  readonly queue: readonly QueueEntry[];
+  readonly mode: ControllerMode;
+}
+
+/** Undefined when there is no such Backup (any more). */
+export async function observeBackup(
+  sources: RunSources,
+  mode: ControllerMode,
+  namespace: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<BackupSeen | undefined> {
+  const { world, clock } = sources;
+  const before = world.backup(namespace, name)?.object;
+  if (before === undefined) return undefined;
+  const decided = resultOf(before) !== undefined || before.spec.import !== undefined;
+  const jobName = backupJobName(name);
+  const run = await observeRun(sources, {
+    namespace,
+    jobName,
+    ownerUid: before.metadata.uid,
+    kind: 'backup',
+    decided,
+    jobWasMade: before.status?.job !== undefined,
+    signal,
+  });
+  // From here on nothing waits: what the plan sees is one moment, and its intents are noted before another look begins.
+  const backup = world.backup(namespace, name);
+  if (backup === undefined) return undefined;
+  const policyName = backup.object.spec.policy;
+  const siblings = decided ? [] : world.backupsOfPolicy(namespace, policyName).map(({ object }) => object);
+  return {
+    nowMs: clock.nowMs(),
+    backup,
+    policy: world.policy(namespace, policyName),
+    locations: world.locationsIn(namespace),
+    ...run,
+    job: world.job(namespace, jobName) ?? run.job,
+    siblings: siblings.filter(({ metadata, spec }) => metadata.name !== name && spec.import === undefined),
+    queue: decided ? [] : observeQueue(sources, mode),
+    mode,
+  };
+}
+
+function observeQueue({ world }: RunSources, mode: ControllerMode): readonly QueueEntry[] {
+  return world.unfinishedBackups().flatMap(({ object: backup, fault }): readonly QueueEntry[] => {
+    const { namespace, name, uid, creationTimestamp, deletionTimestamp } = backup.metadata;
+    const entry = { key: `${namespace}/${name}`, createdAtMs: readStamp(creationTimestamp) ?? 0 };
+    const policy = world.policy(namespace, backup.spec.policy);
+    const job = world.job(namespace, backupJobName(name));
+    if (job !== undefined && isControlledBy(job, uid)) {
+      const task = readBackupTask(job);
+      const server = task === undefined ? '' : serverOf(namespace, task.source);
+      return [{ ...entry, server: server || (policy && serverOfPolicy(policy.object)) || '', running: true }];
+    }
+    const isReadable = policy !== undefined && policy.fault === undefined && fault === undefined;
+    if (!isReadable || deletionTimestamp !== undefined || backup.status?.job !== undefined) return [];
+    const { destinations } = policy.object.spec;
+    const { blocking } = checkDestinations(destinations, world.locationsIn(namespace), mode.claimRequired);
+    if (blocking !== undefined) return [];
+    return [{ ...entry, server: serverOfPolicy(policy.object), running: false }];
+  });
+}

@@ -1,0 +1,230 @@
+import type { BackupStatus } from '../../api/backup.ts';
+import { toFailure } from '../../api/failure.ts';
+import type { Backup } from '../../api/kinds.ts';
+import type { FailureReason, Reason } from '../../api/reasons.ts';
+import { backupJobName } from '../../domain/names.ts';
+import { sameValue } from '../../domain/same-value.ts';
+import { readStamp, stamp } from '../../domain/stamp.ts';
+import { earliest, type Action, type CreateAction, type DeleteAction, type Plan } from '../action.ts';
+import { findCondition, setCondition } from '../conditions.ts';
+import { checkDestinations } from '../destinations.ts';
+import { resultOf } from '../outcome.ts';
+import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
+import { resources } from '../resources.ts';
+import { judgeRun } from '../run-state.ts';
+import { findTurn } from './admission.ts';
+import { finishSilently, finishWithVerdict } from './finish.ts';
+import { createBackupJob, readBackupTask } from './job.ts';
+import type { BackupSeen } from './observe.ts';
+import { findReplacement, findReplaced } from './replacement.ts';
+
+/** How long details in the log of an ended pod are waited for. */
+const resultsBudgetMs = 30_000;
+/** How long a Job may take to be marked as finished after its runner has spoken. */
+const settleMs = 2 * 60_000;
+/** How long a found Backup may stay without the status that comes right after its creation. */
+const importBudgetMs = 2 * 60_000;
+const progressEveryMs = 10_000;
+
+/** Runs a Backup once, and never again after Succeeded is True or False. */
+export function planBackup(seen: BackupSeen): Plan {
+  const { object: backup, fault } = seen.backup;
+  if (backup.metadata.deletionTimestamp !== undefined) return { actions: [] };
+  if (resultOf(backup) !== undefined) return planEnded(seen, backup);
+  if (fault !== undefined) return wait(seen, backup, 'SpecInvalid', fault, undefined);
+  if (backup.spec.import !== undefined) return planImport(seen, backup);
+
+  const { job } = seen;
+  if (job !== undefined && !isControlledBy(job, backup.metadata.uid)) {
+    return waitForReference(seen, backup, 'NameTaken', `the Job ${job.metadata.name} belongs to something else`);
+  }
+  if (job !== undefined) return planRunning(seen, backup, job);
+  const replacement = findReplacement(seen, backup);
+  if (replacement !== undefined) return endFor(seen, backup, replacement);
+  if (backup.status?.job !== undefined) {
+    return fail(seen, backup, 'JobDeleted', `the Job ${backup.status.job} was deleted before its answer was taken`);
+  }
+  return planStart(seen, backup);
+}
+
+/** Finished Jobs go when their time has come; one that nobody needs any more goes at once. */
+function planEnded({ nowMs, job, mode }: BackupSeen, backup: Backup): Plan {
+  if (job === undefined || !isControlledBy(job, backup.metadata.uid)) return { actions: [] };
+  if (job.metadata.deletionTimestamp !== undefined) return { actions: [] };
+  const endedAt = readStamp(findCondition(backup.status?.conditions, 'Succeeded')?.lastTransitionTime) ?? nowMs;
+  const deleteAt = endedAt + (isFinished(job) ? mode.jobTtlMs : settleMs);
+  return nowMs >= deleteAt ? { actions: [deleteJob(job, 'Background')] } : { actions: [], wakeAt: deleteAt };
+}
+
+/** The inspection that finds the manifest writes the status; an import that was made by hand waits for the next one. */
+function planImport(seen: BackupSeen, backup: Backup): Plan {
+  const { nowMs } = seen;
+  if (backup.status?.conditions !== undefined) return { actions: [] };
+  const waitsUntil = (readStamp(backup.metadata.creationTimestamp) ?? nowMs) + importBudgetMs;
+  if (nowMs < waitsUntil) return { actions: [], wakeAt: waitsUntil };
+  const where = backup.spec.import?.location ?? '';
+  return wait(seen, backup, 'Imported', `waits until an inspection of ${where} has read its manifest`, undefined);
+}
+
+function planRunning(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
+  const { nowMs, pods, progress, trouble, mode } = seen;
+  const run = { nowMs, kind: 'backup', job, pods, progress, trouble, startBudgetMs: mode.startBudgetMs } as const;
+  const state = judgeRun(run);
+  if (state.phase === 'ended' && state.verdict.kind === 'backup') {
+    const { verdict } = state;
+    const endedAt = readStamp(runnerState(state.pod)?.terminated?.finishedAt) ?? nowMs;
+    const mayCome = verdict.resultLines > 0 && seen.results === undefined && nowMs < endedAt + resultsBudgetMs;
+    if (mayCome) return { actions: [], wakeAt: nowMs + 5000 };
+    const { status, ending } = finishWithVerdict(backup, verdict, readBackupTask(job), seen.results, nowMs);
+    return end(seen, backup, { ...status, job: job.metadata.name }, ending.status === 'True', ending);
+  }
+  if (state.phase === 'failed') {
+    const failed = fail(seen, backup, state.reason, state.message);
+    return state.stop ? { ...failed, actions: [...failed.actions, deleteJob(job, 'Background')] } : failed;
+  }
+  const replacement = findReplacement(seen, backup);
+  if (replacement !== undefined) {
+    // Foreground: the Job stays until its pods are gone, and only then the newer run may start.
+    const gone = job.metadata.deletionTimestamp === undefined ? [deleteJob(job, 'Foreground')] : [];
+    return { actions: gone, wakeAt: nowMs + progressEveryMs };
+  }
+  if (state.phase !== 'going') return { actions: [], wakeAt: nowMs + progressEveryMs };
+  const isRunning = state.reason === 'Running' || state.reason.startsWith('WaitingFor');
+  const before = backup.status;
+  const status: BackupStatus = {
+    ...waitingStatus(seen, backup, state.reason, state.message, isRunning ? 'Running' : 'Pending'),
+    job: job.metadata.name,
+    startedAt: before?.startedAt ?? (isRunning ? stamp(nowMs) : undefined),
+    progress: state.progress === undefined ? before?.progress : readProgress(state.progress),
+  };
+  const podRuns = pods.some((pod) => runnerState(pod)?.running !== undefined);
+  const wakeAt = earliest(state.recheckAt, podRuns ? nowMs + progressEveryMs : undefined);
+  return { actions: setStatus(backup, status), wakeAt };
+}
+
+function readProgress(line: NonNullable<BackupSeen['progress']>): NonNullable<BackupStatus['progress']> {
+  const { plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal } = line;
+  return { plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal };
+}
+
+function planStart(seen: BackupSeen, backup: Backup): Plan {
+  const { nowMs, policy, mode, queue } = seen;
+  if (policy === undefined || policy.object.metadata.deletionTimestamp !== undefined) {
+    return waitForReference(seen, backup, 'PolicyMissing', `there is no BackupPolicy ${backup.spec.policy}`);
+  }
+  if (policy.fault !== undefined) {
+    const message = `BackupPolicy ${backup.spec.policy} cannot be read: ${policy.fault}`;
+    return waitForReference(seen, backup, 'SpecInvalid', message);
+  }
+  const destinations = checkDestinations(policy.object.spec.destinations, seen.locations, mode.claimRequired);
+  const { blocking } = destinations;
+  if (blocking !== undefined) return waitForReference(seen, backup, blocking.reason, blocking.message);
+
+  const replaced = findReplaced(seen, backup);
+  if (replaced !== undefined) {
+    return wait(seen, backup, 'Queued', `waits until ${replaced} has been ended for it`, nowMs + 60_000);
+  }
+  const turn = findTurn(queue, `${backup.metadata.namespace}/${backup.metadata.name}`, mode.limits);
+  if (!turn.admitted) return wait(seen, backup, 'Queued', turn.waitsFor, nowMs + 60_000);
+
+  let create: CreateAction;
+  try {
+    create = createBackupJob(backup, policy.object, destinations.usable, mode);
+  } catch (error) {
+    const { reason, message } = toFailure(error);
+    return fail(seen, backup, reason, message);
+  }
+  // What was refused is asked for again, after its reason stands in the status.
+  const { refused } = seen;
+  if (refused !== undefined) {
+    const waiting = waitForReference(seen, backup, 'PodRefused', `the Job is refused: ${refused}`);
+    return isOverdue(seen, backup) ? waiting : { ...waiting, actions: [...waiting.actions, create] };
+  }
+  const jobName = backupJobName(backup.metadata.name);
+  const lost = destinations.problems.map(({ location, required, reason, message }) => {
+    return { location, required, outcome: 'Failed', reason, message } as const;
+  });
+  const status: BackupStatus = {
+    ...waitingStatus(seen, backup, 'Starting', `the Job ${jobName} is made`, 'Pending'),
+    job: jobName,
+    ...(lost.length === 0 ? {} : { destinations: lost }),
+  };
+  return {
+    actions: [
+      create,
+      ...setStatus(backup, status),
+      { type: 'tell', about: backup, level: 'Normal', reason: 'JobCreated', message: `created the Job ${jobName}` },
+    ],
+    wakeAt: nowMs + progressEveryMs,
+  };
+}
+
+/** Waits for something that somebody else must bring in order, and fails when its budget ends. */
+function waitForReference(seen: BackupSeen, backup: Backup, reason: FailureReason, message: string): Plan {
+  if (isOverdue(seen, backup)) return fail(seen, backup, reason, message);
+  return wait(seen, backup, reason, message, seen.nowMs + 60_000);
+}
+
+function isOverdue({ nowMs, mode }: BackupSeen, backup: Backup): boolean {
+  return nowMs >= (readStamp(backup.metadata.creationTimestamp) ?? nowMs) + mode.referenceBudgetMs;
+}
+
+function endFor(seen: BackupSeen, backup: Backup, replacement: string): Plan {
+  return fail(seen, backup, 'Aborted', `ended for ${replacement} (concurrencyPolicy Replace)`);
+}
+
+/** Not decided yet: Unknown, with the reason for it. */
+function wait(seen: BackupSeen, backup: Backup, reason: Reason, message: string, wakeAt: number | undefined): Plan {
+  const phase = reason === 'Queued' ? 'Queued' : 'Pending';
+  const actions = setStatus(backup, waitingStatus(seen, backup, reason, message, phase));
+  const before = findCondition(backup.status?.conditions, 'Succeeded');
+  const isNews = reason !== 'Queued' && reason !== 'Imported' && before?.reason !== reason;
+  const tell: readonly Action[] = isNews ? [{ type: 'tell', about: backup, level: 'Warning', reason, message }] : [];
+  return { actions: [...actions, ...tell], wakeAt };
+}
+
+function waitingStatus(
+  { nowMs }: BackupSeen,
+  backup: Backup,
+  reason: Reason,
+  message: string,
+  phase: NonNullable<BackupStatus['phase']>,
+): BackupStatus {
+  const { generation } = backup.metadata;
+  const condition = { type: 'Succeeded', status: 'Unknown', reason, message, observedGeneration: generation } as const;
+  return {
+    ...backup.status,
+    conditions: setCondition(backup.status?.conditions, condition, nowMs),
+    observedGeneration: generation,
+    phase,
+  };
+}
+
+function fail(seen: BackupSeen, backup: Backup, reason: FailureReason, message: string): Plan {
+  return end(seen, backup, finishSilently(backup, reason, message, seen.nowMs), false, { reason, message });
+}
+
+function end(
+  { nowMs, mode }: BackupSeen,
+  backup: Backup,
+  status: BackupStatus,
+  good: boolean,
+  { reason, message }: { readonly reason: string; readonly message: string },
+): Plan {
+  const level = good && reason === 'Succeeded' ? 'Normal' : 'Warning';
+  const actions: readonly Action[] = [
+    ...setStatus(backup, status),
+    { type: 'tell', about: backup, level, reason, message },
+  ];
+  return { actions, wakeAt: nowMs + mode.jobTtlMs };
+}
+
+function setStatus(backup: Backup, status: BackupStatus): readonly Action[] {
+  if (sameValue(status, backup.status)) return [];
+  return [{ type: 'set-status', resource: resources.backup, object: backup, status }];
+}
+
+function deleteJob({ metadata }: JobSeen, propagation: DeleteAction['propagation']): DeleteAction {
+  const { namespace, name, uid } = metadata;
+  return { type: 'delete', resource: resources.job, namespace, name, uid, propagation };
+}

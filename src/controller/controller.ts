@@ -1,0 +1,212 @@
+import { isKubeError, type KubeClient, type KubeObject } from '../kube/client.ts';
+import { createEventRecorder } from '../kube/events.ts';
+import { createInformer, type Informer } from '../kube/informer.ts';
+import { createQueue, type QueueState } from '../kube/queue.ts';
+import type { Clock, Random } from '../support/clock.ts';
+import type { Log } from '../support/log.ts';
+import type { Plan } from './action.ts';
+import { applyActions } from './apply.ts';
+import { observeBackup } from './backup/observe.ts';
+import { planBackup } from './backup/plan.ts';
+import { countRequests, type RequestSeen } from './count-requests.ts';
+import { keysOf, parseKey, printKey, type KeyKind } from './keys.ts';
+import { observeLocation } from './location/observe.ts';
+import { planLocation } from './location/plan.ts';
+import type { ControllerMode } from './mode.ts';
+import { observePolicy } from './policy/observe.ts';
+import { planPolicy } from './policy/plan.ts';
+import { managedBy, resources } from './resources.ts';
+import { openRunnerLogs } from './runner-logs.ts';
+import { openTroubles } from './troubles.ts';
+import { World, worldIndexes, type WatchedKind } from './world.ts';
+
+export interface ControllerOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Undefined: all namespaces. */
+  readonly namespace?: string | undefined;
+  readonly mode: ControllerMode;
+  /** Which controller it is, for events: the name of its pod. */
+  readonly instance: string;
+  /** Keys that are looked at at the same time. Default 8. */
+  readonly workers?: number;
+  /** Told of each look and of each request to the API server, for metrics. */
+  readonly onLook?: (look: { readonly kind: KeyKind; readonly seconds: number; readonly error: boolean }) => void;
+  readonly onRequest?: (request: RequestSeen) => void;
+}
+
+export interface Controller {
+  /** Keeps the caches warm until the signal aborts. Call it once; standbys do only this. */
+  watch(signal: AbortSignal): Promise<void>;
+  /** Decides and writes until the signal aborts, then ends what it does and sends the last events. Only whoever leads calls it. */
+  work(signal: AbortSignal): Promise<void>;
+  /** All caches have been filled. */
+  ready(): boolean;
+  readonly world: World;
+  queue(): QueueState;
+}
+
+const watchedKinds = ['policy', 'backup', 'location', 'job', 'pod'] as const;
+const idle: QueueState = { depth: 0, oldestMs: 0, running: 0, longestRunMs: 0, delayed: 0, retries: 0 };
+/** How long the last events may take to be sent. */
+const drainMs = 5000;
+
+/** Watch, queue keys, and for each key: observe, plan, apply. It remembers nothing that it could not see again. */
+export function createController(options: ControllerOptions): Controller {
+  const { clock, random, log, namespace, mode, instance, workers = 8, onLook } = options;
+  const client = options.onRequest === undefined ? options.client : countRequests(options.client, options.onRequest);
+  let enqueue: ((key: string) => void) | undefined;
+  let queueState = (): QueueState => idle;
+
+  const informers = Object.fromEntries(
+    watchedKinds.map((kind) => [kind, openInformer(kind)] as const),
+  ) as unknown as Readonly<Record<WatchedKind, Informer>>;
+  const world = new World(informers, clock);
+  const sources = {
+    world,
+    client,
+    clock,
+    logs: openRunnerLogs({ client, clock, log }),
+    troubles: openTroubles({ client, clock, log }),
+  };
+
+  function openInformer(kind: WatchedKind): Informer {
+    const isOurs = kind !== 'job' && kind !== 'pod';
+    return createInformer({
+      client,
+      type: resources[kind],
+      namespace,
+      ...(isOurs ? {} : { labelSelector: `${managedBy.key}=${managedBy.value}` }),
+      clock,
+      random,
+      indexes: worldIndexes[kind],
+      onChange: (change) => {
+        world.caughtUp(kind, change);
+        if (enqueue !== undefined) for (const key of keysOf(kind, change, world)) enqueue(key);
+      },
+      onError: (error) => log.warn('a watch failed', { kind, error: textOf(error) }),
+    });
+  }
+
+  const look = async (key: string, signal: AbortSignal): Promise<Plan | undefined> => {
+    const { kind, namespace, name } = parseKey(key);
+    if (kind === 'policy') {
+      const seen = observePolicy(world, mode, clock.nowMs(), namespace, name);
+      return seen && planPolicy(seen);
+    }
+    if (kind === 'backup') {
+      const seen = await observeBackup(sources, mode, namespace, name, signal);
+      return seen && planBackup(seen);
+    }
+    const seen = await observeLocation(sources, mode, namespace, name, signal);
+    return seen && planLocation(seen);
+  };
+
+  const work = async (signal: AbortSignal): Promise<void> => {
+    await Promise.all(watchedKinds.map((kind) => informers[kind].whenSynced(signal)));
+    const events = createEventRecorder({
+      client,
+      clock,
+      random,
+      component: managedBy.value,
+      instance,
+      onDrop: (event, error) => log.warn('an event was not sent', { reason: event.reason, error: textOf(error) }),
+    });
+    const writer = { client, events, world };
+
+    const onError = (key: string, error: unknown): void => {
+      const fields = { key, error: textOf(error), code: isKubeError(error) ? error.code : undefined };
+      if (signal.aborted) return;
+      if (isKubeError(error)) log.warn('a look failed and is tried again', fields);
+      else log.error('a look failed and is tried again', { ...fields, stack: stackOf(error) });
+      const object = objectOf(key);
+      // What the server refuses is not only in our log: whoever looks at the object must see it.
+      if (object === undefined || !isKubeError(error) || !refusals.has(error.code)) return;
+      events.record({ object, type: 'Warning', reason: 'PodRefused', message: `the API server refuses: ${error.message}` });
+    };
+
+    const queue = createQueue({
+      clock,
+      random,
+      workers,
+      onError,
+      work: async (key, signal) => {
+        const startedAt = clock.monotonicMs();
+        const { kind } = parseKey(key);
+        const report = (error: boolean): void => {
+          onLook?.({ kind, seconds: (clock.monotonicMs() - startedAt) / 1000, error });
+        };
+        try {
+          const plan = await look(key, signal);
+          const applied = plan === undefined ? 'done' : await applyActions(writer, plan.actions, signal);
+          if (applied === 'again') queue.addRateLimited(key);
+          else if (plan?.wakeAt !== undefined) queue.addAfter(key, plan.wakeAt - clock.nowMs());
+        } catch (error) {
+          report(true);
+          throw error;
+        }
+        report(false);
+      },
+    });
+    queueState = () => queue.state();
+    enqueue = (key) => queue.add(key);
+    for (const key of allKeys()) queue.add(key);
+    log.info('controller works', { namespace: namespace ?? 'all' });
+    try {
+      await queue.run(signal);
+    } finally {
+      enqueue = undefined;
+      queueState = () => idle;
+      await drain(events);
+      log.info('controller has stopped');
+    }
+  };
+
+  const drain = async (events: { drain(signal: AbortSignal): Promise<void> }): Promise<void> => {
+    const limit = new AbortController();
+    const done = new AbortController();
+    const timer = clock.sleep(drainMs, done.signal).then(
+      () => limit.abort(new Error('events took too long')),
+      () => undefined,
+    );
+    try {
+      await events.drain(limit.signal);
+    } catch (error) {
+      log.warn('the last events were not sent', { error: textOf(error) });
+    }
+    done.abort();
+    await timer;
+  };
+
+  const objectOf = (key: string): KubeObject | undefined => {
+    const { kind, namespace, name } = parseKey(key);
+    return informers[kind].get(namespace, name);
+  };
+
+  const allKeys = (): readonly string[] =>
+    (['location', 'policy', 'backup'] as const).flatMap((kind) =>
+      informers[kind].list().map(({ metadata }) => printKey(kind, metadata.namespace ?? '', metadata.name ?? '')),
+    );
+
+  return {
+    watch: async (signal) => {
+      await Promise.all(watchedKinds.map((kind) => informers[kind].run(signal)));
+    },
+    work,
+    ready: () => watchedKinds.every((kind) => informers[kind].hasSynced()),
+    world,
+    queue: () => queueState(),
+  };
+}
+
+const refusals: ReadonlySet<string> = new Set(['Forbidden', 'Invalid', 'BadRequest']);
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : undefined;
+}

@@ -1,0 +1,61 @@
+import type { Backup, BackupLocation } from '../../api/kinds.ts';
+import { labels } from '../../api/kinds.ts';
+import type { ControllerMode } from '../mode.ts';
+import { observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
+import { isFinished, type JobSeen } from '../pods.ts';
+import type { Read } from '../read-object.ts';
+import { inspectionName } from './job.ts';
+
+/** All that the plan of a location looks at. */
+export interface LocationSeen extends RunObserved {
+  readonly nowMs: number;
+  readonly location: Read<BackupLocation>;
+  /** Its Jobs of any inspection. */
+  readonly jobs: readonly JobSeen[];
+  /** Inspections of other locations that go on. */
+  readonly otherInspections: number;
+  /** Whatever Backup has that name in the namespace. */
+  readonly backupNamed: (name: string) => Backup | undefined;
+  readonly mode: ControllerMode;
+}
+
+/** Undefined when there is no such location (any more). */
+export async function observeLocation(
+  sources: RunSources,
+  mode: ControllerMode,
+  namespace: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<LocationSeen | undefined> {
+  const { world, clock } = sources;
+  const before = world.location(namespace, name);
+  if (before === undefined) return undefined;
+  const jobName = inspectionName(before.object);
+  const run = await observeRun(sources, {
+    namespace,
+    jobName,
+    ownerUid: before.object.metadata.uid,
+    kind: 'inspect',
+    decided: false,
+    jobWasMade: false,
+    signal,
+  });
+  const location = world.location(namespace, name);
+  // Its answer was taken in the meantime: what was heard belongs to another look.
+  if (location === undefined || inspectionName(location.object) !== jobName) return undefined;
+  const { uid } = location.object.metadata;
+  const others = world.jobs().filter((job) => {
+    const isOther = job.metadata.ownerReferences?.every((owner) => owner.uid !== uid) ?? true;
+    return isOther && job.metadata.labels?.[labels.location] !== undefined && !isFinished(job);
+  });
+  return {
+    nowMs: clock.nowMs(),
+    location,
+    ...run,
+    job: world.job(namespace, jobName) ?? run.job,
+    jobs: world.jobsOwnedBy(uid),
+    otherInspections: others.length,
+    backupNamed: (backup) => world.backup(namespace, backup)?.object,
+    mode,
+  };
+}

@@ -1,0 +1,220 @@
+import type { BackupLocationStatus } from '../../api/backup-location.ts';
+import { toFailure } from '../../api/failure.ts';
+import { annotations, type BackupLocation } from '../../api/kinds.ts';
+import type { InspectVerdict } from '../../domain/report.ts';
+import { sameValue } from '../../domain/same-value.ts';
+import { readStamp } from '../../domain/stamp.ts';
+import { earliest, type Action, type CreateAction, type DeleteAction, type Plan } from '../action.ts';
+import { findCondition, setCondition, type ConditionChange } from '../conditions.ts';
+import { findTrue, isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
+import { resources } from '../resources.ts';
+import { judgeRun } from '../run-state.ts';
+import { catalogue } from './catalogue.ts';
+import { createInspectJob } from './job.ts';
+import type { LocationSeen } from './observe.ts';
+import { addAnswer, addSilence } from './answer.ts';
+
+/** How long details in the log of an ended pod are waited for. */
+const resultsBudgetMs = 30_000;
+/** Objects that one look writes; the next look goes on. */
+const writesMax = 100;
+const firstRetryMs = 60_000;
+const busyMs = 10_000;
+
+/** Inspects a location when it is due, and takes the answer. */
+export function planLocation(seen: LocationSeen): Plan {
+  const { nowMs, mode, job } = seen;
+  const { object: location, fault } = seen.location;
+  if (location.metadata.deletionTimestamp !== undefined) return { actions: [] };
+  if (fault !== undefined) return refuse(seen, location, 'SpecInvalid', fault);
+  const { directory } = location.spec;
+  if (mode.claimRequired && directory !== undefined && directory.claimName === undefined) {
+    return refuse(seen, location, 'ClaimRequired', 'directory.claimName is not set; a cluster needs a volume');
+  }
+  const old = deleteOldJobs(seen, location);
+  if (job !== undefined && !isControlledBy(job, location.metadata.uid)) {
+    const message = `the Job ${job.metadata.name} belongs to something else`;
+    const refused = refuse(seen, location, 'NameTaken', message);
+    return { actions: [...refused.actions, ...old.actions], wakeAt: nowMs + firstRetryMs };
+  }
+  const next = job === undefined ? planNext(seen, location) : planAnswer(seen, location, job);
+  return { actions: [...next.actions, ...old.actions], wakeAt: earliest(next.wakeAt, old.wakeAt) };
+}
+
+function planNext(seen: LocationSeen, location: BackupLocation): Plan {
+  const { nowMs, mode, otherInspections } = seen;
+  const dueAt = nextInspection(location);
+  const first = firstStatus(seen, location);
+  if (dueAt > nowMs) return { actions: setStatus(location, first), wakeAt: dueAt };
+  if (otherInspections >= mode.inspections) return { actions: setStatus(location, first), wakeAt: nowMs + busyMs };
+  let create: CreateAction;
+  try {
+    create = createInspectJob(location, mode);
+  } catch (error) {
+    const { reason, message } = toFailure(error);
+    return refuse(seen, location, reason, message);
+  }
+  if (seen.refused !== undefined) {
+    const waiting = waitingStatus(seen, location, 'PodRefused', `the Job is refused: ${seen.refused}`);
+    return { actions: [...setStatus(location, waiting), create], wakeAt: nowMs + firstRetryMs };
+  }
+  return { actions: [create, ...setStatus(location, first)], wakeAt: nowMs + busyMs };
+}
+
+/** When the next inspection is due: at once for anything new, later after a failure, else in its interval. */
+export function nextInspection(location: BackupLocation): number {
+  const { status, spec, metadata } = location;
+  const probedAt = readStamp(status?.lastProbeTime);
+  const requested = metadata.annotations?.[annotations.probeRequestedAt];
+  const isNew = status?.observedGeneration !== metadata.generation || status.probeRequestedAt !== requestText(requested);
+  if (probedAt === undefined || isNew) return 0;
+  const failures = status?.failures ?? 0;
+  const intervalMs = spec.inspectionIntervalSeconds * 1000;
+  if (failures > 0) return probedAt + Math.min(intervalMs, firstRetryMs * 2 ** Math.min(failures - 1, 20));
+  return status?.catalogue === undefined ? probedAt + intervalMs : 0;
+}
+
+/** As it stands in the status; undefined when nobody asked. */
+export function requestText(requested: string | undefined): string | undefined {
+  return requested?.slice(0, 1024);
+}
+
+function planAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen): Plan {
+  const { nowMs, pods, progress, trouble, mode } = seen;
+  const run = { nowMs, kind: 'inspect', job, pods, progress, trouble, startBudgetMs: mode.startBudgetMs } as const;
+  const state = judgeRun(run);
+  if (state.phase === 'going') {
+    const podRuns = pods.some((pod) => runnerState(pod)?.running !== undefined);
+    return {
+      actions: setStatus(location, waitingStatus(seen, location, podRuns ? 'Inspecting' : state.reason, state.message)),
+      wakeAt: earliest(state.recheckAt, nowMs + 60_000),
+    };
+  }
+  if (state.phase === 'failed') {
+    const status = addSilence(location, job, state.reason, state.message, nowMs);
+    const stop = state.stop ? [deleteJob(job)] : [];
+    return answered(location, status, stop, nowMs);
+  }
+  if (state.verdict.kind !== 'inspect') return { actions: [], wakeAt: nowMs + firstRetryMs };
+  const { verdict } = state;
+  const endedAt = readStamp(runnerState(state.pod)?.terminated?.finishedAt) ?? nowMs;
+  const mayCome = verdict.resultLines > 0 && seen.results === undefined && nowMs < endedAt + resultsBudgetMs;
+  if (mayCome) return { actions: [], wakeAt: nowMs + 5000 };
+  return takeAnswer(seen, location, job, verdict);
+}
+
+/** Objects first, the location's status last: an answer is taken when all it said is in the cluster. */
+function takeAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen, verdict: InspectVerdict): Plan {
+  const { nowMs, results = [] } = seen;
+  const found = catalogue(location, results, seen.backupNamed, nowMs);
+  if (found.actions.length > writesMax) return { actions: found.actions.slice(0, writesMax), wakeAt: nowMs };
+
+  const status = addAnswer(location, job, verdict, found.taken, nowMs);
+  const tells: Action[] = [];
+  const damaged = results.filter((line) => line.kind === 'damaged');
+  const [first] = damaged;
+  if (first !== undefined) {
+    const message = `${damaged.length} manifests cannot be read, the first is ${first.key}: ${first.detail}`;
+    tells.push({ type: 'tell', about: location, level: 'Warning', reason: 'ManifestInvalid', message });
+  }
+  if (found.taken.length > 0) {
+    const message = `other backups are stored under the names of ${found.taken.slice(0, 5).join(', ')}`;
+    tells.push({ type: 'tell', about: location, level: 'Warning', reason: 'NameTaken', message });
+  }
+  const created = found.actions.filter(({ type }) => type === 'create').length;
+  if (created > 0) {
+    const message = `${created} backups were found and are shown as objects`;
+    tells.push({ type: 'tell', about: location, level: 'Normal', reason: 'BackupFound', message });
+  }
+  return answered(location, status, [...found.actions], nowMs, tells);
+}
+
+function answered(
+  location: BackupLocation,
+  status: BackupLocationStatus,
+  before: readonly Action[],
+  nowMs: number,
+  tells: readonly Action[] = [],
+): Plan {
+  const available = findCondition(status.conditions, 'Available');
+  const earlier = findCondition(location.status?.conditions, 'Available');
+  const isNews = available?.status !== earlier?.status || available?.reason !== earlier?.reason;
+  const news: readonly Action[] =
+    available === undefined || !isNews
+      ? []
+      : [
+          {
+            type: 'tell',
+            about: location,
+            level: available.status === 'True' ? 'Normal' : 'Warning',
+            reason: available.reason,
+            message: available.message,
+          },
+        ];
+  // Looked at again at once: the next page, or when the next inspection is due.
+  return { actions: [...before, ...setStatus(location, status), ...news, ...tells], wakeAt: nowMs };
+}
+
+/** A location that cannot be inspected as it is. */
+function refuse({ nowMs }: LocationSeen, location: BackupLocation, reason: string, message: string): Plan {
+  const { generation } = location.metadata;
+  const change: ConditionChange = { type: 'Available', status: 'False', reason, message, observedGeneration: generation };
+  const before = findCondition(location.status?.conditions, 'Available');
+  const status: BackupLocationStatus = {
+    ...location.status,
+    conditions: setCondition(location.status?.conditions, change, nowMs),
+    phase: 'Unavailable',
+  };
+  const tells: readonly Action[] =
+    before?.reason === reason ? [] : [{ type: 'tell', about: location, level: 'Warning', reason, message }];
+  return { actions: [...setStatus(location, status), ...tells] };
+}
+
+function firstStatus(seen: LocationSeen, location: BackupLocation): BackupLocationStatus | undefined {
+  return waitingStatus(seen, location, 'Inspecting', 'the location is being looked at');
+}
+
+/** Before the first answer the condition says what is waited for; afterwards the last answer stands until the next. */
+function waitingStatus(
+  { nowMs }: LocationSeen,
+  location: BackupLocation,
+  reason: string,
+  message: string,
+): BackupLocationStatus | undefined {
+  if (location.status?.lastProbeTime !== undefined) return location.status;
+  const { generation } = location.metadata;
+  const change = { type: 'Available', status: 'Unknown', reason, message, observedGeneration: generation } as const;
+  return {
+    ...location.status,
+    conditions: setCondition(location.status?.conditions, change, nowMs),
+    phase: 'Unknown',
+  };
+}
+
+/** Of the Jobs whose answer was taken: those that went well go with the next answer, the others are kept for their logs. */
+function deleteOldJobs({ jobs, nowMs, mode, job }: LocationSeen, location: BackupLocation): Plan {
+  const actions: Action[] = [];
+  const wakes: (number | undefined)[] = [];
+  for (const old of jobs) {
+    const isCurrent = old.metadata.name === job?.metadata.name;
+    if (isCurrent || old.metadata.deletionTimestamp !== undefined || !isFinished(old)) continue;
+    const complete = findTrue(old.status?.conditions, 'Complete');
+    const isLast = old.metadata.uid === location.status?.countedJob;
+    const ended = complete ?? findTrue(old.status?.conditions, 'Failed');
+    const deleteAt = (readStamp(ended?.lastTransitionTime) ?? nowMs) + mode.jobTtlMs;
+    if ((complete !== undefined && !isLast) || nowMs >= deleteAt) actions.push(deleteJob(old));
+    else wakes.push(deleteAt);
+  }
+  return { actions, wakeAt: earliest(...wakes) };
+}
+
+function setStatus(location: BackupLocation, status: BackupLocationStatus | undefined): readonly Action[] {
+  if (status === undefined || sameValue(status, location.status)) return [];
+  return [{ type: 'set-status', resource: resources.location, object: location, status }];
+}
+
+function deleteJob({ metadata }: JobSeen): DeleteAction {
+  const { namespace, name, uid } = metadata;
+  return { type: 'delete', resource: resources.job, namespace, name, uid, propagation: 'Background' };
+}
+

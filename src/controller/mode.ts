@@ -1,0 +1,44 @@
+/** How the controller is meant to behave; the same for all objects. */
+export interface ControllerMode {
+  /** In a cluster: a directory location needs a claim. Without: directory.path is taken as it is, and claims do not count. */
+  readonly claimRequired: boolean;
+  /** Nothing is scheduled before the first inspection of each destination ended, or this time has passed since it was made. */
+  readonly firstInspectionGateMs?: number | undefined;
+  /**
+   * Objects do not outlive the process (`pgbackup local`): a policy is older than its object, and slots after its newest run
+   * (found in storage) are due although they lie before its creation.
+   */
+  readonly policiesOutliveObjects: boolean;
+  /** At once in all, and for one server. */
+  readonly limits: { readonly runs: number; readonly perServer: number };
+  /** Inspections at once. */
+  readonly inspections: number;
+  /** How long a finished Job is kept after its answer was taken. */
+  readonly jobTtlMs: number;
+  /** How long a pod may take to start. */
+  readonly startBudgetMs: number;
+  /** How long a Backup waits for what it names (policy, locations) before it fails. */
+  readonly referenceBudgetMs: number;
+  readonly runner: RunnerTemplate;
+}
+
+/** What all runners' pods share. */
+export interface RunnerTemplate {
+  readonly image: string;
+  readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
+  readonly imagePullSecrets?: readonly string[];
+  /** Instead of the image's entrypoint. */
+  readonly command?: readonly string[];
+  /** Instead of the format's default; for tests. */
+  readonly volumeBytes?: number;
+}
+
+export const clusterMode = {
+  claimRequired: true,
+  policiesOutliveObjects: false,
+  limits: { runs: 8, perServer: 2 },
+  inspections: 4,
+  jobTtlMs: 24 * 3_600_000,
+  startBudgetMs: 30 * 60_000,
+  referenceBudgetMs: 3_600_000,
+} as const satisfies Omit<ControllerMode, 'runner'>;

@@ -1,0 +1,37 @@
+import type { Backup, BackupLocation, BackupPolicy } from '../../api/kinds.ts';
+import type { ControllerMode } from '../mode.ts';
+import type { Read } from '../read-object.ts';
+import type { World } from '../world.ts';
+
+/** All that the plan of a policy looks at. */
+export interface PolicySeen {
+  readonly nowMs: number;
+  readonly policy: Read<BackupPolicy>;
+  /** Those of its namespace, by name. */
+  readonly locations: ReadonlyMap<string, Read<BackupLocation>>;
+  /** All that name it, found ones included. */
+  readonly backups: readonly Backup[];
+  /** Whatever Backup has that name in the namespace. */
+  readonly backupNamed: (name: string) => Backup | undefined;
+  readonly mode: ControllerMode;
+}
+
+/** Undefined when there is no such policy (any more). */
+export function observePolicy(
+  world: World,
+  mode: ControllerMode,
+  nowMs: number,
+  namespace: string,
+  name: string,
+): PolicySeen | undefined {
+  const policy = world.policy(namespace, name);
+  if (policy === undefined) return undefined;
+  return {
+    nowMs,
+    policy,
+    locations: world.locationsIn(namespace),
+    backups: world.backupsOfPolicy(namespace, name).map(({ object }) => object),
+    backupNamed: (backup) => world.backup(namespace, backup)?.object,
+    mode,
+  };
+}

@@ -1,0 +1,169 @@
+import type { Backup, BackupPolicy } from '../../api/kinds.ts';
+import { backupName } from '../../domain/names.ts';
+import { dueSlots, jitterMs, nextSlot, previousSlot, type Schedule } from '../../domain/schedule.ts';
+import { readStamp } from '../../domain/stamp.ts';
+import { earliest } from '../action.ts';
+import { resultOf } from '../outcome.ts';
+
+export interface SlotsSeen {
+  readonly nowMs: number;
+  readonly policy: BackupPolicy;
+  readonly schedule: Schedule | undefined;
+  readonly backups: readonly Backup[];
+  readonly backupNamed: (name: string) => Backup | undefined;
+  /** Why no run can start now; the slot stays due until it is too late. */
+  readonly blocked: boolean;
+  /** Until when first inspections hold everything back. */
+  readonly gateUntil: number | undefined;
+  readonly policiesOutliveObjects: boolean;
+}
+
+export interface SlotsDecision {
+  /** Times to the milliseconds since the epoch. */
+  readonly handledSlot: number | undefined;
+  readonly lastSchedule: number | undefined;
+  readonly next: number | undefined;
+  readonly scheduledBy: string | undefined;
+  readonly scheduledSince: number;
+  /** More than were missed before. */
+  readonly missed: number;
+  /** Run this slot. */
+  readonly start?: { readonly slot: number; readonly name: string; readonly replaces: boolean } | undefined;
+  /** The Backup's name belongs to something else. */
+  readonly taken?: string | undefined;
+  readonly skipped?: { readonly slot: number; readonly running: string } | undefined;
+  readonly tooLate?: number | undefined;
+  readonly wakeAt: number | undefined;
+}
+
+/**
+ * What becomes of the slots since the last one that was handled. Only the latest runs; those before it are missed, and counted
+ * once, because handledSlot moves past them in the same PUT. A slot at or before the newest run's is past, so a clock set back,
+ * or a crash between create and status, makes no second run. Slots before the policy was made, or before its schedule was changed,
+ * are nobody's. While it is suspended slots pass uncounted; afterwards the latest one still catches up within
+ * startingDeadlineSeconds, as with CronJob.
+ */
+export function decideSlots(seen: SlotsSeen): SlotsDecision {
+  const { nowMs, policy, schedule, backups } = seen;
+  const { spec, status, metadata } = policy;
+  const createdAt = readStamp(metadata.creationTimestamp) ?? nowMs;
+  const text = schedule === undefined ? 'none' : `${spec.schedule} ${spec.timeZone}`;
+  const scheduledBy = spec.suspend ? `${suspendedMark}${text}` : text;
+  const wasSuspended = status?.scheduledBy?.startsWith(suspendedMark) ?? false;
+  const textBefore = wasSuspended ? status?.scheduledBy?.slice(suspendedMark.length) : status?.scheduledBy;
+  const changed = textBefore !== undefined && textBefore !== text;
+  const since = readStamp(status?.scheduledSince) ?? createdAt;
+  const newest = newestRun(policy, backups);
+  const kept = {
+    handledSlot: readStamp(status?.handledSlot),
+    lastSchedule: latest(readStamp(status?.lastScheduleTime), newest),
+    scheduledBy,
+    scheduledSince: changed || (wasSuspended && !spec.suspend) ? nowMs : since,
+    missed: 0,
+  };
+  if (schedule === undefined) return { ...kept, next: undefined, wakeAt: undefined };
+
+  const before = latest(kept.handledSlot, changed ? nowMs : undefined) ?? createdAt;
+  const handled = { at: before, missed: 0 };
+  if (newest !== undefined && newest > before) {
+    handled.missed += changed ? 0 : slotsBetween(schedule, before, newest);
+    handled.at = newest;
+  } else if (newest !== undefined && kept.handledSlot === undefined && seen.policiesOutliveObjects && !changed) {
+    handled.at = newest;
+  }
+
+  const next = nextSlot(schedule, Math.max(handled.at, nowMs));
+  const settled = (more: Partial<SlotsDecision>, wakeAt: number | undefined): SlotsDecision => ({
+    ...kept,
+    handledSlot: handled.at === createdAt ? kept.handledSlot : handled.at,
+    missed: handled.missed,
+    next,
+    wakeAt,
+    ...more,
+  });
+  const startAt = (slot: number | undefined) => (slot === undefined ? undefined : slot + delayOf(policy, schedule, slot));
+  const { due, pending } = findDue(policy, schedule, handled.at, nowMs);
+  const nextStart = earliest(startAt(pending), startAt(next));
+  if (due === undefined) return settled({}, nextStart);
+
+  const deadline = spec.startingDeadlineSeconds;
+  const lateAt = deadline === undefined ? undefined : due + delayOf(policy, schedule, due) + deadline * 1000;
+  const late = lateAt !== undefined && nowMs > lateAt;
+  // Fires after the last millisecond in which it may still start.
+  const lateWake = lateAt === undefined ? undefined : lateAt + 1;
+  const superseded = slotsBetween(schedule, handled.at, due);
+  if (spec.suspend) {
+    if (late) handled.at = due;
+    else if (superseded > 0) handled.at = previousSlot(schedule, due - 1) ?? handled.at;
+    return settled({}, late ? nextStart : earliest(nextStart, lateWake));
+  }
+  if (seen.gateUntil !== undefined && nowMs < seen.gateUntil) return settled({}, earliest(seen.gateUntil, nextStart));
+
+  handled.missed += superseded;
+  if (superseded > 0) handled.at = previousSlot(schedule, due - 1) ?? handled.at;
+  if (late) {
+    handled.missed += 1;
+    handled.at = due;
+    return settled({ tooLate: due }, nextStart);
+  }
+  if (seen.blocked) return settled({}, earliest(nextStart, lateWake));
+
+  const active = backups.filter((backup) => resultOf(backup) === undefined && backup.spec.import === undefined);
+  const [running] = active;
+  if (running !== undefined && spec.concurrencyPolicy === 'Forbid') {
+    handled.at = due;
+    return settled({ skipped: { slot: due, running: running.metadata.name } }, nextStart);
+  }
+  const name = backupName(metadata.name, due);
+  if (seen.backupNamed(name) !== undefined) return settled({ taken: name }, earliest(nextStart, lateWake));
+  handled.at = due;
+  const replaces = spec.concurrencyPolicy === 'Replace' && active.some(({ spec: { slot } }) => slot !== undefined);
+  return settled({ start: { slot: due, name, replaces }, lastSchedule: latest(kept.lastSchedule, due) }, nextStart);
+}
+
+/** Before the schedule in scheduledBy: what passes now is promised to nobody. */
+const suspendedMark = 'suspended ';
+
+/** The newest slot of this policy that has a Backup under its own name; one that was named otherwise by hand says nothing. */
+function newestRun(policy: BackupPolicy, backups: readonly Backup[]): number | undefined {
+  const slots = backups.flatMap(({ metadata, spec }) => {
+    const slot = readStamp(spec.slot);
+    return slot !== undefined && metadata.name === backupName(policy.metadata.name, slot) ? [slot] : [];
+  });
+  return slots.length === 0 ? undefined : slots.reduce((a, b) => Math.max(a, b));
+}
+
+/** Slots strictly between two instants. */
+function slotsBetween(schedule: Schedule, afterMs: number, beforeMs: number): number {
+  if (beforeMs - 1 <= afterMs) return 0;
+  const { latestMs, missed } = dueSlots(schedule, { afterMs, nowMs: beforeMs - 1 });
+  return latestMs === undefined ? 0 : missed + 1;
+}
+
+/** The latest slot whose (jittered) start has come, and the one after it whose start has not. */
+function findDue(
+  policy: BackupPolicy,
+  schedule: Schedule,
+  afterMs: number,
+  nowMs: number,
+): { readonly due: number | undefined; readonly pending: number | undefined } {
+  const last = previousSlot(schedule, nowMs);
+  if (last === undefined || last <= afterMs) return { due: undefined, pending: undefined };
+  if (last + delayOf(policy, schedule, last) <= nowMs) return { due: last, pending: undefined };
+  const before = previousSlot(schedule, last - 1);
+  return { due: before !== undefined && before > afterMs ? before : undefined, pending: last };
+}
+
+/** The jitter of a slot: never as far as the next slot, so that slots start in their order. */
+function delayOf(policy: BackupPolicy, schedule: Schedule, slot: number): number {
+  const { jitterSeconds } = policy.spec;
+  if (jitterSeconds === 0) return 0;
+  const next = nextSlot(schedule, slot);
+  const most = next === undefined ? jitterSeconds : Math.min(jitterSeconds, Math.floor((next - slot) / 1000));
+  return jitterMs(`${policy.metadata.namespace}/${policy.metadata.name}`, slot, most);
+}
+
+function latest(...times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined);
+  return known.length === 0 ? undefined : Math.max(...known);
+}

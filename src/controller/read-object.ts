@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { backupLocationSpec, backupLocationStatus } from '../api/backup-location.ts';
+import { backupPolicySpec, backupPolicyStatus } from '../api/backup-policy.ts';
+import { backupSpec, backupStatus } from '../api/backup.ts';
+import type { Backup, BackupLocation, BackupPolicy } from '../api/kinds.ts';
+import type { KubeObject } from '../kube/client.ts';
+
+/** An object of a cache in our types. With a fault its spec is not to be trusted: the object is only good for saying so. */
+export interface Read<T> {
+  readonly object: T;
+  readonly fault: string | undefined;
+}
+
+type Shape = Readonly<Record<string, z.ZodType>>;
+
+/** Reads each version of an object once. */
+function reader<T extends BackupPolicy | Backup | BackupLocation>(
+  spec: z.ZodType,
+  status: { readonly shape: Shape },
+): (raw: KubeObject) => Read<T> {
+  const known = new WeakMap<KubeObject, Read<T>>();
+  return (raw) => {
+    const before = known.get(raw);
+    if (before !== undefined) return before;
+    const parsed = spec.safeParse(raw.spec);
+    const seenStatus = readStatus(status.shape, raw.status);
+    const read: Read<T> = {
+      object: {
+        ...raw,
+        spec: parsed.success ? parsed.data : raw.spec,
+        status: seenStatus,
+      } as unknown as T,
+      fault: parsed.success ? undefined : z.prettifyError(parsed.error).replaceAll(/\s+/g, ' '),
+    };
+    known.set(raw, read);
+    return read;
+  };
+}
+
+/** Member by member: what another version wrote into one member must not make us forget the others (a run would run twice). */
+function readStatus(shape: Shape, status: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (typeof status !== 'object' || status === null) return undefined;
+  const members = Object.entries(status).flatMap(([key, value]) => {
+    const parsed = Object.hasOwn(shape, key) ? shape[key]?.safeParse(value) : undefined;
+    return parsed?.success === true && parsed.data !== undefined ? [[key, parsed.data] as const] : [];
+  });
+  return Object.fromEntries(members);
+}
+
+export const readPolicy = reader<BackupPolicy>(backupPolicySpec, backupPolicyStatus);
+export const readBackup = reader<Backup>(backupSpec, backupStatus);
+export const readLocation = reader<BackupLocation>(backupLocationSpec, backupLocationStatus);

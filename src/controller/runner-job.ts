@@ -1,0 +1,185 @@
+import type { z } from 'zod';
+import { annotations, apiVersion } from '../api/kinds.ts';
+import type { runnerOptions } from '../api/parts.ts';
+import { Failure } from '../api/failure.ts';
+import { runnerFiles, taskMaxBytes, type Task } from '../domain/task.ts';
+import type { Claims } from './backup/task.ts';
+import type { RunnerTemplate } from './mode.ts';
+import { runnerContainer } from './pods.ts';
+import { managedBy } from './resources.ts';
+import type { CreateAction } from './action.ts';
+
+export interface RunnerJob {
+  readonly name: string;
+  readonly owner: {
+    readonly kind: string;
+    readonly metadata: { readonly name: string; readonly namespace: string; readonly uid: string };
+  };
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly task: Task;
+  readonly claims: Claims;
+  readonly options: z.infer<ReturnType<typeof runnerOptions>>;
+  readonly deadlineSeconds: number;
+  readonly retries: number;
+  readonly template: RunnerTemplate;
+}
+
+/** Exit codes that no further try can change: a bug, committed in part, permanent (api/reasons.ts). */
+const finalExitCodes = [1, 3, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 76, 77, 78];
+const runnerUser = 65_532;
+const ownerCanRead = 0o440;
+
+/**
+ * The Job of one task: no secret in it, no API token in its pod, nothing writable but its own folders.
+ * @throws Failure SpecInvalid when the task is larger than an annotation may be
+ */
+export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
+  const { owner, template, options, claims } = job;
+  const task = JSON.stringify(job.task);
+  // Two thirds of what annotations may have in all: the user's own need room as well.
+  if (Buffer.byteLength(task) > taskMaxBytes) {
+    throw new Failure('SpecInvalid', `the task of ${Buffer.byteLength(task)} bytes is too large`, {
+      hint: 'name fewer databases, patterns or host keys',
+    });
+  }
+  const labels = { ...job.labels, [managedBy.key]: managedBy.value, 'app.kubernetes.io/name': 'pgbackup-runner' };
+  const secrets = listSecrets(job.task);
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: {
+      name: job.name,
+      namespace: owner.metadata.namespace,
+      labels,
+      ...(job.annotations === undefined ? {} : { annotations: job.annotations }),
+      ownerReferences: [
+        {
+          apiVersion,
+          kind: owner.kind,
+          name: owner.metadata.name,
+          uid: owner.metadata.uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec: {
+      completions: 1,
+      parallelism: 1,
+      backoffLimit: job.retries,
+      activeDeadlineSeconds: job.deadlineSeconds,
+      podReplacementPolicy: 'Failed',
+      podFailurePolicy: {
+        rules: [
+          { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+          {
+            action: 'FailJob',
+            onExitCodes: { containerName: runnerContainer, operator: 'In', values: finalExitCodes },
+          },
+        ],
+      },
+      template: {
+        metadata: {
+          labels: { ...options.podLabels, ...labels },
+          annotations: { ...options.podAnnotations, [annotations.task]: task },
+        },
+        spec: {
+          restartPolicy: 'Never',
+          automountServiceAccountToken: false,
+          enableServiceLinks: false,
+          terminationGracePeriodSeconds: 60,
+          securityContext: {
+            runAsNonRoot: true,
+            runAsUser: runnerUser,
+            runAsGroup: runnerUser,
+            fsGroup: runnerUser,
+            fsGroupChangePolicy: 'OnRootMismatch',
+            seccompProfile: { type: 'RuntimeDefault' },
+          },
+          ...optional('serviceAccountName', options.serviceAccountName),
+          ...optional('nodeSelector', options.nodeSelector),
+          ...optional('tolerations', options.tolerations),
+          ...optional('priorityClassName', options.priorityClassName),
+          ...optional('imagePullSecrets', template.imagePullSecrets?.map((name) => ({ name }))),
+          containers: [
+            {
+              name: runnerContainer,
+              image: template.image,
+              ...optional('imagePullPolicy', template.imagePullPolicy),
+              ...optional('command', template.command),
+              args: ['runner'],
+              ...optional('resources', options.resources),
+              terminationMessagePath: runnerFiles.terminationMessage,
+              terminationMessagePolicy: 'File',
+              securityContext: {
+                allowPrivilegeEscalation: false,
+                readOnlyRootFilesystem: true,
+                capabilities: { drop: ['ALL'] },
+              },
+              volumeMounts: [
+                { name: 'task', mountPath: `${runnerFiles.root}/task`, readOnly: true },
+                { name: 'work', mountPath: `${runnerFiles.root}/${runnerFiles.work}` },
+                { name: 'tmp', mountPath: '/tmp' },
+                ...secrets.map(({ secretName }, index) => ({
+                  name: `secret-${index + 1}`,
+                  mountPath: `${runnerFiles.root}/secrets/${secretName}`,
+                  readOnly: true,
+                })),
+                ...[...claims.keys()].map((volume) => ({
+                  name: volume,
+                  mountPath: `${runnerFiles.root}/${runnerFiles.volume(volume)}`,
+                })),
+              ],
+            },
+          ],
+          volumes: [
+            {
+              name: 'task',
+              downwardAPI: {
+                items: [
+                  { path: 'task.json', fieldRef: { fieldPath: `metadata.annotations['${annotations.task}']` } },
+                  { path: 'pod-uid', fieldRef: { fieldPath: 'metadata.uid' } },
+                ],
+              },
+            },
+            { name: 'work', emptyDir: {} },
+            { name: 'tmp', emptyDir: {} },
+            ...secrets.map(({ secretName, keys }, index) => ({
+              name: `secret-${index + 1}`,
+              // Optional, so that the pod starts and can name what is missing; only the keys that are named.
+              secret: {
+                secretName,
+                optional: true,
+                defaultMode: ownerCanRead,
+                items: keys.map((key) => ({ key, path: key })),
+              },
+            })),
+            ...[...claims].map(([name, claimName]) => ({ name, persistentVolumeClaim: { claimName } })),
+          ],
+        },
+      },
+    },
+  };
+}
+
+function optional<T>(member: string, value: T | undefined): Readonly<Record<string, T>> {
+  return value === undefined ? {} : { [member]: value };
+}
+
+/** Every Secret that a task names, with all keys of it, in the order in which they are named. */
+export function listSecrets(task: Task): readonly { readonly secretName: string; readonly keys: readonly string[] }[] {
+  const found = new Map<string, Set<string>>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    if ('secretName' in value && 'keys' in value && typeof value.secretName === 'string') {
+      const keys = found.get(value.secretName) ?? new Set();
+      for (const key of Object.values(value.keys ?? {})) if (typeof key === 'string') keys.add(key);
+      found.set(value.secretName, keys);
+      return;
+    }
+    for (const member of Object.values(value)) visit(member);
+  };
+  visit(task);
+  return [...found].map(([secretName, keys]) => ({ secretName, keys: [...keys] }));
+}

@@ -1,0 +1,226 @@
+import type { Backup, BackupLocation, BackupPolicy } from '../api/kinds.ts';
+import type { KubeObject, ResourceType } from '../kube/client.ts';
+import type { Informer } from '../kube/informer.ts';
+import type { IndexObject, ObjectChange } from '../kube/object-cache.ts';
+import type { Clock } from '../support/clock.ts';
+import { resultOf } from './outcome.ts';
+import type { JobSeen, PodSeen } from './pods.ts';
+import { readBackup, readLocation, readPolicy, type Read } from './read-object.ts';
+import { resources } from './resources.ts';
+
+export type WatchedKind = 'policy' | 'backup' | 'location' | 'job' | 'pod';
+export type Cache = Pick<Informer, 'get' | 'list' | 'byOwner' | 'byIndex'>;
+
+/** Indexes that the informers of a World need. */
+export const worldIndexes = {
+  policy: {},
+  backup: {
+    policy: (raw) => {
+      const policy = (raw.spec as { readonly policy?: unknown } | undefined)?.policy;
+      return typeof policy === 'string' ? [keyOf(raw.metadata.namespace, policy)] : [];
+    },
+    unfinished: (raw) => (isUnfinished(readBackup(raw).object) ? ['unfinished'] : []),
+    namespace: (raw) => [raw.metadata.namespace ?? ''],
+  },
+  location: { namespace: (raw) => [raw.metadata.namespace ?? ''] },
+  job: {},
+  pod: {},
+} as const satisfies Readonly<Record<WatchedKind, Readonly<Record<string, IndexObject>>>>;
+
+function isUnfinished(backup: Backup): boolean {
+  return backup.spec?.import === undefined && resultOf(backup) === undefined;
+}
+
+/** What was written and no watch has shown yet is forgotten after this: then the server must have had another opinion. */
+const notedForMs = 15_000;
+
+const refusedForMs = 15 * 60_000;
+
+interface Noted {
+  readonly object: KubeObject;
+  readonly untilMs: number;
+}
+
+/**
+ * What the caches know, and over it what we wrote ourselves and they do not show yet: own writes are seen by the very next look.
+ * An intent is a Job that is about to be created; it has no uid.
+ */
+export class World {
+  readonly #caches: Readonly<Record<WatchedKind, Cache>>;
+  readonly #clock: Clock;
+  readonly #noted = new Map<WatchedKind, Map<string, Noted>>();
+  readonly #refusals = new Map<string, { readonly message: string; readonly untilMs: number }>();
+
+  constructor(caches: Readonly<Record<WatchedKind, Cache>>, clock: Clock) {
+    this.#caches = caches;
+    this.#clock = clock;
+  }
+
+  policy(namespace: string, name: string): Read<BackupPolicy> | undefined {
+    const raw = this.#get('policy', namespace, name);
+    return raw && readPolicy(raw);
+  }
+
+  policies(): readonly Read<BackupPolicy>[] {
+    return this.#merge('policy', this.#caches.policy.list(), () => true).map(readPolicy);
+  }
+
+  location(namespace: string, name: string): Read<BackupLocation> | undefined {
+    const raw = this.#get('location', namespace, name);
+    return raw && readLocation(raw);
+  }
+
+  locations(): readonly Read<BackupLocation>[] {
+    return this.#merge('location', this.#caches.location.list(), () => true).map(readLocation);
+  }
+
+  /** By name. */
+  locationsIn(namespace: string): ReadonlyMap<string, Read<BackupLocation>> {
+    const cached = this.#caches.location.byIndex('namespace', namespace);
+    const raws = this.#merge('location', cached, ({ metadata }) => metadata.namespace === namespace);
+    return new Map(raws.map((raw) => [raw.metadata.name ?? '', readLocation(raw)]));
+  }
+
+  backup(namespace: string, name: string): Read<Backup> | undefined {
+    const raw = this.#get('backup', namespace, name);
+    return raw && readBackup(raw);
+  }
+
+  backups(): readonly Read<Backup>[] {
+    return this.#merge('backup', this.#caches.backup.list(), () => true).map(readBackup);
+  }
+
+  backupsOfPolicy(namespace: string, policy: string): readonly Read<Backup>[] {
+    const cached = this.#caches.backup.byIndex('policy', keyOf(namespace, policy));
+    return this.#merge('backup', cached, ({ metadata, spec }) => {
+      return metadata.namespace === namespace && (spec as { policy?: unknown } | undefined)?.policy === policy;
+    }).map(readBackup);
+  }
+
+  /** Neither found nor ended. */
+  unfinishedBackups(): readonly Read<Backup>[] {
+    const cached = this.#caches.backup.byIndex('unfinished', 'unfinished');
+    return this.#merge('backup', cached, (raw) => isUnfinished(readBackup(raw).object)).map(readBackup);
+  }
+
+  job(namespace: string, name: string): JobSeen | undefined {
+    return this.#get('job', namespace, name) as JobSeen | undefined;
+  }
+
+  jobsOwnedBy(uid: string): readonly JobSeen[] {
+    const owned = this.#merge('job', this.#caches.job.byOwner(uid), ({ metadata }) => {
+      return metadata.ownerReferences?.some((owner) => owner.uid === uid) ?? false;
+    });
+    return owned as readonly unknown[] as readonly JobSeen[];
+  }
+
+  jobs(): readonly JobSeen[] {
+    return this.#merge('job', this.#caches.job.list(), () => true) as readonly unknown[] as readonly JobSeen[];
+  }
+
+  podsOfJob(uid: string): readonly PodSeen[] {
+    return this.#caches.pod.byOwner(uid) as readonly unknown[] as readonly PodSeen[];
+  }
+
+  /** A Job that is about to be created counts against the limits from now on. Other intents need not be seen. */
+  intend(resource: ResourceType, object: KubeObject): void {
+    if (resource.plural === resources.job.plural) this.note(resource, object);
+  }
+
+  /** An object as the server answered. */
+  note(resource: ResourceType, object: KubeObject): void {
+    const kind = kindOf(resource);
+    if (kind === undefined) return;
+    const { namespace, name = '' } = object.metadata;
+    const cached = this.#caches[kind].get(namespace, name);
+    if (cached !== undefined && isAsNew(cached, object)) return;
+    this.#ofKind(kind).set(keyOf(namespace, name), { object, untilMs: this.#clock.monotonicMs() + notedForMs });
+  }
+
+  /** The server refused to create an object of this name. Forgotten after a while: whoever still wants it asks again. */
+  noteRefusal(resource: ResourceType, namespace: string, name: string, message: string): void {
+    const untilMs = this.#clock.monotonicMs() + refusedForMs;
+    this.#refusals.set(`${resource.plural}/${keyOf(namespace, name)}`, { message, untilMs });
+  }
+
+  clearRefusal(resource: ResourceType, namespace: string, name: string): void {
+    this.#refusals.delete(`${resource.plural}/${keyOf(namespace, name)}`);
+  }
+
+  /** Why the server refused to create an object of this name. */
+  refusal(resource: ResourceType, namespace: string, name: string): string | undefined {
+    const key = `${resource.plural}/${keyOf(namespace, name)}`;
+    const found = this.#refusals.get(key);
+    if (found === undefined || found.untilMs > this.#clock.monotonicMs()) return found?.message;
+    this.#refusals.delete(key);
+    return undefined;
+  }
+
+  /** Takes an intent back. */
+  forget(resource: ResourceType, object: KubeObject): void {
+    const kind = kindOf(resource);
+    if (kind === undefined) return;
+    const key = keyOf(object.metadata.namespace, object.metadata.name ?? '');
+    if (this.#ofKind(kind).get(key)?.object === object) this.#ofKind(kind).delete(key);
+  }
+
+  /** The caches have changed: what they show now is no longer needed here. */
+  caughtUp(kind: WatchedKind, { namespace, name, object, previous }: ObjectChange): void {
+    const key = keyOf(namespace, name);
+    const noted = this.#ofKind(kind).get(key);
+    if (noted === undefined) return;
+    const isGone = object === undefined && previous?.metadata.uid === noted.object.metadata.uid;
+    if (isGone || (object !== undefined && isAsNew(object, noted.object))) this.#ofKind(kind).delete(key);
+  }
+
+  #ofKind(kind: WatchedKind): Map<string, Noted> {
+    const known = this.#noted.get(kind) ?? new Map<string, Noted>();
+    this.#noted.set(kind, known);
+    return known;
+  }
+
+  #get(kind: WatchedKind, namespace: string, name: string): KubeObject | undefined {
+    const cached = this.#caches[kind].get(namespace, name);
+    return this.#pick(kind, keyOf(namespace, name), cached);
+  }
+
+  /** The newer of what is cached and what is noted. */
+  #pick(kind: WatchedKind, key: string, cached: KubeObject | undefined): KubeObject | undefined {
+    const noted = this.#ofKind(kind).get(key);
+    if (noted === undefined) return cached;
+    if (noted.untilMs > this.#clock.monotonicMs() && (cached === undefined || !isAsNew(cached, noted.object))) {
+      return noted.object;
+    }
+    this.#ofKind(kind).delete(key);
+    return cached;
+  }
+
+  #merge(kind: WatchedKind, cached: readonly KubeObject[], belongs: (raw: KubeObject) => boolean): readonly KubeObject[] {
+    const noted = this.#ofKind(kind);
+    if (noted.size === 0) return cached;
+    const merged = new Map(cached.map((raw) => [keyOf(raw.metadata.namespace, raw.metadata.name ?? ''), raw]));
+    for (const { object } of [...noted.values()]) {
+      const { namespace, name = '' } = object.metadata;
+      const key = keyOf(namespace, name);
+      const current = this.#get(kind, namespace ?? '', name);
+      if (current !== undefined && belongs(current)) merged.set(key, current);
+      else merged.delete(key);
+    }
+    return [...merged.values()];
+  }
+}
+
+/** Whether `a` is the same version or a later one. Versions of one kind are numbers that grow; an intent has none yet. */
+function isAsNew(a: KubeObject, b: KubeObject): boolean {
+  if (b.metadata.resourceVersion === undefined) return true;
+  return Number(a.metadata.resourceVersion) >= Number(b.metadata.resourceVersion);
+}
+
+function kindOf(resource: ResourceType): WatchedKind | undefined {
+  const kinds = ['policy', 'backup', 'location', 'job', 'pod'] as const;
+  return kinds.find((kind) => resources[kind].plural === resource.plural && resources[kind].group === resource.group);
+}
+
+function keyOf(namespace: string | undefined, name: string): string {
+  return `${namespace ?? ''}/${name}`;
+}
