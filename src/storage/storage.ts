@@ -2,8 +2,9 @@
  * The contract of a place that keeps objects. Every driver passes the same conformance suite
  * (test/suites/storage-conformance.ts), one case for each sentence below.
  *
- * Keys are relative paths of one to 1 024 bytes: segments of `[A-Za-z0-9._%~+=@-]`, joined by `/`, none empty, `.` or `..`.
- * A key is a string and has no meaning here. All failures are `Failure`s whose reason starts with `Storage`,
+ * Keys are relative paths of one to 1 024 bytes: segments of 1 to 255 of `[A-Za-z0-9._%~+=@-]`, joined by `/`, none `.` or `..`; what
+ * else is written fails with StorageConfigInvalid. Foreign objects may have other names: those are listed, read and deleted too, as long
+ * as they stay below the root. A key is a string and has no meaning here. All failures are `Failure`s whose reason starts with `Storage`,
  * or is HostKeyMismatch, TlsFailed, StoredBytesDiffer, ObjectMissing, AlreadyStored, SecretInvalid or Aborted.
  */
 
@@ -46,7 +47,10 @@ export interface Range {
 export interface Storage {
   /** For messages and logs: `s3://bucket/prefix`, `sftp://host:port/path`, `file:///path`. Holds no secret. */
   readonly name: string;
-  /** True where `onlyIfAbsent` is decided by the place in one step. */
+  /**
+   * True where `onlyIfAbsent` is decided by the place in one step. May change while the place is used: S3 is true until the server has
+   * refused the condition, a directory until its file system has refused a link, SFTP is false until it is connected.
+   */
   readonly conditionalPut: boolean;
 
   /**
@@ -58,7 +62,8 @@ export interface Storage {
   put(key: string, body: Bytes, options: PutOptions, signal: AbortSignal): Promise<StoredObject>;
 
   /**
-   * The object's bytes, whole or a range. Never ends short silently: fewer bytes than announced is a failure.
+   * The object's bytes, whole or a range (clipped at the object's end; no bytes when it begins there or behind). Never ends short
+   * silently: fewer bytes than announced is a failure.
    * A missing key fails with ObjectMissing, at the latest when the first chunk is asked for.
    * Leaving the loop early releases the connection.
    */

@@ -1,0 +1,58 @@
+import { Failure } from '../api/failure.ts';
+import type { Credentials, Place, S3Place, SftpPlace, StorageTools } from './place.ts';
+import { prefixStorage } from './prefix.ts';
+import { retryStorage } from './retry.ts';
+import type { Storage } from './storage.ts';
+
+/**
+ * The only file that knows every driver. Opens no connection yet. Drivers are loaded when they are needed: a run to an SFTP server
+ * does not pay for the S3 SDK. Transient failures are retried (retryStorage).
+ * Throws `StorageConfigInvalid` (not exactly one kind of place, host keys that cannot be read) and `SecretInvalid` (a credential is
+ * missing or cannot be used).
+ */
+export async function openStorage(place: Place, credentials: Credentials, tools: StorageTools): Promise<Storage> {
+  const { s3, sftp, directory } = place;
+  if ([s3, sftp, directory].filter((kind) => kind !== undefined).length !== 1)
+    throw new Failure('StorageConfigInvalid', 'a place is exactly one of s3, sftp and directory');
+  if (s3 !== undefined) return await openBucket(s3, credentials, tools);
+  if (sftp !== undefined) return await openServer(sftp, credentials, tools);
+  const { openDirectory } = await import('./directory.ts');
+  return retry(openDirectory(directory ?? { path: '' }, tools), tools);
+}
+
+async function openBucket(place: S3Place, credentials: Credentials, tools: StorageTools): Promise<Storage> {
+  const { accessKeyId, secretAccessKey, sessionToken, ca } = credentials;
+  const { prefix, ...where } = place;
+  if ((accessKeyId === undefined) !== (secretAccessKey === undefined))
+    throw new Failure('SecretInvalid', 'access key id and secret access key go together: one of them is missing');
+  const keys =
+    accessKeyId === undefined || secretAccessKey === undefined
+      ? {}
+      : { credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) } };
+  const { openS3 } = await import('./s3.ts');
+  const storage = retry(openS3({ ...where, ...(ca === undefined ? {} : { ca }), ...keys }, tools), tools);
+  return prefix === undefined ? storage : prefixStorage(storage, prefix);
+}
+
+async function openServer(place: SftpPlace, credentials: Credentials, tools: StorageTools): Promise<Storage> {
+  const { username, password, privateKey, passphrase } = credentials;
+  if (username === undefined) throw new Failure('SecretInvalid', 'the user name for SFTP is missing');
+  if (password === undefined && privateKey === undefined)
+    throw new Failure('SecretInvalid', 'neither a password nor a private key for SFTP is given');
+  const { openSftp } = await import('./sftp.ts');
+  const storage = openSftp(
+    {
+      ...place,
+      username,
+      ...(password === undefined ? {} : { password }),
+      ...(privateKey === undefined ? {} : { privateKey }),
+      ...(passphrase === undefined ? {} : { passphrase }),
+    },
+    tools,
+  );
+  return retry(storage, tools);
+}
+
+function retry(storage: Storage, tools: StorageTools): Storage {
+  return retryStorage(storage, { attempts: 4, ...tools });
+}

@@ -1,0 +1,112 @@
+import { Failure } from '../api/failure.ts';
+import { attempt, isTransient, pause, type Patience } from './attempt.ts';
+import type { StorageTools } from './place.ts';
+import type { Bytes, ObjectStat, PutOptions, Range, Storage, StoredObject } from './storage.ts';
+import { WholeBytes } from './whole-bytes.ts';
+
+export interface RetryOptions extends StorageTools {
+  /** In all, the first one included. */
+  readonly attempts: number;
+  /** Before the second attempt; doubles from there. Default 500. */
+  readonly firstDelayMs?: number;
+  /** Default 10 000. */
+  readonly longestDelayMs?: number;
+}
+
+/**
+ * Tries again, with back-off and jitter, what failed for a moment (StorageUnreachable, StorageFailed): stat, delete, a listing from where
+ * it stopped, a get before its first byte, and a put whose body is `WholeBytes`. A stream cannot be sent again: its put is tried once.
+ */
+export function retryStorage(storage: Storage, options: RetryOptions): Storage {
+  const patience: Patience = { firstDelayMs: 500, longestDelayMs: 10_000, ...options };
+  return {
+    name: storage.name,
+    get conditionalPut() {
+      return storage.conditionalPut;
+    },
+    put: async (key, body, putOptions, signal) => {
+      if (!(body instanceof WholeBytes)) return await storage.put(key, body, putOptions, signal);
+      return await attempt((number) => putAgain(storage, key, body, putOptions, number, signal), patience, signal);
+    },
+    get: (key, range, signal) => getFromStart(storage, patience, key, range, signal),
+    stat: (key, signal) => attempt(() => storage.stat(key, signal), patience, signal),
+    list: (prefix, after, signal) => listOn(storage, patience, prefix, after, signal),
+    delete: (key, signal) => attempt(() => storage.delete(key, signal), patience, signal),
+    close: () => storage.close(),
+  };
+}
+
+async function putAgain(
+  storage: Storage,
+  key: string,
+  body: WholeBytes,
+  options: PutOptions,
+  number: number,
+  signal: AbortSignal,
+): Promise<StoredObject> {
+  try {
+    return await storage.put(key, body, options, signal);
+  } catch (error) {
+    // The first attempt may have worked and only its answer got lost: then the second one meets its own object.
+    const ownObject = number > 1 && error instanceof Failure && error.reason === 'AlreadyStored';
+    if (!ownObject) throw error;
+    const found = await storage.stat(key, signal);
+    if (found === undefined || !(await holdsExactly(storage, key, body.bytes, signal))) throw error;
+    return { bytes: found.bytes, ...(found.tag === undefined ? {} : { tag: found.tag }) };
+  }
+}
+
+async function holdsExactly(storage: Storage, key: string, bytes: Uint8Array, signal: AbortSignal): Promise<boolean> {
+  let position = 0;
+  for await (const chunk of storage.get(key, undefined, signal)) {
+    const expected = bytes.subarray(position, position + chunk.length);
+    if (Buffer.compare(chunk, expected) !== 0) return false;
+    position += chunk.length;
+  }
+  return position === bytes.length;
+}
+
+async function* getFromStart(
+  storage: Storage,
+  patience: Patience,
+  key: string,
+  range: Range | undefined,
+  signal: AbortSignal,
+): Bytes & AsyncGenerator<Uint8Array, void, undefined> {
+  for (let failed = 1; ; failed += 1) {
+    let begun = false;
+    try {
+      for await (const chunk of storage.get(key, range, signal)) {
+        begun = true;
+        yield chunk;
+      }
+      return;
+    } catch (error) {
+      if (begun || signal.aborted || failed >= patience.attempts || !isTransient(error)) throw error;
+    }
+    await pause(failed, patience, signal);
+  }
+}
+
+async function* listOn(
+  storage: Storage,
+  patience: Patience,
+  prefix: string,
+  after: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<ObjectStat, void, undefined> {
+  let last = after;
+  for (let failed = 1; ; failed += 1) {
+    try {
+      for await (const found of storage.list(prefix, last, signal)) {
+        last = found.key;
+        failed = 1;
+        yield found;
+      }
+      return;
+    } catch (error) {
+      if (signal.aborted || failed >= patience.attempts || !isTransient(error)) throw error;
+    }
+    await pause(failed, patience, signal);
+  }
+}

@@ -1,0 +1,30 @@
+import { Failure } from '../api/failure.ts';
+import type { S3Calls } from './s3-calls.ts';
+import { compareKeys, isListed } from './keys.ts';
+import type { ObjectStat } from './storage.ts';
+
+/** All pages of a listing. A server that leaves the order of the protocol, or goes round in circles, fails the listing. */
+export async function* listObjects(
+  calls: S3Calls,
+  prefix: string,
+  after: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<ObjectStat, void, undefined> {
+  let token: string | undefined;
+  let last: string | undefined;
+  do {
+    const page = await calls.listPage({ prefix, after, token }, signal);
+    for (const object of page.objects) {
+      if (last !== undefined && compareKeys(object.key, last) < 0)
+        throw new Failure('StorageConfigInvalid', `list ${prefix}: ${object.key} came after ${last}`, {
+          hint: 'the server does not list in the order of keys',
+        });
+      if (object.key === last || !isListed(object.key, prefix, after)) continue;
+      last = object.key;
+      yield object;
+    }
+    if (page.next !== undefined && page.next === token)
+      throw new Failure('StorageFailed', `list ${prefix}: the server gives the same page again`);
+    token = page.next;
+  } while (token !== undefined);
+}

@@ -1,0 +1,61 @@
+import { throwIfAborted } from './abortable.ts';
+import type { Patience } from './attempt.ts';
+import { checkObjectKey, checkWrittenKey } from './keys.ts';
+import type { S3Place, StorageTools } from './place.ts';
+import { downloadObject } from './s3-download.ts';
+import { listObjects } from './s3-list.ts';
+import { makeS3Calls } from './s3-requests.ts';
+import { uploadBody } from './s3-upload.ts';
+import type { Storage } from './storage.ts';
+
+export interface S3Options extends Omit<S3Place, 'prefix'> {
+  /** Certificate authorities (PEM) that the endpoint's certificate is checked against, instead of the public ones. */
+  readonly ca?: string;
+  /** Without them the SDK's default chain looks for the process's own identity, at the first request. */
+  readonly credentials?: {
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken?: string;
+  };
+  /** Parts of 8 MiB that are sent at the same time by one put; default 3. One more is being filled. */
+  readonly partsInFlight?: number;
+  /** How long a connection may say nothing at all; default two minutes (completing large uploads takes a while on some servers). */
+  readonly idleTimeoutMs?: number;
+  readonly connectTimeoutMs?: number;
+}
+
+/** A bucket of an S3-compatible store. It must exist. */
+export function openS3(options: S3Options, tools: StorageTools): Storage {
+  const calls = makeS3Calls(options);
+  const offers = { checksums: true, conditions: true };
+  const patience: Patience = { attempts: 5, firstDelayMs: 500, longestDelayMs: 8000, ...tools };
+  const settings = { partsInFlight: options.partsInFlight ?? 3, patience, offers };
+  return {
+    name: calls.name,
+    get conditionalPut() {
+      return offers.conditions;
+    },
+    put: async (key, body, putOptions, signal) => {
+      checkWrittenKey(key);
+      throwIfAborted(signal);
+      return await uploadBody(calls, settings, key, body, putOptions, signal);
+    },
+    get: async function* (key, range, signal) {
+      checkObjectKey(key);
+      yield* downloadObject(calls, patience, key, range, signal);
+    },
+    stat: async (key, signal) => {
+      checkObjectKey(key);
+      const head = await calls.head(key, false, signal);
+      if (head === undefined) return undefined;
+      const { bytes, modifiedAtMs, tag } = head;
+      return { key, bytes, modifiedAtMs, ...(tag === undefined ? {} : { tag }) };
+    },
+    list: (prefix, after, signal) => listObjects(calls, prefix, after, signal),
+    delete: async (key, signal) => {
+      checkObjectKey(key);
+      await calls.deleteObject(key, signal);
+    },
+    close: async () => calls.close(),
+  };
+}

@@ -1,0 +1,56 @@
+import { Failure } from '../api/failure.ts';
+import type { FailureReason } from '../api/reasons.ts';
+
+/** Status codes of SFTP version 3. */
+export const sftpStatus = {
+  endOfFile: 1,
+  noSuchFile: 2,
+  permissionDenied: 3,
+  failure: 4,
+  noConnection: 6,
+  connectionLost: 7,
+  unsupported: 8,
+} as const;
+
+const fullWords = /no space|disk full|quota|space left|exceed/i;
+
+/** The numeric status of an answer, 0 if the error is something else. */
+export function sftpStatusOf(error: unknown): number {
+  const caught = error instanceof Failure ? error.cause : error;
+  if (!(caught instanceof Error) || !('code' in caught)) return 0;
+  return typeof caught.code === 'number' ? caught.code : 0;
+}
+
+/** The answer to one SFTP request as a Failure. */
+export function toSftpFailure(error: unknown, what: string): Failure {
+  if (error instanceof Failure) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new Failure(chooseReason(sftpStatusOf(error), message), `${what}: ${message}`, { cause: error });
+}
+
+function chooseReason(status: number, message: string): FailureReason {
+  if (status === sftpStatus.noSuchFile) return 'ObjectMissing';
+  if (status === sftpStatus.permissionDenied) return 'StorageDenied';
+  if (status === sftpStatus.unsupported) return 'StorageConfigInvalid';
+  if (status === sftpStatus.noConnection || status === sftpStatus.connectionLost) return 'StorageUnreachable';
+  if (fullWords.test(message)) return 'StorageFull';
+  if (/read-only/i.test(message)) return 'StorageDenied';
+  if (message === 'No response from server') return 'StorageUnreachable';
+  return 'StorageFailed';
+}
+
+/** A failed attempt to connect and log in as a Failure. `password` tells what to advise. */
+export function toConnectFailure(error: unknown, where: string): Failure {
+  if (error instanceof Failure) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const level = error instanceof Error && 'level' in error ? error.level : '';
+  return new Failure(chooseConnectReason(level, message), `${where}: ${message}`, { cause: error });
+}
+
+function chooseConnectReason(level: unknown, message: string): FailureReason {
+  if (level === 'client-authentication' || /authentication methods failed|authentication fail/i.test(message))
+    return 'StorageCredentialsInvalid';
+  if (/unable to start subsystem|no matching|no common|invalid identification|unsupported protocol/i.test(message))
+    return 'StorageConfigInvalid';
+  return 'StorageUnreachable';
+}
