@@ -1,14 +1,28 @@
 import { defineConfig } from 'vitest/config';
+import { SkipReporter } from './scripts/test-report/report-skips.ts';
+
+// The counts of CI come from here: a file for vitest's JSON report.
+const report = process.env['PGBACKUP_TEST_REPORT'];
 
 // `unit` needs no network and no server; `real` starts real servers (PostgreSQL, S3, sshd, kube-apiserver) of its own.
 export default defineConfig({
   test: {
+    reporters: ['default', new SkipReporter(), ...(report === undefined ? [] : ['json'])],
+    ...(report === undefined ? {} : { outputFile: { json: report } }),
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/**/*.real.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/**/*.real.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
       {
         test: {
           name: 'real',
           include: ['test/**/*.real.test.ts'],
+          setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
