@@ -72,6 +72,15 @@ it('counts up repeats, also those of a process before this one', async () => {
   expect(events).toHaveLength(2);
 });
 
+it('sends what was repeated while it was busy as one', async () => {
+  const { object, recorder, stored } = await start();
+  recorder.record({ object, type: 'Normal', reason: 'First', message: 'x' });
+  for (let i = 0; i < 3; i += 1) recorder.record({ object, type: 'Normal', reason: 'Repeated', message: 'x' });
+  await recorder.drain(signal);
+  const counts = (await stored()).map(({ reason, count }) => `${String(reason)} ${String(count)}`);
+  expect(new Set(counts)).toEqual(new Set(['First 1', 'Repeated 3']));
+});
+
 it('limits the events of one object without silencing another', async () => {
   const { clock, client, object, recorder, dropped, stored } = await start(undefined, { burst: 3, refillMs: 10_000 });
   const other = await client.create(widgetType, buildWidget('ns', 'b'), signal);

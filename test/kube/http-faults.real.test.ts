@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import type { WatchEvent } from '../../src/kube/client.ts';
@@ -148,6 +149,26 @@ it('gives up on a watch that is silent for longer than it should last', async ()
   await clock.advance(1);
   await outcome;
   await expect.poll(() => server.open()).toBe(0);
+});
+
+it('counts the silence of a watch from its last byte', async () => {
+  const event = { type: 'ADDED', object: widget };
+  let answering: ServerResponse | undefined;
+  const step: Step = (response) => {
+    answering = response;
+    response.write(`${JSON.stringify(event)}\n`);
+  };
+  const { clock, client } = await open([step], { watchIdleMs: 10_000 });
+  const watch = client.watch(widgetType, options, signal)[Symbol.asyncIterator]();
+  expect(await watch.next()).toEqual({ done: false, value: event });
+  await clock.advance(6000);
+  answering?.write(`${JSON.stringify(event)}\n`);
+  expect(await watch.next()).toEqual({ done: false, value: event });
+  const outcome = expect(watch.next()).rejects.toMatchObject({ code: 'Unreachable' });
+  await clock.advance(4000);
+  expect(clock.sleeps).toEqual([6000]);
+  await clock.advance(6000);
+  await outcome;
 });
 
 it('reads events that arrive in pieces, characters cut in two included', async () => {

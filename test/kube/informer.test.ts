@@ -143,3 +143,22 @@ it('lets whoever waits for it give up', async () => {
   stop.abort(reason);
   await expect(waiting).rejects.toBe(reason);
 });
+
+it('does not take a watch for silent while it tells anything', async () => {
+  const clock = new ManualClock();
+  const talkative = (client: KubeClient): KubeClient => ({
+    ...client,
+    watch: async function* (_type, _options, stop) {
+      for (let version = 100; ; version += 1) {
+        await clock.sleep(60_000, stop);
+        yield { type: 'BOOKMARK', resourceVersion: String(version) };
+      }
+    },
+  });
+  const client = createMemoryClient({ clock, random: seededRandom(3), types: widgetMemoryTypes });
+  const { informer, errors, run } = start({ client: talkative(client), clock });
+  run();
+  await clock.advance(3_600_000);
+  expect(errors).toEqual([]);
+  expect(informer.state()).toMatchObject({ watches: 1, lastContactMs: 3_600_000 });
+});
