@@ -122,6 +122,8 @@ function connectFailure(error: unknown, server: Server, database: string): Failu
 
 function connectReason(code: string, message: string): FailureReason {
   if (/does not support SSL/.test(message)) return 'TlsFailed';
+  // pg's own words: no password was given, or the server does not prove that it knows it either.
+  if (message.startsWith('SASL: ')) return 'AuthenticationFailed';
   // SQLSTATE: five characters, digits and capitals; Node's codes are words.
   if (/^[0-9A-Z]{5}$/.test(code)) {
     const reason = reasonOfSqlstate(code) ?? 'ServerUnreachable';

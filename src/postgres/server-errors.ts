@@ -8,7 +8,6 @@ const sqlstates: Readonly<Record<string, FailureReason | undefined>> = {
   '28': 'AuthenticationFailed',
   '3D000': 'DatabaseMissing',
   '42501': 'PermissionDenied',
-  // Roles may be allowed to log in, but not to this database.
   '53100': 'DiskFull',
   '53300': 'ServerUnreachable',
   '55P03': 'LockTimeout',
@@ -45,6 +44,9 @@ const texts: readonly (readonly [RegExp, FailureReason])[] = [
     /server closed the connection unexpectedly|terminating connection|SSL SYSCALL error|connection to server was lost|Connection reset by peer|Connection timed out|could not receive data from server|could not send data to server|no connection to the server|the database system is shutting down|lost synchronization with server/,
     'ConnectionLost',
   ],
+  // pg_dumpall keeps the cause to itself. Whoever starts it has been connected just before, so time may heal it; if not, the
+  // next run's own connection tells the cause.
+  [/could not connect to database/, 'ServerUnreachable'],
 ];
 
 export function reasonOfSqlstate(code: string): FailureReason | undefined {

@@ -62,8 +62,13 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const call = (program: string, ...args: readonly string[]) => callAs(account, join(binDir, program), args, dir);
   await call(
     'initdb',
-    ...[`--pgdata=${cluster}`, `--username=${user}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256'],
-    ...['--encoding=UTF8', '--locale=C.UTF-8', '--no-sync'],
+    `--pgdata=${cluster}`,
+    `--username=${user}`,
+    `--pwfile=${passwordFile}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale=C.UTF-8',
+    '--no-sync',
   );
   const settings: Record<string, string> = {
     port: String(port),
@@ -71,7 +76,6 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     unix_socket_directories: socketDir,
     fsync: 'off',
     full_page_writes: 'off',
-    synchronous_commit: 'off',
     max_wal_size: '4GB',
     lc_messages: 'C',
     ...(options.tls === undefined ? {} : await installTls(options.tls, cluster, account)),
