@@ -16,9 +16,7 @@ export interface ObjectSeen {
 
 /** How an object that already has the wanted name is recognised as the one that was to be created. `never`: look again. */
 export type Ours =
-  | { readonly controllerUid: string }
-  | { readonly specMembers: Readonly<Record<string, string | undefined>> }
-  | 'never';
+  { readonly controllerUid: string } | { readonly specMembers: Readonly<Record<string, string | undefined>> } | 'never';
 
 /** Exists and ours = done; exists and foreign = the look ends, and the next one sees the other object. `status` is put right after. */
 export interface CreateAction {

@@ -48,12 +48,12 @@ async function perform(writer: Writer, action: Action, signal: AbortSignal): Pro
     case 'hold':
     case 'release':
       return setFinalizer(writer, action, signal);
-    case 'tell': {
-      const { about, level, reason, message } = action;
-      writer.events.record({ object: asKubeObject(about), type: level, reason, message });
-      return true;
-    }
+    case 'tell':
+      break;
   }
+  const { about, level, reason, message } = action;
+  writer.events.record({ object: asKubeObject(about), type: level, reason, message });
+  return true;
 }
 
 async function create(writer: Writer, action: CreateAction, signal: AbortSignal): Promise<boolean> {
@@ -88,7 +88,9 @@ function isRefusal(error: unknown): error is KubeError {
 function isOurs({ metadata, spec }: KubeObject, ours: Ours): boolean {
   if (ours === 'never') return false;
   if ('controllerUid' in ours) {
-    return metadata.ownerReferences?.some((owner) => owner.controller === true && owner.uid === ours.controllerUid) ?? false;
+    return (
+      metadata.ownerReferences?.some((owner) => owner.controller === true && owner.uid === ours.controllerUid) ?? false
+    );
   }
   const members = (spec ?? {}) as Readonly<Record<string, unknown>>;
   return Object.entries(ours.specMembers).every(([member, value]) => sameValue(members[member], value));

@@ -105,7 +105,12 @@ export function createController(options: ControllerOptions): Controller {
   };
 
   const work = async (signal: AbortSignal): Promise<void> => {
-    await Promise.all(watchedKinds.map((kind) => informers[kind].whenSynced(signal)));
+    try {
+      await Promise.all(watchedKinds.map((kind) => informers[kind].whenSynced(signal)));
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error;
+    }
     const events = createEventRecorder({
       client,
       clock,
@@ -124,7 +129,12 @@ export function createController(options: ControllerOptions): Controller {
       const object = objectOf(key);
       // What the server refuses is not only in our log: whoever looks at the object must see it.
       if (object === undefined || !isKubeError(error) || !refusals.has(error.code)) return;
-      events.record({ object, type: 'Warning', reason: 'PodRefused', message: `the API server refuses: ${error.message}` });
+      events.record({
+        object,
+        type: 'Warning',
+        reason: 'PodRefused',
+        message: `the API server refuses: ${error.message}`,
+      });
     };
 
     const queue = createQueue({

@@ -1,167 +1,112 @@
-import type { Backup, BackupLocation, BackupPolicy } from '../api/kinds.ts';
 import { runResults } from '../api/backup-policy.ts';
+import type { Backup, BackupLocation, BackupPolicy } from '../api/kinds.ts';
+import type { Condition } from '../api/parts.ts';
 import { expectedIntervalMs, parseSchedule } from '../domain/schedule.ts';
+import { readStamp, stamp } from '../domain/stamp.ts';
+import { findCondition } from './conditions.ts';
+import { endOf, endedRuns, resultOf, startOf } from './outcome.ts';
 
-/** A metric as it is at this moment; the shape of support/metrics.ts, which prints it. */
-export interface Family {
+export interface GaugeSample {
   readonly name: string;
-  readonly help: string;
-  readonly type: 'gauge' | 'counter';
-  readonly samples: readonly Sample[];
-}
-interface Sample {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
-export interface SeenObjects {
-  readonly policies: readonly BackupPolicy[];
-  readonly backups: readonly Backup[];
-  readonly locations: readonly BackupLocation[];
+export interface GaugesSeen {
   readonly nowMs: number;
-}
-
-/** How many good runs the median of the size is taken over. */
-const medianRuns = 7;
-
-/**
- * Metrics that are made from objects when they are scraped: they survive restarts, and what is not known is absent, never 0.
- * No name of a Backup is ever a label.
- */
-export function gatherGauges(seen: SeenObjects, intervalMs = expectedInterval()): readonly Family[] {
-  const families = new Map<string, { help: string; type: 'gauge' | 'counter'; samples: Sample[] }>();
-  const add = (
-    type: 'gauge' | 'counter',
-    name: string,
-    help: string,
-    labels: Sample['labels'],
-    value: number | undefined,
-  ): void => {
-    if (value === undefined || !Number.isFinite(value)) return;
-    const family = families.get(name) ?? { help, type, samples: [] };
-    family.samples.push({ labels, value });
-    families.set(name, family);
+  /** Those whose spec can be read. */
+  readonly policies: readonly BackupPolicy[];
+  readonly locations: readonly BackupLocation[];
+  readonly backups: readonly Backup[];
+  readonly queue: {
+    readonly depth: number;
+    readonly oldestMs: number;
+    readonly longestRunMs: number;
+    readonly retries: number;
   };
-  const runs = groupByPolicy(seen.backups);
-  for (const policy of seen.policies) {
-    addPolicy(add, policy, intervalMs(policy, seen.nowMs));
-    addRuns(add, policy, runs.get(`${policy.metadata.namespace}/${policy.metadata.name}`) ?? []);
-  }
-  for (const location of seen.locations) addLocation(add, location, seen.backups);
-  return [...families].map(([name, family]) => ({ name, ...family }));
 }
 
-type Add = (
-  type: 'gauge' | 'counter',
-  name: string,
-  help: string,
-  labels: Sample['labels'],
-  value: number | undefined,
-) => void;
+type Labels = Readonly<Record<string, string>>;
+type Values = Readonly<Record<string, number | undefined>>;
 
-function addPolicy(add: Add, policy: BackupPolicy, intervalMs: number | undefined): void {
-  const { spec, status, metadata } = policy;
+/** Turns objects into samples. What is not known is absent, never 0. */
+export function listSamples(seen: GaugesSeen, intervalOf = rememberIntervals()): readonly GaugeSample[] {
+  const byPolicy = groupBy(seen.backups, ({ metadata, spec }) => `${metadata.namespace}/${spec.policy}`);
+  const failed = countFailed(seen.backups);
+  return [
+    ...seen.policies.flatMap((policy) => {
+      const { namespace, name } = policy.metadata;
+      return samplesOfPolicy(policy, byPolicy.get(`${namespace}/${name}`) ?? [], intervalOf(policy, seen.nowMs));
+    }),
+    ...seen.locations.flatMap((location) => samplesOfLocation(location, failed)),
+    ...samples(
+      {},
+      {
+        queue_depth: seen.queue.depth,
+        queue_oldest_seconds: seen.queue.oldestMs / 1000,
+        queue_longest_look_seconds: seen.queue.longestRunMs / 1000,
+        queue_retries_total: seen.queue.retries,
+      },
+    ),
+  ];
+}
+
+function samples(labels: Labels, values: Values): readonly GaugeSample[] {
+  return Object.entries(values).flatMap(([name, value]) => {
+    return value === undefined || !Number.isFinite(value) ? [] : [{ name: `pgbackup_${name}`, labels, value }];
+  });
+}
+
+const secondsOf = (text: string | undefined): number | undefined => {
+  const timeMs = readStamp(text);
+  return timeMs === undefined ? undefined : timeMs / 1000;
+};
+
+function samplesOfPolicy(
+  policy: BackupPolicy,
+  backups: readonly Backup[],
+  intervalMs?: number,
+): readonly GaugeSample[] {
+  const { metadata, spec, status } = policy;
   const labels = { namespace: metadata.namespace, policy: metadata.name };
-  const described = { ...labels, schedule: spec.schedule ?? '', timezone: spec.timeZone };
-  add('gauge', 'pgbackup_policy_info', 'A policy with its schedule; always 1.', described, 1);
-  add('gauge', 'pgbackup_policy_suspended', '1 while the policy is suspended.', labels, spec.suspend ? 1 : 0);
-  const interval = intervalMs === undefined ? undefined : intervalMs / 1000;
-  add(
-    'gauge',
-    'pgbackup_policy_expected_interval_seconds',
-    'The longest time between two slots of the schedule.',
-    labels,
-    interval,
-  );
-  const next = seconds(status?.nextScheduleTime);
-  add('gauge', 'pgbackup_policy_next_run_timestamp_seconds', 'The next slot.', labels, next);
-  const created = seconds(metadata.creationTimestamp);
-  add('gauge', 'pgbackup_policy_created_timestamp_seconds', 'When the policy was made.', labels, created);
-  for (const result of runResults) {
-    const help = 'Ended runs since the policy was made, by result.';
-    add('counter', 'pgbackup_runs_total', help, { ...labels, result }, status?.runs?.[result] ?? 0);
-  }
-  add('counter', 'pgbackup_missed_runs_total', 'Slots that were never run.', labels, status?.missedRuns ?? 0);
-  for (const kind of ['Ready', 'Healthy']) {
-    const condition = status?.conditions?.find((each) => each.type === kind);
-    if (condition === undefined || condition.status === 'Unknown') continue;
-    const help = `1 while condition ${kind} is True, 0 while it is False.`;
-    add('gauge', `pgbackup_policy_${kind.toLowerCase()}`, help, labels, condition.status === 'True' ? 1 : 0);
-  }
-}
-
-/** From the Backup objects of a policy, found ones included, the newest first. */
-function addRuns(add: Add, policy: BackupPolicy, backups: readonly Backup[]): void {
-  const labels = { namespace: policy.metadata.namespace, policy: policy.metadata.name };
-  const ended = backups.filter((backup) => outcome(backup) !== undefined);
-  const good = ended.filter((backup) => outcome(backup) === true);
+  const ended = endedRuns(backups);
+  const good = ended.filter((backup) => resultOf(backup) === 'Succeeded');
   const [last] = ended;
   const [lastGood] = good;
-
-  const attempted = last?.status?.startedAt ?? last?.status?.completedAt;
-  add('gauge', 'pgbackup_last_attempt_timestamp_seconds', 'Start of the last ended run.', labels, seconds(attempted));
-  if (last !== undefined) {
-    const help = '1 if the last ended run succeeded, else 0.';
-    add('gauge', 'pgbackup_last_attempt_succeeded', help, labels, outcome(last) === true ? 1 : 0);
-  }
-  for (const destination of policy.spec.destinations) {
-    const holds = ended.find((backup) => outcome(backup) === true && isStoredAt(backup, destination.location));
-    const where = { ...labels, location: destination.location };
-    const help = 'End of the last succeeded run whose copy is at this destination.';
-    add('gauge', 'pgbackup_last_success_timestamp_seconds', help, where, seconds(holds?.status?.completedAt));
-  }
-  const { startedAt, completedAt, plainBytes, storedBytes } = lastGood?.status ?? {};
-  const duration = difference(startedAt, completedAt);
-  add('gauge', 'pgbackup_last_duration_seconds', 'Time of the last good run.', labels, duration);
-  const sizeHelp = 'Size of the last good run: plain as pg_dump wrote it, stored as one copy takes.';
-  add('gauge', 'pgbackup_last_size_bytes', sizeHelp, { ...labels, stage: 'plain' }, plainBytes);
-  add('gauge', 'pgbackup_last_size_bytes', sizeHelp, { ...labels, stage: 'stored' }, storedBytes);
-  const sizes = good.slice(0, medianRuns).flatMap((backup) => backup.status?.plainBytes ?? []);
-  const medianHelp = `Median of the plain size of the last ${medianRuns} good runs.`;
-  add('gauge', 'pgbackup_size_median_bytes', medianHelp, labels, median(sizes));
-  const rate = plainBytes === undefined || duration === undefined || duration <= 0 ? undefined : plainBytes / duration;
-  add('gauge', 'pgbackup_throughput_bytes_per_second', 'Plain bytes per second of the last good run.', labels, rate);
+  const active = backups.filter((backup) => backup.spec.import === undefined && resultOf(backup) === undefined);
+  const made = active.flatMap(({ metadata: { creationTimestamp } }) => secondsOf(creationTimestamp) ?? []);
+  return [
+    ...samples({ ...labels, schedule: spec.schedule ?? '', timezone: spec.timeZone }, { policy_info: 1 }),
+    ...samples(labels, {
+      policy_suspended: spec.suspend ? 1 : 0,
+      policy_expected_interval_seconds: intervalMs === undefined ? undefined : intervalMs / 1000,
+      policy_ready: truthOf(policy, 'Ready'),
+      policy_healthy: truthOf(policy, 'Healthy'),
+      policy_next_run_timestamp_seconds: secondsOf(status?.nextScheduleTime),
+      policy_created_timestamp_seconds: secondsOf(metadata.creationTimestamp),
+      last_attempt_timestamp_seconds: last && startOf(last) / 1000,
+      last_attempt_succeeded: last && (resultOf(last) === 'Succeeded' ? 1 : 0),
+      oldest_active_run_timestamp_seconds: made.length === 0 ? undefined : Math.min(...made),
+      last_duration_seconds: lastGood && durationOf(lastGood),
+      size_median_bytes: median(good.slice(0, 7).flatMap(({ status: each }) => each?.plainBytes ?? [])),
+      throughput_bytes_per_second: lastGood && throughputOf(lastGood),
+      missed_runs_total: status?.missedRuns,
+    }),
+    ...runResults.flatMap((result) => samples({ ...labels, result }, { runs_total: status?.runs?.[result] })),
+    ...samples({ ...labels, stage: 'plain' }, { last_size_bytes: lastGood?.status?.plainBytes }),
+    ...samples({ ...labels, stage: 'stored' }, { last_size_bytes: lastGood?.status?.storedBytes }),
+    ...lastSuccesses(ended).flatMap(([location, end]) => {
+      return samples({ ...labels, location }, { last_success_timestamp_seconds: end / 1000 });
+    }),
+  ];
 }
 
-function addLocation(add: Add, location: BackupLocation, backups: readonly Backup[]): void {
-  const { status, metadata } = location;
-  const labels = { namespace: metadata.namespace, location: metadata.name };
-  const available = status?.conditions?.find((condition) => condition.type === 'Available');
-  if (available !== undefined && available.status !== 'Unknown') {
-    const help = '1 while the location passes its probe, else 0.';
-    add('gauge', 'pgbackup_location_available', help, labels, available.status === 'True' ? 1 : 0);
-  }
-  const probed = seconds(status?.lastProbeTime);
-  add('gauge', 'pgbackup_location_last_probe_timestamp_seconds', 'End of the last inspection.', labels, probed);
-  for (const operation of ['put', 'get', 'list', 'delete'] as const) {
-    const took = status?.latencies?.[`${operation}Milliseconds`];
-    const time = took === undefined ? undefined : took / 1000;
-    const by = { ...labels, operation };
-    add('gauge', 'pgbackup_location_operation_seconds', 'Time of an operation in the last probe.', by, time);
-    const errors = status?.probeErrors?.[operation] ?? 0;
-    add('counter', 'pgbackup_location_errors_total', 'Failed probes, by the operation that failed.', by, errors);
-  }
-  add('gauge', 'pgbackup_stored_bytes', 'Bytes of committed backups there.', labels, status?.storedBytes);
-  if (status?.backups === undefined) return;
-  const states: Record<string, number> = { committed: status.backups, damaged: status.damagedManifests ?? 0 };
-  states['failed'] = backups.filter(
-    (backup) =>
-      backup.metadata.namespace === metadata.namespace &&
-      backup.status?.destinations?.some((each) => each.location === metadata.name && each.outcome === 'Failed'),
-  ).length;
-  for (const [state, value] of Object.entries(states)) {
-    const help =
-      'Backups: committed and damaged by the last catalogue, failed by the Backup objects that did not get there.';
-    add('gauge', 'pgbackup_backups', help, { ...labels, state }, value);
-  }
-}
-
-/** Remembers what schedules answered: they are asked at every scrape, and change once a month at most. */
-export function expectedInterval(): (policy: BackupPolicy, nowMs: number) => number | undefined {
+/** Remembers what schedules answered: they are asked at every scrape, and the answer changes with the months at most. */
+export function rememberIntervals(): (policy: BackupPolicy, nowMs: number) => number | undefined {
   const known = new Map<string, number | undefined>();
   return ({ spec }, nowMs) => {
     if (spec.schedule === undefined) return undefined;
-    const month = new Date(nowMs).toISOString().slice(0, 7);
+    const month = stamp(nowMs).slice(0, 7);
     const key = `${spec.schedule}|${spec.timeZone}|${month}`;
     if (known.has(key)) return known.get(key);
     if (known.size > 10_000) known.clear();
@@ -169,7 +114,7 @@ export function expectedInterval(): (policy: BackupPolicy, nowMs: number) => num
     try {
       interval = expectedIntervalMs(parseSchedule(spec.schedule, spec.timeZone), Date.parse(`${month}-01T00:00:00Z`));
     } catch {
-      // Said by the policy's condition Ready already; the metric is absent.
+      // A schedule that cannot be read promises nothing; the policy's Ready condition says so.
       interval = undefined;
     }
     known.set(key, interval);
@@ -177,36 +122,93 @@ export function expectedInterval(): (policy: BackupPolicy, nowMs: number) => num
   };
 }
 
-function groupByPolicy(backups: readonly Backup[]): ReadonlyMap<string, readonly Backup[]> {
-  const groups = Map.groupBy(backups, (backup) => `${backup.metadata.namespace}/${backup.spec.policy}`);
-  for (const group of groups.values()) group.sort((a, b) => endOf(b) - endOf(a));
-  return groups;
+/** Only runs that said when they began and ended have a duration. */
+function durationOf({ status }: Backup): number | undefined {
+  const [start, end] = [readStamp(status?.startedAt), readStamp(status?.completedAt)];
+  return start === undefined || end === undefined || end < start ? undefined : (end - start) / 1000;
 }
 
-function endOf(backup: Backup): number {
-  return seconds(backup.status?.completedAt) ?? 0;
-}
-
-function outcome(backup: Backup): boolean | undefined {
-  const status = backup.status?.conditions?.find((condition) => condition.type === 'Succeeded')?.status;
-  return status === undefined || status === 'Unknown' ? undefined : status === 'True';
-}
-
-function isStoredAt(backup: Backup, location: string): boolean {
-  return backup.status?.destinations?.some((each) => each.location === location && each.outcome !== 'Failed') ?? false;
-}
-
-function seconds(time: string | undefined): number | undefined {
-  return time === undefined ? undefined : Date.parse(time) / 1000;
-}
-
-function difference(start: string | undefined, end: string | undefined): number | undefined {
-  const [from, to] = [seconds(start), seconds(end)];
-  return from === undefined || to === undefined ? undefined : to - from;
+function throughputOf(backup: Backup): number | undefined {
+  const seconds = durationOf(backup);
+  const bytes = backup.status?.plainBytes;
+  return seconds === undefined || seconds === 0 || bytes === undefined ? undefined : bytes / seconds;
 }
 
 function median(values: readonly number[]): number | undefined {
-  const sorted = [...values].sort((a, b) => a - b);
-  const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.floor(sorted.length / 2)]];
-  return low === undefined || high === undefined ? undefined : (low + high) / 2;
+  const sorted = values.toSorted((a, b) => a - b);
+  const upper = sorted[Math.floor(sorted.length / 2)];
+  const lower = sorted[Math.floor((sorted.length - 1) / 2)];
+  return upper === undefined || lower === undefined ? undefined : (upper + lower) / 2;
+}
+
+/**
+ * For each location the end of the newest backup that is whole there. A run that only another destination failed is good news here:
+ * which copy is behind is what the label is for. One with failed databases is not.
+ */
+function lastSuccesses(ended: readonly Backup[]): readonly (readonly [string, number])[] {
+  const found = new Map<string, number>();
+  for (const backup of ended) {
+    const reason = findCondition(backup.status?.conditions, 'Succeeded')?.reason;
+    const isWhole = resultOf(backup) === 'Succeeded' || reason === 'DestinationFailed';
+    const end = endOf(backup) ?? startOf(backup);
+    if (!isWhole || (backup.status?.databases?.failed.length ?? 0) > 0) continue;
+    for (const { location, outcome } of backup.status?.destinations ?? []) {
+      if (outcome !== 'Failed') found.set(location, Math.max(found.get(location) ?? 0, end));
+    }
+  }
+  return [...found].toSorted(([a], [b]) => a.localeCompare(b));
+}
+
+/** By `namespace/location`: Backups that did not get there. */
+function countFailed(backups: readonly Backup[]): ReadonlyMap<string, number> {
+  const failed = new Map<string, number>();
+  for (const { metadata, status } of backups) {
+    for (const { location, outcome } of status?.destinations ?? []) {
+      const key = `${metadata.namespace}/${location}`;
+      if (outcome === 'Failed') failed.set(key, (failed.get(key) ?? 0) + 1);
+    }
+  }
+  return failed;
+}
+
+function samplesOfLocation(
+  { metadata, status }: BackupLocation,
+  failed: ReadonlyMap<string, number>,
+): readonly GaugeSample[] {
+  const labels = { namespace: metadata.namespace, location: metadata.name };
+  // What lies there is said by the last complete catalogue; before the first nothing is known.
+  const states = {
+    committed: status?.backups,
+    damaged: status?.damagedManifests,
+    failed: status?.backups === undefined ? undefined : (failed.get(`${metadata.namespace}/${metadata.name}`) ?? 0),
+  };
+  const { putMilliseconds, getMilliseconds, listMilliseconds, deleteMilliseconds } = status?.latencies ?? {};
+  const took = { put: putMilliseconds, get: getMilliseconds, list: listMilliseconds, delete: deleteMilliseconds };
+  return [
+    ...samples(labels, {
+      location_available: truthOf({ status }, 'Available'),
+      location_last_probe_timestamp_seconds: secondsOf(status?.lastProbeTime),
+      stored_bytes: status?.storedBytes,
+    }),
+    ...Object.entries(states).flatMap(([state, backups]) => samples({ ...labels, state }, { backups })),
+    ...Object.entries(took).flatMap(([operation, ms]) => {
+      return samples({ ...labels, operation }, { location_operation_seconds: ms === undefined ? ms : ms / 1000 });
+    }),
+    ...Object.entries(status?.probeErrors ?? {}).flatMap(([operation, errors]) => {
+      return samples({ ...labels, operation }, { location_errors_total: errors });
+    }),
+  ];
+}
+
+/** 1 for True, 0 for False; nothing while it is not known. */
+function truthOf(
+  object: { readonly status?: { readonly conditions?: readonly Condition[] | undefined } | undefined },
+  type: string,
+): number | undefined {
+  const status = findCondition(object.status?.conditions, type)?.status;
+  return status === undefined || status === 'Unknown' ? undefined : Number(status === 'True');
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, readonly T[]> {
+  return Map.groupBy(items, keyOf);
 }

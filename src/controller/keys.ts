@@ -31,8 +31,9 @@ export function keysOf(kind: WatchedKind, change: ObjectChange, world: World): r
       return keysOfBackup(change, world);
     case 'job':
     case 'pod':
-      return [...new Set([...ownersOf(change.object), ...ownersOf(change.previous), ...afterJob(kind, change, world)])];
+      break;
   }
+  return [...new Set([...ownersOf(change.object), ...ownersOf(change.previous), ...afterJob(kind, change, world)])];
 }
 
 function unfinishedOf(world: World, namespace: string, policy: string): readonly string[] {

@@ -21,7 +21,10 @@ export function judgePending(
   const { name } = pod.metadata;
   const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
   if (scheduled?.status === 'False') {
-    return { reason: 'PodUnschedulable', message: `pod ${name}: ${scheduled.message ?? scheduled.reason ?? 'no node found'}` };
+    return {
+      reason: 'PodUnschedulable',
+      message: `pod ${name}: ${scheduled.message ?? scheduled.reason ?? 'no node found'}`,
+    };
   }
   const waiting = runnerState(pod)?.waiting;
   const text = `pod ${name}: ${waiting?.reason ?? ''}${waiting?.message === undefined ? '' : `: ${waiting.message}`}`;

@@ -1,7 +1,8 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { backupLocationSpec, backupLocationStatus } from '../api/backup-location.ts';
 import { backupPolicySpec, backupPolicyStatus } from '../api/backup-policy.ts';
 import { backupSpec, backupStatus } from '../api/backup.ts';
+import { describeIssue } from '../api/describe-issue.ts';
 import type { Backup, BackupLocation, BackupPolicy } from '../api/kinds.ts';
 import type { KubeObject } from '../kube/client.ts';
 
@@ -30,11 +31,19 @@ function reader<T extends BackupPolicy | Backup | BackupLocation>(
         spec: parsed.success ? parsed.data : raw.spec,
         status: seenStatus,
       } as unknown as T,
-      fault: parsed.success ? undefined : z.prettifyError(parsed.error).replaceAll(/\s+/g, ' '),
+      fault: parsed.success ? undefined : describeFault(parsed.error),
     };
     known.set(raw, read);
     return read;
   };
+}
+
+function describeFault(error: z.ZodError): string {
+  // Enough to begin with; the rest shows when these are corrected.
+  return error.issues
+    .slice(0, 3)
+    .flatMap((issue) => describeIssue(issue, 'spec'))
+    .join('; ');
 }
 
 /** Member by member: what another version wrote into one member must not make us forget the others (a run would run twice). */

@@ -20,7 +20,8 @@ export interface RunSeen {
   readonly startBudgetMs: number;
 }
 
-export type WaitingReason = FailureReason | Extract<StateReason, 'Starting' | 'WaitingForSecret' | 'WaitingForServer' | 'Running'>;
+export type WaitingReason =
+  FailureReason | Extract<StateReason, 'Starting' | 'WaitingForSecret' | 'WaitingForServer' | 'Running'>;
 
 export type RunState =
   /** The runner has spoken, and nothing will be tried any more. */
@@ -59,7 +60,8 @@ export function judgeRun(seen: RunSeen): RunState {
   const failing = findTrue(seen.job.status?.conditions, 'FailureTarget');
   const [last] = heard;
   const lastSpoke = last !== undefined && last.pod === latest;
-  if (isFinished(seen.job)) return lastSpoke ? last : { phase: 'failed', stop: false, ...judgeSilent(seen.job, latest) };
+  if (isFinished(seen.job))
+    return lastSpoke ? last : { phase: 'failed', stop: false, ...judgeSilent(seen.job, latest) };
 
   const failingSince = readStamp(failing?.lastTransitionTime);
   if (failing !== undefined) {
@@ -99,7 +101,12 @@ function judgeGoing(seen: RunSeen, pod: PodSeen | undefined, earlier: Verdict | 
     const since = readStamp(terminated?.finishedAt) ?? readStamp(job.metadata.creationTimestamp) ?? nowMs;
     const refused = trouble?.creating;
     if (refused === undefined) {
-      return { phase: 'going', reason: 'Starting', message: `the Job has no pod yet${tried}`, recheckAt: nextLook(nowMs) };
+      return {
+        phase: 'going',
+        reason: 'Starting',
+        message: `the Job has no pod yet${tried}`,
+        recheckAt: nextLook(nowMs),
+      };
     }
     const budgetAt = since + startBudgetMs;
     if (nowMs >= budgetAt) return { phase: 'failed', reason: 'PodRefused', message: refused, stop: true };
@@ -147,14 +154,20 @@ function judgeSilent(
     return { reason: 'PodEvicted', message: `pod ${name} was ended: ${why}` };
   }
   if (ended?.reason === 'DeadlineExceeded' || otherwise === 'DeadlineExceeded') {
-    return { reason: 'DeadlineExceeded', message: `the run did not end within ${job.spec?.activeDeadlineSeconds ?? 0} s` };
+    return {
+      reason: 'DeadlineExceeded',
+      message: `the run did not end within ${job.spec?.activeDeadlineSeconds ?? 0} s`,
+    };
   }
   if (terminated !== undefined) {
     const how = terminated.signal === undefined ? `exit code ${terminated.exitCode}` : `signal ${terminated.signal}`;
     return { reason: 'RunnerKilled', message: `the runner of pod ${name} ended with ${how} and left no verdict` };
   }
   if (pod === undefined && ended !== undefined) {
-    return { reason: 'RunnerKilled', message: `the Job failed (${ended.reason ?? 'no reason given'}) and has no pod any more` };
+    return {
+      reason: 'RunnerKilled',
+      message: `the Job failed (${ended.reason ?? 'no reason given'}) and has no pod any more`,
+    };
   }
   return { reason: 'RunnerKilled', message: 'the Job ended, and no verdict can be read' };
 }
@@ -162,6 +175,7 @@ function judgeSilent(
 /** A pod that was to go and did not: nobody on its node answers. */
 function isLost(pod: PodSeen): boolean {
   return (
-    pod.status?.reason === 'NodeLost' || (pod.metadata.deletionTimestamp !== undefined && runnerState(pod)?.terminated === undefined)
+    pod.status?.reason === 'NodeLost' ||
+    (pod.metadata.deletionTimestamp !== undefined && runnerState(pod)?.terminated === undefined)
   );
 }

@@ -101,7 +101,10 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
           ...optional('nodeSelector', options.nodeSelector),
           ...optional('tolerations', options.tolerations),
           ...optional('priorityClassName', options.priorityClassName),
-          ...optional('imagePullSecrets', template.imagePullSecrets?.map((name) => ({ name }))),
+          ...optional(
+            'imagePullSecrets',
+            template.imagePullSecrets?.map((name) => ({ name })),
+          ),
           containers: [
             {
               name: runnerContainer,

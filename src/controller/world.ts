@@ -195,11 +195,15 @@ export class World {
     return cached;
   }
 
-  #merge(kind: WatchedKind, cached: readonly KubeObject[], belongs: (raw: KubeObject) => boolean): readonly KubeObject[] {
+  #merge(
+    kind: WatchedKind,
+    cached: readonly KubeObject[],
+    belongs: (raw: KubeObject) => boolean,
+  ): readonly KubeObject[] {
     const noted = this.#ofKind(kind);
     if (noted.size === 0) return cached;
     const merged = new Map(cached.map((raw) => [keyOf(raw.metadata.namespace, raw.metadata.name ?? ''), raw]));
-    for (const { object } of [...noted.values()]) {
+    for (const { object } of noted.values()) {
       const { namespace, name = '' } = object.metadata;
       const key = keyOf(namespace, name);
       const current = this.#get(kind, namespace ?? '', name);

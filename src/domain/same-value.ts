@@ -5,7 +5,9 @@ export function sameValue(a: unknown, b: unknown): boolean {
   if (Array.isArray(a) !== Array.isArray(b)) return false;
   const left = membersOf(a);
   const right = membersOf(b);
-  return left.size === right.size && [...left].every(([key, value]) => right.has(key) && sameValue(value, right.get(key)));
+  return (
+    left.size === right.size && [...left].every(([key, value]) => right.has(key) && sameValue(value, right.get(key)))
+  );
 }
 
 function membersOf(value: object): ReadonlyMap<string, unknown> {

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 export interface MetricDefinition {
   readonly name: string;
@@ -31,10 +31,13 @@ export interface MetricsOptions {
   /** Computed anew at each scrape: a sample that `derive` does not give is absent, never 0. */
   readonly derived: readonly MetricDefinition[];
   readonly derive: () => readonly Sample[];
+  /** Also memory, CPU and event loop of this process, with prom-client's names. */
+  readonly processMetrics: boolean;
 }
 
 export function openMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
+  if (options.processMetrics) collectDefaultMetrics({ register: registry });
   const build = ({ name, help, type, labels, buckets }: MetricDefinition) => {
     const common = { name, help, labelNames: [...labels], registers: [registry] };
     if (type === 'gauge') return new Gauge(common);

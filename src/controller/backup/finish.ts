@@ -47,7 +47,8 @@ export function finishSilently(backup: Backup, reason: FailureReason, message: s
 function endedStatus(backup: Backup, ending: Ending, completedAt: string, nowMs: number): BackupStatus {
   const { progress: _, ...before } = backup.status ?? {};
   const condition = { type: 'Succeeded', observedGeneration: backup.metadata.generation, ...ending };
-  const failed = ending.reason === 'DestinationFailed' || ending.reason === 'DatabaseFailed' ? 'PartlyFailed' : 'Failed';
+  const failed =
+    ending.reason === 'DestinationFailed' || ending.reason === 'DatabaseFailed' ? 'PartlyFailed' : 'Failed';
   return {
     ...before,
     conditions: setCondition(before.conditions, condition, nowMs),
@@ -90,11 +91,7 @@ function judgeVerdict(
 }
 
 /** What was asked for (the task) with what became of it (the verdict), and destinations that no run could be sent to. */
-function mergeDestinations(
-  backup: Backup,
-  verdict: BackupVerdict,
-  task: BackupTask | undefined,
-): DestinationStatus[] {
+function mergeDestinations(backup: Backup, verdict: BackupVerdict, task: BackupTask | undefined): DestinationStatus[] {
   const key = task && manifestKey(task.namespace, task.policy.name, backup.metadata.name);
   const asked = task?.destinations.map(({ location, required }) => ({ name: location.name, required }));
   const wanted = asked ?? verdict.destinations.map(({ location }) => ({ name: location, required: true }));

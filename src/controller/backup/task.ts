@@ -41,7 +41,10 @@ export function taskLocation({ metadata, spec }: BackupLocation, claims: Claims)
 }
 
 /** All roles are handed over, optional ones too: the runner knows which of them it needs. */
-function secretKeys(reference: { readonly secretName: string; readonly keys: Readonly<Record<string, string>> }): SecretKeys {
+function secretKeys(reference: {
+  readonly secretName: string;
+  readonly keys: Readonly<Record<string, string>>;
+}): SecretKeys {
   return { secretName: reference.secretName, keys: { ...reference.keys } };
 }
 

@@ -66,7 +66,8 @@ export function nextInspection(location: BackupLocation): number {
   const { status, spec, metadata } = location;
   const probedAt = readStamp(status?.lastProbeTime);
   const requested = metadata.annotations?.[annotations.probeRequestedAt];
-  const isNew = status?.observedGeneration !== metadata.generation || status.probeRequestedAt !== requestText(requested);
+  const isNew =
+    status?.observedGeneration !== metadata.generation || status.probeRequestedAt !== requestText(requested);
   if (probedAt === undefined || isNew) return 0;
   const failures = status?.failures ?? 0;
   const intervalMs = spec.inspectionIntervalSeconds * 1000;
@@ -158,7 +159,13 @@ function answered(
 /** A location that cannot be inspected as it is. */
 function refuse({ nowMs }: LocationSeen, location: BackupLocation, reason: string, message: string): Plan {
   const { generation } = location.metadata;
-  const change: ConditionChange = { type: 'Available', status: 'False', reason, message, observedGeneration: generation };
+  const change: ConditionChange = {
+    type: 'Available',
+    status: 'False',
+    reason,
+    message,
+    observedGeneration: generation,
+  };
   const before = findCondition(location.status?.conditions, 'Available');
   const status: BackupLocationStatus = {
     ...location.status,
@@ -217,4 +224,3 @@ function deleteJob({ metadata }: JobSeen): DeleteAction {
   const { namespace, name, uid } = metadata;
   return { type: 'delete', resource: resources.job, namespace, name, uid, propagation: 'Background' };
 }
-

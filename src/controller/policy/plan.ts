@@ -92,7 +92,12 @@ function judgeReady(
   }
   const missing = destinations.problems.map(({ message }) => `; ${message} (not required)`).join('');
   if (policy.spec.suspend) {
-    return { ...base, status: 'True', reason: 'Suspended', message: `nothing is scheduled, manual backups still run${missing}` };
+    return {
+      ...base,
+      status: 'True',
+      reason: 'Suspended',
+      message: `nothing is scheduled, manual backups still run${missing}`,
+    };
   }
   return { ...base, status: 'True', reason: 'PolicyReady', message: `the policy can run${missing}` };
 }
@@ -168,7 +173,9 @@ function tellAll(
   const others = slots.missed - (slots.tooLate === undefined ? 0 : 1);
   if (others > 0) told.push(tell('Warning', 'SlotsMissed', `${others} slots passed without a run`));
   if (slots.tooLate !== undefined) {
-    told.push(tell('Warning', 'SlotTooLate', `the slot of ${stamp(slots.tooLate)} could not start in time and is missed`));
+    told.push(
+      tell('Warning', 'SlotTooLate', `the slot of ${stamp(slots.tooLate)} could not start in time and is missed`),
+    );
   }
   if (slots.skipped !== undefined) {
     const { slot, running } = slots.skipped;

@@ -38,5 +38,9 @@ export function countRuns(policy: BackupPolicy, backups: readonly Backup[]): Cou
     const end = ends.get(counted.shift() ?? '');
     if (end !== undefined) through = Math.max(through ?? 0, end);
   }
-  return { runs, countedUids: counted, countedThrough: through === undefined ? undefined : stamp(Math.ceil(through / 1000) * 1000) };
+  return {
+    runs,
+    countedUids: counted,
+    countedThrough: through === undefined ? undefined : stamp(Math.ceil(through / 1000) * 1000),
+  };
 }

@@ -81,7 +81,8 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
     wakeAt,
     ...more,
   });
-  const startAt = (slot: number | undefined) => (slot === undefined ? undefined : slot + delayOf(policy, schedule, slot));
+  const startAt = (slot: number | undefined) =>
+    slot === undefined ? undefined : slot + delayOf(policy, schedule, slot);
   const { due, pending } = findDue(policy, schedule, handled.at, nowMs);
   const nextStart = earliest(startAt(pending), startAt(next));
   if (due === undefined) return settled({}, nextStart);

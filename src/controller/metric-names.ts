@@ -1,0 +1,73 @@
+/** Every metric of the controller (docs and alerts name them; names are binding). Never the name of a Backup in a label. */
+interface Definition {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'gauge' | 'counter' | 'histogram';
+  readonly labels: readonly string[];
+  readonly buckets?: readonly number[];
+}
+
+const policy = ['namespace', 'policy'] as const;
+const location = ['namespace', 'location'] as const;
+
+const define = (type: 'gauge' | 'counter', name: string, labels: readonly string[], help: string): Definition => ({
+  name: `pgbackup_${name}`,
+  help,
+  type,
+  labels,
+});
+
+/** Computed from objects at each scrape; what is not known is absent. Counters are kept in the status of their object. */
+export const derivedMetrics: readonly Definition[] = [
+  define('gauge', 'policy_info', [...policy, 'schedule', 'timezone'], '1 for each policy.'),
+  define('gauge', 'policy_suspended', policy, '1 while spec.suspend is set.'),
+  define('gauge', 'policy_ready', policy, '1 while condition Ready is True, 0 while it is False.'),
+  define('gauge', 'policy_healthy', policy, '1 while condition Healthy is True, 0 while it is False.'),
+  define('gauge', 'policy_expected_interval_seconds', policy, 'Longest time between slots of the schedule.'),
+  define('gauge', 'policy_next_run_timestamp_seconds', policy, 'The next slot.'),
+  define('gauge', 'policy_created_timestamp_seconds', policy, 'When the policy was made.'),
+  define(
+    'gauge',
+    'last_success_timestamp_seconds',
+    [...policy, 'location'],
+    'End of the newest good backup at a location.',
+  ),
+  define('gauge', 'last_attempt_timestamp_seconds', policy, 'Start of the newest run that ended.'),
+  define('gauge', 'last_attempt_succeeded', policy, '1 if the newest run that ended succeeded.'),
+  define('gauge', 'oldest_active_run_timestamp_seconds', policy, 'Creation of the oldest run that has not ended.'),
+  define('counter', 'runs_total', [...policy, 'result'], 'Runs that ended.'),
+  define('gauge', 'last_duration_seconds', policy, 'How long the newest good backup took.'),
+  define('gauge', 'last_size_bytes', [...policy, 'stage'], 'Size of the newest good backup, as dumped and as stored.'),
+  define('gauge', 'size_median_bytes', policy, 'Median of the dumped sizes of the last seven good backups.'),
+  define('gauge', 'throughput_bytes_per_second', policy, 'Dumped bytes per second of the newest good backup.'),
+  define(
+    'gauge',
+    'backups',
+    [...location, 'state'],
+    'committed and damaged by the last complete catalogue; failed: Backups that did not get there.',
+  ),
+  define('gauge', 'stored_bytes', location, 'Bytes of the committed backups at the last complete catalogue.'),
+  define('counter', 'missed_runs_total', policy, 'Slots that were never run.'),
+  define('gauge', 'location_available', location, '1 available, 0 not; absent while not known.'),
+  define('gauge', 'location_last_probe_timestamp_seconds', location, 'End of the last inspection.'),
+  define('gauge', 'location_operation_seconds', [...location, 'operation'], 'What the last probe took.'),
+  define('counter', 'location_errors_total', [...location, 'operation'], 'Failed probes.'),
+  define('gauge', 'queue_depth', [], 'Keys that could be looked at now.'),
+  define('gauge', 'queue_oldest_seconds', [], 'How long the oldest of them waits.'),
+  define('gauge', 'queue_longest_look_seconds', [], 'How long the longest look has been going on.'),
+  define('counter', 'queue_retries_total', [], 'Keys that were put back after a failure.'),
+];
+
+/** Counted while the process lives. */
+export const liveMetrics: readonly Definition[] = [
+  define('counter', 'reconcile_total', ['kind'], 'Looks at an object.'),
+  define('counter', 'reconcile_errors_total', ['kind'], 'Looks that failed and are repeated.'),
+  {
+    name: 'pgbackup_reconcile_duration_seconds',
+    help: 'How long looks took.',
+    type: 'histogram',
+    labels: ['kind'],
+    buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 30],
+  },
+  define('counter', 'api_requests_total', ['verb', 'resource', 'code'], 'Requests to the API server.'),
+];

@@ -1,0 +1,54 @@
+import { openMetrics, type Metrics } from '../support/metrics.ts';
+import type { Clock } from '../support/clock.ts';
+import type { Controller, ControllerOptions } from './controller.ts';
+import { listSamples, rememberIntervals } from './gauges.ts';
+import { derivedMetrics, liveMetrics } from './metric-names.ts';
+
+export interface ControllerMetrics {
+  /** To be handed to the controller when it is made. */
+  readonly hooks: Required<Pick<ControllerOptions, 'onLook' | 'onRequest'>>;
+  /** From here on scrapes show this controller's world; before that only what is counted. */
+  follow(controller: Controller): void;
+  readonly print: Metrics['print'];
+}
+
+/** The metrics of one controller, in a registry of their own. */
+export function openControllerMetrics(clock: Clock, options = { processMetrics: true }): ControllerMetrics {
+  let followed: Controller | undefined;
+  const intervalOf = rememberIntervals();
+  const metrics = openMetrics({
+    ...options,
+    live: liveMetrics,
+    derived: derivedMetrics,
+    derive: () => {
+      // Before the caches are filled nothing is known: no policy at all would be a lie.
+      if (followed === undefined || !followed.ready()) return [];
+      const { world } = followed;
+      const readable = <T>(
+        reads: readonly { readonly object: T; readonly fault: string | undefined }[],
+      ): readonly T[] => reads.filter(({ fault }) => fault === undefined).map(({ object }) => object);
+      const seen = {
+        nowMs: clock.nowMs(),
+        policies: readable(world.policies()),
+        locations: readable(world.locations()),
+        backups: readable(world.backups()),
+        queue: followed.queue(),
+      };
+      return listSamples(seen, intervalOf);
+    },
+  });
+  return {
+    hooks: {
+      onLook: ({ kind, seconds, error }) => {
+        metrics.count('pgbackup_reconcile_total', { kind });
+        if (error) metrics.count('pgbackup_reconcile_errors_total', { kind });
+        metrics.observe('pgbackup_reconcile_duration_seconds', { kind }, seconds);
+      },
+      onRequest: ({ verb, resource, code }) => metrics.count('pgbackup_api_requests_total', { verb, resource, code }),
+    },
+    follow: (controller) => {
+      followed = controller;
+    },
+    print: () => metrics.print(),
+  };
+}
