@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { checkServerIdentity, type ConnectionOptions, type PeerCertificate } from 'node:tls';
 import { Client } from 'pg';
 import { Failure } from '../api/failure.ts';
@@ -53,16 +54,20 @@ export async function connectClient(
     if (closed) return;
     closed = true;
     signal.removeEventListener('abort', onAbort);
-    await client.end().catch(() => {});
+    const ended = client.end().catch(() => {});
+    // The goodbye is sent, its answer not waited for: a server that hangs, or a network that is gone, would never give it.
+    streamOf(client).destroySoon();
+    await ended;
   };
   const onAbort = (): void => {
-    // Hard: a server that hangs would not answer a polite end.
-    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    streamOf(client).destroy();
   };
   signal.addEventListener('abort', onAbort, { once: true });
 
   try {
     await client.connect();
+    // As pg_dump does: whoever owns the database could have set a search_path on which their own functions come first.
+    await client.query(`SELECT pg_catalog.set_config('search_path', '', false)`);
   } catch (error) {
     await close();
     if (signal.aborted) throw aborted(signal);
@@ -81,6 +86,10 @@ export async function connectClient(
     },
     close,
   };
+}
+
+function streamOf(client: Client): Socket {
+  return (client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream;
 }
 
 function tlsOptions(server: Server): false | ConnectionOptions {

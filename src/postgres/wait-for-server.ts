@@ -1,4 +1,5 @@
 import { toFailure, type Failure } from '../api/failure.ts';
+import { aborted } from '../pipeline/aborted.ts';
 import type { Clock } from '../support/clock.ts';
 import { connectClient } from './connection.ts';
 import type { Server } from './server.ts';
@@ -32,7 +33,11 @@ export async function waitForServer(server: Server, options: WaitOptions, signal
       const leftMs = endMs - clock.monotonicMs();
       if (failure.reason !== 'ServerUnreachable' || leftMs <= 0) throw failure;
       options.onWaiting(failure);
-      await clock.sleep(Math.min(pauseMs, leftMs), signal);
+      try {
+        await clock.sleep(Math.min(pauseMs, leftMs), signal);
+      } catch (thrown) {
+        throw signal.aborted ? aborted(signal) : thrown;
+      }
     }
   }
 }

@@ -1,4 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -167,6 +168,46 @@ describe.skipIf(binDir === '')('connecting', () => {
     controller.abort();
     expect(await sleeping).toMatchObject({ reason: 'Aborted' });
     await connection.close();
+  });
+
+  test('a server that accepts and says nothing is ServerUnreachable, or Aborted', async () => {
+    const controller = new AbortController();
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => {
+      sockets.push(socket);
+      if (sockets.length === 2) controller.abort();
+    });
+    await new Promise<void>((resolve) => {
+      silent.listen(0, '127.0.0.1', resolve);
+    });
+    const server = { ...at.server, port: (silent.address() as AddressInfo).port };
+    const attempt = connectClient(server, 'postgres', { timeoutMs: 200 }, never);
+    expect(await rejection(attempt)).toMatchObject({ reason: 'ServerUnreachable' });
+    const aborting = connectClient(server, 'postgres', { timeoutMs: 60_000 }, controller.signal);
+    expect(await rejection(aborting)).toMatchObject({ reason: 'Aborted' });
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  });
+
+  test('what the owner of a database put on the search_path is not called', async () => {
+    await at.postgres.sql('CREATE DATABASE trap');
+    await at.postgres.sql(
+      `CREATE SCHEMA evil;
+       CREATE FUNCTION evil.current_database() RETURNS name LANGUAGE sql AS $$ SELECT 'caught'::name $$;
+       ALTER DATABASE trap SET search_path = evil, pg_catalog`,
+      'trap',
+    );
+    expect(await at.postgres.sql('SELECT current_database() AS name', 'trap')).toEqual([{ name: 'caught' }]);
+    const connection = await connect(at.server, 'trap');
+    expect(await connection.query('SELECT current_database() AS name')).toEqual([{ name: 'trap' }]);
+    await connection.close();
+  });
+
+  test('waiting can be aborted in a pause', async () => {
+    const controller = new AbortController();
+    const options = { budgetMs: 60_000, clock: systemClock, onWaiting: () => controller.abort() };
+    const waiting = waitForServer({ ...at.server, port: 1 }, options, controller.signal);
+    expect(await rejection(waiting)).toMatchObject({ reason: 'Aborted' });
   });
 
   test('waiting ends when the server is back', async () => {

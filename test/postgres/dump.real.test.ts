@@ -105,6 +105,15 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
     });
   });
 
+  test('is dumped the same with and without stdbuf', async () => {
+    const { stdbuf: _stdbuf, ...without } = tools;
+    const lengths: number[] = [];
+    for (const way of [{ ...without, stdbuf: '/usr/bin/stdbuf' }, without]) {
+      lengths.push((await collect(dumpDatabase(way, 'shop', { lockTimeoutSeconds }, never).bytes)).length);
+    }
+    expect(lengths[0]).toBe(lengths[1]);
+  });
+
   test('an empty database is a fine archive', async () => {
     await at.postgres.sql('DROP DATABASE IF EXISTS nothing');
     await at.postgres.sql('CREATE DATABASE nothing');
