@@ -32,6 +32,7 @@ describe('the examples', () => {
       'location-sftp.yaml',
       'policy-full.yaml',
       'policy-minimal.yaml',
+      'policy-three-places.yaml',
       'secrets.yaml',
     ]);
   });

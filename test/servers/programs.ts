@@ -4,27 +4,24 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
 const list = fileURLToPath(new URL('../../.cache/programs.json', import.meta.url));
-const privateProgramsSchema = z.object({
-  postgresBinDir: z.string().optional(),
-  sshd: z.string().optional(),
-  sftpServer: z.string().optional(),
-  sshKeygen: z.string().optional(),
-  zstd: z.string().optional(),
-});
+const privatePrograms = z.object({ binDir: z.string().optional(), postgresBinDir: z.string().optional() });
 
-/** Programs that `make setup` unpacked privately because this machine does not have them; absolute paths. */
-export type PrivatePrograms = z.infer<typeof privateProgramsSchema>;
+/** Folders of programs that `make setup` unpacked privately because this machine does not have them. */
+export type PrivatePrograms = z.infer<typeof privatePrograms>;
 
 export function readPrivatePrograms(): PrivatePrograms {
-  return existsSync(list) ? privateProgramsSchema.parse(JSON.parse(readFileSync(list, 'utf8'))) : {};
+  return existsSync(list) ? privatePrograms.parse(JSON.parse(readFileSync(list, 'utf8'))) : {};
 }
 
-/** Path of a program of this machine (`PATH`, /usr/sbin), else of the private one; undefined when there is none. */
-export function findProgram(name: 'sshd' | 'ssh-keygen' | 'zstd'): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/bin'];
-  const found = folders.map((folder) => join(folder, name)).find((path) => path.startsWith('/') && isExecutable(path));
-  const { sshd, sshKeygen, zstd } = readPrivatePrograms();
-  return found ?? { sshd, 'ssh-keygen': sshKeygen, zstd }[name];
+/** Path of a program: on the PATH, in Debian's folders, else the private one; undefined when there is none. */
+export function findProgram(name: 'sshd' | 'ssh-keygen' | 'zstd' | 'openssl'): string | undefined {
+  const folders = [
+    ...(process.env['PATH'] ?? '').split(delimiter),
+    '/usr/sbin',
+    '/usr/bin',
+    readPrivatePrograms().binDir,
+  ];
+  return folders.flatMap((folder) => (folder ? [join(folder, name)] : [])).find(isExecutable);
 }
 
 function isExecutable(path: string): boolean {
