@@ -33,7 +33,9 @@ describe('examples that are filled in', () => {
 
   test('cannot be given what the example does not have', () => {
     const change = { 'BackupLocation/disk': { 'spec.directory.mode': '0700' } };
-    expect(() => fillInExamples([example], change)).toThrow('the example BackupLocation/disk has no spec.directory.mode');
+    expect(() => fillInExamples([example], change)).toThrow(
+      'the example BackupLocation/disk has no spec.directory.mode',
+    );
     expect(() => fillInExamples([example], { 'BackupLocation/tape': {} })).toThrow('there is no example');
   });
 });

@@ -45,7 +45,7 @@ const password = 'correct horse: battery\\staple';
 
 /**
  * Starts a PostgreSQL server of its own on a free loopback port, with passwords for everybody. As root it runs as the user
- * `postgres` (a server refuses root). Nothing is made durable: it is for tests and demonstrations only.
+ * `postgres`, else `nobody` (a server refuses root). Nothing is made durable: it is for tests and demonstrations only.
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { binDir, dir } = options;
@@ -154,8 +154,13 @@ interface Account {
 /** Who runs the server: undefined = we ourselves. */
 async function findAccount(): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;
-  const id = async (flag: string) => Number((await run('id', [flag, 'postgres'])).stdout);
-  return { uid: await id('-u'), gid: await id('-g') };
+  const id = async (flag: string, name: string) => Number((await run('id', [flag, name])).stdout);
+  // Where the packages are not installed there is no user postgres.
+  const name = await run('id', ['postgres']).then(
+    () => 'postgres',
+    () => 'nobody',
+  );
+  return { uid: await id('-u', name), gid: await id('-g', name) };
 }
 
 async function give(path: string, account: Account | undefined): Promise<void> {

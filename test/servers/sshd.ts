@@ -4,6 +4,7 @@ import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { startProgram } from './program.ts';
+import { findProgram } from './programs.ts';
 
 const run = promisify(execFile);
 
@@ -25,7 +26,7 @@ export interface Sshd {
 export interface SshdOptions {
   /** A folder for keys and configuration, owned by the user of this process and writable by nobody else. */
   readonly dir: string;
-  /** Default /usr/sbin/sshd. */
+  /** Default: the one of this machine, else the one that `make setup` unpacked. */
   readonly sshd?: string;
   /** Default `ssh-keygen` on the PATH. */
   readonly keygen?: string;
@@ -39,7 +40,11 @@ export interface SshdOptions {
 
 /** A real OpenSSH server on 127.0.0.1 for the user of this process, with keys of its own. */
 export async function startSshd(options: SshdOptions): Promise<Sshd> {
-  const { sshd = '/usr/sbin/sshd', keygen = 'ssh-keygen', sftpServer = 'internal-sftp' } = options;
+  const {
+    sshd = findProgram('sshd') ?? '/usr/sbin/sshd',
+    keygen = 'ssh-keygen',
+    sftpServer = 'internal-sftp',
+  } = options;
   const dir = resolve(options.dir);
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const { uid, username } = userInfo();

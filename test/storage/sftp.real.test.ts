@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -7,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fingerprintOf } from '../../src/storage/host-keys.ts';
 import { openSftp, type SftpOptions } from '../../src/storage/sftp.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
+import { findProgram } from '../servers/programs.ts';
 import { type Sshd, startSshd } from '../servers/sshd.ts';
 import { listTree, makeTemporaryFolder } from '../servers/temporary-folder.ts';
 import { patternBody, readAll, readText, textBody } from '../suites/bodies.ts';
@@ -15,7 +15,7 @@ import { storageConformance } from '../suites/storage-conformance.ts';
 const run = promisify(execFile);
 const tools = { clock: systemClock, random: systemRandom };
 const go = new AbortController().signal;
-const hasSshd = existsSync('/usr/sbin/sshd');
+const hasSshd = findProgram('sshd') !== undefined;
 
 function optionsFor({ host, port, username, privateKey, hostKeys }: Sshd, path: string): SftpOptions {
   return { host, port, username, privateKey, hostKeys, path };
