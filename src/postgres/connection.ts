@@ -12,7 +12,7 @@ export interface ConnectOptions {
   readonly timeoutMs: number;
 }
 
-/** A connection to one database. */
+/** A connection to one database. Its search_path is empty: names outside of pg_catalog are to be qualified. */
 export interface Connection {
   /** Rows of one statement; values as `pg` gives them. Throws a Failure. */
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<readonly Row[]>;

@@ -216,7 +216,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
   test('a locked table fails after the lock timeout', async () => {
     const locker = await connect('shop');
     await locker.query('BEGIN');
-    await locker.query('LOCK TABLE customers IN ACCESS EXCLUSIVE MODE');
+    await locker.query('LOCK TABLE public.customers IN ACCESS EXCLUSIVE MODE');
     const attempt = collect(dumpDatabase(tools, 'shop', { lockTimeoutSeconds: 1 }, never).bytes);
     expect(await rejection(attempt)).toMatchObject({ reason: 'LockTimeout' });
     await locker.close();
