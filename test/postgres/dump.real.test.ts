@@ -225,6 +225,8 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
 
 describe.skipIf(binDirs.length === 0)('a dump that is disturbed', () => {
   let at: TemporaryPostgres;
+  /** By this odd number our processes are told from those of other tests on the machine. */
+  const lockTimeoutSeconds = 4217;
   let tools: DumpTools;
   beforeAll(async () => {
     at = await temporaryPostgres({ binDir: binDirs.at(-1) ?? '' });
@@ -257,7 +259,7 @@ describe.skipIf(binDirs.length === 0)('a dump that is disturbed', () => {
     return stdout
       .split('\n')
       .filter(
-        (line) => line.includes(programPath(tools.programs, 'pg_dump')) && line.includes('--lock-wait-timeout=10000'),
+        (line) => line.includes(programPath(tools.programs, 'pg_dump')) && line.includes('--lock-wait-timeout=4217000'),
       )
       .map((line) => Number.parseInt(line, 10));
   };
