@@ -32,7 +32,7 @@ export const databaseFacts = z.object({
   localeProvider: z.string(),
   collate: z.string().optional(),
   ctype: z.string().optional(),
-  icuLocale: z.string().optional(),
+  locale: z.string().optional(),
   icuRules: z.string().optional(),
   collationVersion: z.string().optional(),
   tablespace: z.string(),

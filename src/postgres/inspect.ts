@@ -22,7 +22,7 @@ export interface DatabaseFacts {
   readonly collate: string;
   readonly ctype: string;
   /** Locale of the providers icu and builtin. */
-  readonly icuLocale?: string;
+  readonly locale?: string;
   readonly icuRules?: string;
   readonly collationVersion?: string;
   readonly tablespace: string;
@@ -103,7 +103,7 @@ export async function inspectDatabase(connection: Connection, serverMajor: numbe
     localeProvider: providerName(row.provider),
     collate: row.collate,
     ctype: row.ctype,
-    ...(row.locale === null ? {} : { icuLocale: row.locale }),
+    ...(row.locale === null ? {} : { locale: row.locale }),
     ...(row.rules === null ? {} : { icuRules: row.rules }),
     ...(row.collation_version === null ? {} : { collationVersion: row.collation_version }),
     tablespace: row.tablespace,

@@ -172,7 +172,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
     const connection = await connect('builtin');
     expect(await inspectDatabase(connection, at.postgres.major)).toMatchObject({
       localeProvider: 'builtin',
-      icuLocale: 'C.UTF-8',
+      locale: 'C.UTF-8',
     });
     await connection.close();
   });
