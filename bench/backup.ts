@@ -1,0 +1,102 @@
+import '../test/servers/use-private-programs.ts';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startS3 } from '../test/servers/s3.ts';
+import { startSshd } from '../test/servers/sshd.ts';
+import { clusterFolder, startBenchDatabase, type BenchDatabase } from './bench-database.ts';
+import { runner, shellPipe, type BenchRun, type Contender, type Stand } from './contenders.ts';
+import { readOptions } from './options.ts';
+import { median, printResults } from './print-results.ts';
+import { seedDatabase } from './seed-database.ts';
+
+// `npm run bench:backup -- --scale 100 --pairs 9 --sftp --gzip`: our runner against shell pipes, on the same servers, in turns.
+
+const options = readOptions(process.argv.slice(2));
+const tell = (line: string): void => void process.stdout.write(`${line}\n`);
+const nodeFlags = ['--max-semi-space-size=2'];
+
+try {
+  execFileSync('rclone', ['version'], { stdio: 'ignore' });
+} catch {
+  tell('rclone is missing; install the package rclone');
+  process.exit(1);
+}
+const owned = new AsyncDisposableStack();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => void owned.disposeAsync().finally(() => process.exit(130)));
+}
+try {
+  const folder = await mkdtemp(join(tmpdir(), 'pgbackup-bench-'));
+  owned.defer(async () => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
+  await chmod(folder, 0o755);
+  const s3 = await startS3({ dir: join(folder, 's3'), versitygw: process.env['VERSITYGW'] });
+  owned.defer(async () => s3.stop());
+  const sshd = await startSshd({ dir: join(folder, 'sshd') });
+  owned.defer(async () => sshd.stop());
+  const bucket = 'bench-bucket';
+  await s3.createBucket(bucket);
+  const stand: Stand = { folder, s3, sshd, bucket, nodeFlags };
+  await mkdir(options.cache, { recursive: true });
+  if (options.memory) await compareMemory(stand);
+  else await compareContenders(stand);
+} finally {
+  await owned.disposeAsync();
+}
+
+async function compareContenders(stand: Stand): Promise<void> {
+  const database = await openDatabase(options.scale);
+  const ours = runner(`runner → ${stand.s3.kind}`, database, stand, ['s3']);
+  const contenders = [
+    ours,
+    shellPipe('pg_dump -Z0 | zstd -3 | rclone', '-Fc -Z0 | zstd -3 -q', database, stand),
+    ...(options.gzip ? [shellPipe('pg_dump -Fc | rclone', '-Fc', database, stand)] : []),
+    ...(options.sftp ? [runner('runner → sftp', database, stand, ['sftp'])] : []),
+  ];
+  tell(`scale ${options.scale}, ${options.pairs} pairs after a warm-up, ${stand.s3.kind} on loopback, zstd 3`);
+  tell(['', ...printResults(await runInTurns(contenders, options.pairs))].join('\n'));
+}
+
+/** The same runner on a database and on one five times as large: memory should not follow. */
+async function compareMemory(stand: Stand): Promise<void> {
+  const peaks: number[] = [];
+  for (const scale of [options.scale, options.scale * 5]) {
+    const database = await openDatabase(scale);
+    const results = await runInTurns([runner(`scale ${scale}`, database, stand, ['s3'])], options.pairs);
+    tell(printResults(results).join('\n'));
+    peaks.push(median([...results.values()].flat().map(({ peakRssBytes }) => peakRssBytes)));
+    await database.stop();
+  }
+  const [small = NaN, large = NaN] = peaks;
+  tell(`peak of the database five times as large ÷ peak of the small one: ${(large / small).toFixed(3)}`);
+}
+
+async function openDatabase(scale: number): Promise<BenchDatabase> {
+  await seedDatabase(options.cache, scale, tell);
+  const database = await startBenchDatabase(clusterFolder(options.cache, scale));
+  let isStopped = false;
+  const stop = async (): Promise<void> => {
+    if (isStopped) return;
+    isStopped = true;
+    await database.stop();
+  };
+  owned.defer(stop);
+  return { ...database, stop };
+}
+
+/** All of them once unmeasured, then in turns, every other round backwards, so that what drifts meets all alike. */
+async function runInTurns(
+  contenders: readonly Contender[],
+  rounds: number,
+): Promise<ReadonlyMap<string, readonly BenchRun[]>> {
+  const results = new Map<string, BenchRun[]>(contenders.map(({ name }) => [name, []]));
+  for (let round = 0; round <= rounds; round += 1) {
+    for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
+      const result = await contender.run();
+      if (round > 0) results.get(contender.name)?.push(result);
+      if (process.stdout.isTTY) process.stdout.write('.');
+    }
+  }
+  return results;
+}

@@ -1,0 +1,146 @@
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { S3Client, paginateListObjectsV2, DeleteObjectCommand } from '@aws-sdk/client-s3';
+import { parseVerdict } from '../src/domain/report.ts';
+import type { TaskLocation } from '../src/domain/task.ts';
+import {
+  backupTaskOf,
+  layRoot,
+  pgSecret,
+  s3Location,
+  s3Secret,
+  sftpLocation,
+  sftpSecret,
+} from '../test/runner/run-with.ts';
+import type { S3Server } from '../test/servers/s3.ts';
+import type { Sshd } from '../test/servers/sshd.ts';
+import { databaseName, type BenchDatabase } from './bench-database.ts';
+import { measureProcess, type Measurement } from './measure-process.ts';
+
+export interface BenchRun extends Measurement {
+  readonly storedBytes: number;
+}
+
+export interface Contender {
+  readonly name: string;
+  /** One whole backup; what it stored is removed again. @throws Error when it failed */
+  run(): Promise<BenchRun>;
+}
+
+export interface Stand {
+  readonly folder: string;
+  readonly s3: S3Server;
+  readonly sshd: Sshd;
+  readonly bucket: string;
+  /** Flags of Node for the runner, as a Job gives them. */
+  readonly nodeFlags: readonly string[];
+}
+
+const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const path = (process.env['PATH'] ?? '')
+  .split(':')
+  .filter((folder) => !folder.includes('node_modules'))
+  .join(':');
+
+/** The built runner, with a task of one database, zstd 3, to these places. */
+export function runner(
+  name: string,
+  database: BenchDatabase,
+  stand: Stand,
+  places: readonly ('s3' | 'sftp')[],
+): Contender {
+  return {
+    name,
+    run: async () => {
+      const root = await mkdtemp(join(stand.folder, 'root-'));
+      const sftpFolder = join(root, 'sftp');
+      await mkdir(sftpFolder);
+      const locations: Record<string, TaskLocation> = {
+        s3: s3Location('s3', stand.s3, stand.bucket),
+        sftp: sftpLocation('sftp', stand.sshd, sftpFolder),
+      };
+      const task = backupTaskOf(database, {
+        databases: { names: [databaseName] },
+        dump: { globals: false, rolePasswords: false, lockTimeoutSeconds: 60 },
+        compression: { algorithm: 'zstd', level: 3 },
+        destinations: places.flatMap((place) => {
+          const location = locations[place];
+          return location === undefined ? [] : [{ location, required: true }];
+        }),
+      });
+      const secrets = { ...s3Secret(stand.s3), ...sftpSecret(stand.sshd), ...pgSecret(database) };
+      await layRoot(root, task, secrets, '12345678-0000-4000-8000-000000000000');
+      const terminationMessage = join(root, 'termination-message');
+      try {
+        const measured = await measureProcess([process.execPath, ...stand.nodeFlags, main, 'runner'], {
+          PATH: path,
+          PGBACKUP_ROOT: root,
+          PGBACKUP_TERMINATION_MESSAGE: terminationMessage,
+          PGBACKUP_PROGRAMS: database.binDir,
+        });
+        const verdict = parseVerdict(await readFile(terminationMessage, 'utf8'));
+        if (verdict?.verdict !== 'Succeeded')
+          throw new Error(`the runner says ${verdict?.verdict}: ${verdict?.message}`);
+        return { ...measured, storedBytes: verdict.storedBytes };
+      } finally {
+        await emptyBucket(stand);
+        await rm(root, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+/** A shell pipe into `rclone rcat`; `dump` is everything before it. */
+export function shellPipe(name: string, dump: string, database: BenchDatabase, stand: Stand): Contender {
+  return {
+    name,
+    run: async () => {
+      try {
+        const pipe = `"$PG_DUMP" -d ${databaseName} ${dump} | rclone rcat bench:${stand.bucket}/${databaseName}.dump`;
+        const measured = await measureProcess(['bash', '-o', 'pipefail', '-c', pipe], {
+          PATH: path,
+          HOME: stand.folder,
+          PG_DUMP: join(database.binDir, 'pg_dump'),
+          PGHOST: database.host,
+          PGPORT: String(database.port),
+          PGUSER: database.user,
+          RCLONE_CONFIG_BENCH_TYPE: 's3',
+          RCLONE_CONFIG_BENCH_PROVIDER: 'Other',
+          RCLONE_CONFIG_BENCH_REGION: 'us-east-1',
+          RCLONE_CONFIG_BENCH_ENDPOINT: stand.s3.endpoint,
+          RCLONE_CONFIG_BENCH_FORCE_PATH_STYLE: 'true',
+          RCLONE_CONFIG_BENCH_ACCESS_KEY_ID: stand.s3.accessKeyId,
+          RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY: stand.s3.secretAccessKey,
+          RCLONE_S3_NO_CHECK_BUCKET: 'true',
+        });
+        return { ...measured, storedBytes: await emptyBucket(stand) };
+      } catch (error) {
+        await emptyBucket(stand);
+        throw error;
+      }
+    },
+  };
+}
+
+/** Deletes every object; resolves with the bytes there were. */
+async function emptyBucket({ s3, bucket }: Stand): Promise<number> {
+  const client = new S3Client({
+    endpoint: s3.endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey },
+  });
+  let bytes = 0;
+  try {
+    for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket: bucket })) {
+      for (const { Key, Size = 0 } of Contents) {
+        bytes += Size;
+        await client.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
+      }
+    }
+  } finally {
+    client.destroy();
+  }
+  return bytes;
+}
