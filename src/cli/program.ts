@@ -16,8 +16,8 @@ export interface LocalOptions {
 export interface ControllerOptions {
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
-  /** All namespaces if empty. */
-  readonly namespaces: readonly string[];
+  /** All namespaces if absent. */
+  readonly namespace: string | undefined;
   readonly runnerImage: string;
   readonly runnerImagePullPolicy: 'Always' | 'IfNotPresent' | 'Never' | undefined;
   readonly runnerImagePullSecrets: readonly string[];
@@ -25,8 +25,6 @@ export interface ControllerOptions {
   readonly maxRuns: number;
   readonly maxRunsPerServer: number;
   readonly maxInspections: number;
-  readonly leaderElection: boolean;
-  readonly leaseNamespace: string | undefined;
   readonly debug: boolean;
 }
 
@@ -88,7 +86,7 @@ function addController(program: Command, world: World, commands: Commands, done:
     .description('Watches policies, locations and Backups of a cluster, and runs their Jobs.')
     .option('--kubeconfig <file>', 'kubeconfig (default: KUBECONFIG, else the service account of this pod)')
     .option('--context <name>', 'context of the kubeconfig')
-    .option('--namespace <name>', 'only this namespace (repeatable; default: all)', collect, [])
+    .option('--namespace <name>', 'only this namespace (default: all)')
     .addOption(
       new Option('--runner-image <image>', 'image of the Jobs: this very image')
         .env('PGBACKUP_RUNNER_IMAGE')
@@ -102,19 +100,15 @@ function addController(program: Command, world: World, commands: Commands, done:
     .option('--max-runs <count>', 'backups that run at once', wholeNumber(1, 1000), 8)
     .option('--max-runs-per-server <count>', 'backups of one server at once', wholeNumber(1, 1000), 2)
     .option('--max-inspections <count>', 'inspections of locations at once', wholeNumber(1, 1000), 4)
-    .option('--no-leader-election', 'only when nobody else ever runs')
-    .option('--lease-namespace <name>', 'namespace of the lease (default: that of this pod)')
     .option('--debug', 'log more', false)
     .action(async (options: Record<string, unknown>) => {
-      const { namespace, runnerImagePullSecret, leaderElection, ...rest } = options;
+      const { runnerImagePullSecret, ...rest } = options;
       const given = {
         kubeconfig: undefined,
         context: undefined,
         runnerImagePullPolicy: undefined,
-        leaseNamespace: undefined,
+        namespace: undefined,
         ...rest,
-        leaderElection,
-        namespaces: namespace,
         runnerImagePullSecrets: runnerImagePullSecret,
       };
       done(await commands.controller(world, given as unknown as ControllerOptions));

@@ -15,6 +15,8 @@ export interface World {
   readonly self: readonly string[];
   readonly hostName: string;
   readonly processId: number;
+  /** As process.platform says it. */
+  readonly platform: string;
   /** Aborts at the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
   /** What to do before the process is ended by force (a second SIGINT): synchronous. */

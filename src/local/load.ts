@@ -3,6 +3,7 @@ import { isMap, isNode, isPair, isScalar, LineCounter, parseAllDocuments, type D
 import { apiVersion, kinds, type Kind } from '../api/kinds.ts';
 import { validateObject } from '../api/validate.ts';
 import type { KubeObject, ObjectMeta } from '../kube/client.ts';
+import { findMetadataFaults } from '../kube/object-meta.ts';
 import { readSecret } from './read-secret.ts';
 import type { SourceText } from './read-sources.ts';
 
@@ -134,7 +135,8 @@ function readMetadata(value: unknown): { readonly metadata: ObjectMeta; readonly
     const ok = isRecord(map) && Object.values(map).every((one) => typeof one === 'string');
     if (!ok) faults.push(`metadata.${member}: Invalid value: must map strings to strings`);
   }
-  return { metadata: { name, namespace, ...Object.fromEntries(maps) } as ObjectMeta, faults };
+  const metadata = { name, namespace, ...Object.fromEntries(maps) } as ObjectMeta;
+  return { metadata, faults: faults.length > 0 ? faults : findMetadataFaults(metadata) };
 }
 
 /** The path at the head of an error such as `spec.a[0].b: Invalid value` or `unknown field "spec.a"`. */

@@ -100,9 +100,9 @@ const container = (pod: Readonly<Record<string, unknown>>): Readonly<Record<stri
   return volumeMounts === undefined ? {} : { volumeMounts };
 };
 
-/** Looks again and again until there is an answer; fails after ten seconds. */
-export async function until<T>(what: string, look: () => Promise<T | undefined | false>): Promise<T> {
-  const giveUp = performance.now() + 10_000;
+/** Looks again and again until there is an answer; fails when it takes too long. */
+export async function until<T>(what: string, look: () => Promise<T | undefined | false>, seconds = 15): Promise<T> {
+  const giveUp = performance.now() + seconds * 1000;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;

@@ -1,0 +1,116 @@
+import { access } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Failure } from '../api/failure.ts';
+import { createController } from '../controller/controller.ts';
+import { clusterMode, type ControllerMode } from '../controller/mode.ts';
+import { openControllerMetrics } from '../controller/open-controller-metrics.ts';
+import { openKubeClient, type KubeSource } from '../kube/http-client.ts';
+import { serveHttp, type HttpAnswer, type HttpOptions, type HttpServer } from '../support/http.ts';
+import { openLog } from '../support/log.ts';
+import { programVersion } from '../support/version.ts';
+import { answerScrape } from './answer-scrape.ts';
+import type { ControllerOptions } from './program.ts';
+import type { World } from './world.ts';
+
+/** A look that takes so long hangs: a restart is the only thing that helps. */
+const hangingMs = 15 * 60_000;
+
+/** `pgbackup controller`: watches a cluster until SIGTERM. */
+export async function runController(world: World, options: ControllerOptions): Promise<number> {
+  const { clock, random, env, signal } = world;
+  const client = await openKubeClient({
+    source: await findCluster(world, options),
+    clock,
+    userAgent: `pgbackup-operator/${programVersion}`,
+  });
+  const log = openLog({ level: options.debug ? 'debug' : 'info' });
+  const metrics = openControllerMetrics(clock);
+  const controller = createController({
+    client,
+    clock,
+    random,
+    log,
+    namespace: options.namespace,
+    mode: modeOf(options),
+    instance: env['POD_NAME'] ?? world.hostName,
+    ...metrics.hooks,
+  });
+  metrics.follow(controller);
+  const server = await serve({
+    port: options.metricsPort,
+    log,
+    routes: {
+      '/metrics': async () => answerScrape(metrics),
+      '/healthz': () => answer(controller.queue().longestRunMs < hangingMs, 'a look hangs'),
+      '/readyz': () => answer(controller.ready(), 'the caches are not filled yet'),
+    },
+  });
+  log.info('started', { version: programVersion, server: client.server, port: server.port });
+  try {
+    await Promise.all([controller.watch(signal), controller.work(signal)]);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await server.close();
+    client.close();
+    await log.close();
+  }
+  return 0;
+}
+
+function modeOf(options: ControllerOptions): ControllerMode {
+  const { runnerImagePullPolicy, runnerImagePullSecrets } = options;
+  return {
+    ...clusterMode,
+    limits: { runs: options.maxRuns, perServer: options.maxRunsPerServer },
+    inspections: options.maxInspections,
+    runner: {
+      image: options.runnerImage,
+      ...(runnerImagePullPolicy === undefined ? {} : { imagePullPolicy: runnerImagePullPolicy }),
+      ...(runnerImagePullSecrets.length === 0 ? {} : { imagePullSecrets: runnerImagePullSecrets }),
+    },
+  };
+}
+
+/** As kubectl looks for it: the flag, KUBECONFIG, the pod's own account, then the home folder. @throws Failure SpecInvalid */
+async function findCluster(
+  { env, folder }: World,
+  { kubeconfig, context }: Pick<ControllerOptions, 'kubeconfig' | 'context'>,
+): Promise<KubeSource> {
+  const named = kubeconfig ?? (env['KUBECONFIG'] || undefined);
+  const inCluster = env['KUBERNETES_SERVICE_HOST'] !== undefined && context === undefined;
+  if (named === undefined && inCluster) return { kind: 'in-cluster', environment: env };
+  const path = named ?? join(env['HOME'] ?? '/', '.kube/config');
+  if (path.includes(':')) {
+    throw new Failure('SpecInvalid', `KUBECONFIG names several files: ${path}`, { hint: 'name one with --kubeconfig' });
+  }
+  const whole = resolve(folder, path);
+  try {
+    await access(whole);
+  } catch (error) {
+    throw new Failure('SpecInvalid', `the kubeconfig ${whole} cannot be read`, {
+      hint: 'name one with --kubeconfig, or run this in a cluster',
+      cause: error,
+    });
+  }
+  return { kind: 'file', path: whole, context };
+}
+
+/** On all addresses; on those of IPv4 where there is no IPv6. @throws Failure SpecInvalid when the port cannot be taken */
+async function serve(options: Omit<HttpOptions, 'host'>): Promise<HttpServer> {
+  try {
+    return await serveHttp({ ...options, host: '::' }).catch(async (error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw error;
+      return serveHttp({ ...options, host: '0.0.0.0' });
+    });
+  } catch (error) {
+    throw new Failure('SpecInvalid', `port ${options.port} cannot be taken: ${String(error)}`, {
+      hint: 'choose another --metrics-port',
+      cause: error,
+    });
+  }
+}
+
+function answer(ok: boolean, problem: string): HttpAnswer {
+  return { status: ok ? 200 : 503, contentType: 'text/plain; charset=utf-8', body: ok ? 'ok\n' : `${problem}\n` };
+}

@@ -1,0 +1,165 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Backup, BackupLocation } from '../api/kinds.ts';
+import { clusterMode, type ControllerMode } from '../controller/mode.ts';
+import { createController, type Controller, type ControllerOptions } from '../controller/controller.ts';
+import { resources } from '../controller/resources.ts';
+import type { KubeClient, ResourceType } from '../kube/client.ts';
+import { createInformer, type Informer } from '../kube/informer.ts';
+import type { Clock, Random } from '../support/clock.ts';
+import type { Log } from '../support/log.ts';
+import { startExecutor, type Executor } from './executor.ts';
+import type { LoadedObject } from './load.ts';
+import { lockState } from './lock-state.ts';
+import { openLocalClient } from './open-client.ts';
+import { secretType } from './workload-types.ts';
+
+export interface LocalOperatorOptions {
+  /** Folder for pods; only one operator at a time uses it. */
+  readonly stateDir: string;
+  readonly platform: string;
+  /** Starts this program; the container's arguments follow. */
+  readonly command: readonly string[];
+  /** Environment of the runners. No secrets. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** For events: where this runs. */
+  readonly hostName: string;
+  /** Told of each look and request, for metrics. */
+  readonly hooks?: Pick<ControllerOptions, 'onLook' | 'onRequest'>;
+}
+
+/** The operator without Kubernetes, running. */
+export interface LocalOperator {
+  readonly client: KubeClient;
+  readonly controller: Controller;
+  backups(): readonly Backup[];
+  locations(): readonly BackupLocation[];
+  /** Rejects when a part of it broke; then it stops working, and `stop` is still to be called. */
+  readonly broken: Promise<never>;
+  /** Ends the controller, then all runners (they get their grace), and waits for them. */
+  stop(): Promise<void>;
+  /** Kills all runners now. */
+  kill(): void;
+}
+
+const firstInspectionGateMs = 5 * 60_000;
+/** Logs of ended runners stay as long. */
+const jobTtlMs = 3_600_000;
+const retryBaseMs = 10_000;
+
+const localMode: ControllerMode = {
+  ...clusterMode,
+  claimRequired: false,
+  policiesOutliveObjects: true,
+  firstInspectionGateMs,
+  jobTtlMs,
+  // Nothing is pulled and nothing is scheduled: a process starts at once or never.
+  startBudgetMs: 60_000,
+  referenceBudgetMs: 10_000,
+  runner: { image: 'local' },
+};
+
+/**
+ * Starts embedded client, executor and controller on these objects. @throws Failure NameTaken when another operator uses the folder.
+ */
+export async function startLocalOperator(
+  objects: readonly LoadedObject[],
+  options: LocalOperatorOptions,
+): Promise<LocalOperator> {
+  const { stateDir, clock, random, log, command, env } = options;
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const unlock = await lockState(stateDir, options.platform);
+
+  const running: { executor?: Executor } = {};
+  const client = openLocalClient({
+    clock,
+    random,
+    readLog: async (...args) => {
+      if (running.executor === undefined) throw new Error('a log was read before there were any');
+      return running.executor.readLog(...args);
+    },
+  });
+  const stopping = { controller: new AbortController(), rest: new AbortController() };
+  const executor = startExecutor(
+    {
+      client,
+      clock,
+      random,
+      log,
+      command,
+      env,
+      folder: join(stateDir, 'pods'),
+      jobs: { backoffBaseMs: retryBaseMs },
+    },
+    stopping.rest.signal,
+  );
+  running.executor = executor;
+  const cacheOf = (type: ResourceType): Informer =>
+    createInformer({ client, type, clock, random, onChange: () => undefined });
+  const backups = cacheOf(resources.backup);
+  const locations = cacheOf(resources.location);
+  const caches = Promise.all([backups.run(stopping.rest.signal), locations.run(stopping.rest.signal)]);
+
+  const controller = createController({
+    client,
+    clock,
+    random,
+    log,
+    mode: localMode,
+    instance: options.hostName,
+    ...options.hooks,
+  });
+  let working: Promise<unknown> = Promise.resolve();
+  const stop = async (): Promise<void> => {
+    stopping.controller.abort();
+    const ends = await Promise.allSettled([working]);
+    // Runners are ended when nobody is left to start others.
+    stopping.rest.abort();
+    ends.push(...(await Promise.allSettled([executor.done, caches])));
+    await unlock();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  };
+  try {
+    for (const { object } of inOrder(objects)) {
+      await client.create(typeOf(object.kind), object, stopping.rest.signal);
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  working = runUntilAborted(controller, stopping.controller.signal);
+  const broken = Promise.race([executor.done, working]).then(async () => new Promise<never>(() => undefined));
+  broken.catch(() => undefined);
+  return {
+    client,
+    controller,
+    backups: () => backups.list() as readonly unknown[] as readonly Backup[],
+    locations: () => locations.list() as readonly unknown[] as readonly BackupLocation[],
+    broken,
+    stop,
+    kill: () => executor.kill(),
+  };
+}
+
+async function runUntilAborted(controller: Controller, signal: AbortSignal): Promise<void> {
+  try {
+    await Promise.all([controller.watch(signal), controller.work(signal)]);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+function typeOf(kind: string): ResourceType {
+  const type = [secretType, resources.location, resources.policy, resources.backup].find((one) => one.kind === kind);
+  if (type === undefined) throw new Error(`there is no type for ${kind}`);
+  return type;
+}
+
+/** What is named comes before what names it. */
+function inOrder(objects: readonly LoadedObject[]): readonly LoadedObject[] {
+  const order = ['Secret', 'BackupLocation', 'BackupPolicy', 'Backup'];
+  return objects.toSorted((a, b) => order.indexOf(a.object.kind) - order.indexOf(b.object.kind));
+}

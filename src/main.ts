@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Failure } from './api/failure.ts';
+import { describeError } from './cli/describe-error.ts';
+import type { Commands } from './cli/program.ts';
+import { runCommandLine } from './cli/run-command-line.ts';
+import type { World } from './cli/world.ts';
+import { systemClock, systemRandom } from './support/clock.ts';
+
+// The front door: the only place that reads argv and the environment, hears signals and exits.
+
+const killedByInterrupt = 130;
+const argv = process.argv.slice(2);
+
+const stop = new AbortController();
+const forced: (() => void)[] = [];
+const onSignal = (signalName: NodeJS.Signals): void => {
+  if (!stop.signal.aborted) {
+    stop.abort(new Failure('Aborted', `stopped by ${signalName}`));
+    return;
+  }
+  // Who asks again does not want to wait. A second SIGTERM is a supervisor repeating itself: it may send SIGKILL.
+  if (signalName !== 'SIGINT') return;
+  for (const call of forced) call();
+  process.exit(killedByInterrupt);
+};
+process.on('SIGINT', onSignal);
+process.on('SIGTERM', onSignal);
+
+const onBug = (error: unknown): void => {
+  process.stderr.write(`${describeError(error, argv.includes('--debug') || argv[0] !== 'local').lines.join('\n')}\n`);
+  for (const call of forced) call();
+  process.exit(1);
+};
+process.on('uncaughtException', onBug);
+process.on('unhandledRejection', onBug);
+// Somebody who reads our output has gone (`| head`): no bug of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') onBug(error);
+  for (const call of forced) call();
+  process.exit(0);
+});
+
+const world: World = {
+  clock: systemClock,
+  random: systemRandom,
+  env: process.env,
+  folder: process.cwd(),
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  self: [process.execPath, fileURLToPath(import.meta.url)],
+  hostName: hostname(),
+  processId: process.pid,
+  platform: process.platform,
+  signal: stop.signal,
+  onForce: (call) => void forced.push(call),
+};
+
+// Each command is imported when it is asked for: a runner's memory is counted.
+const commands: Commands = {
+  local: async (...args) => (await import('./cli/local.ts')).runLocalCommand(...args),
+  controller: async (...args) => (await import('./cli/controller.ts')).runController(...args),
+  runner: async (...args) => (await import('./cli/runner.ts')).runRunner(...args),
+};
+
+const exitCode = await runCommandLine(argv, world, commands);
+// What was written must have left before the process does.
+await Promise.all(
+  [process.stdout, process.stderr].map(async (stream) => new Promise((resolve) => stream.write('', resolve))),
+);
+process.exit(exitCode);

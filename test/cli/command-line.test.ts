@@ -1,0 +1,154 @@
+import { describe, expect, it } from 'vitest';
+import { Failure } from '../../src/api/failure.ts';
+import { listProgramFolders } from '../../src/cli/program-folders.ts';
+import type { Commands } from '../../src/cli/program.ts';
+import { runCommandLine } from '../../src/cli/run-command-line.ts';
+import { KubeError } from '../../src/kube/client.ts';
+import { programVersion } from '../../src/support/version.ts';
+import { makeWorld } from './make-world.ts';
+
+/** What a command line asks for; the commands themselves are tested elsewhere. */
+async function ask(
+  line: readonly string[],
+  options: { env?: Record<string, string>; fails?: unknown; code?: number } = {},
+) {
+  const { world, stdout, stderr } = makeWorld(options.env);
+  let asked: unknown;
+  const answer = async (command: string, given: object): Promise<number> => {
+    asked = { command, ...given };
+    // oxlint-disable-next-line typescript/only-throw-error -- whatever a command may throw
+    if (options.fails !== undefined) throw options.fails;
+    return options.code ?? 0;
+  };
+  const commands: Commands = {
+    local: async (_, paths, given) => answer('local', { paths, ...given }),
+    controller: async (_, given) => answer('controller', given),
+    runner: async () => answer('runner', {}),
+  };
+  const exitCode = await runCommandLine(line, world, commands);
+  return { exitCode, asked, stdout: stdout(), stderr: stderr() };
+}
+
+describe('the command line', () => {
+  it('gives `local` its files and options', async () => {
+    expect((await ask(['local', 'a.yaml', 'b'])).asked).toEqual({
+      command: 'local',
+      paths: ['a.yaml', 'b'],
+      once: false,
+      policies: [],
+      stateDir: undefined,
+      metricsPort: undefined,
+      color: true,
+      debug: false,
+    });
+    const line = 'local - --once --policy a --policy shop/b --state-dir /s --metrics-port 0 --no-color --debug';
+    expect((await ask(line.split(' '))).asked).toEqual({
+      command: 'local',
+      paths: ['-'],
+      once: true,
+      policies: ['a', 'shop/b'],
+      stateDir: '/s',
+      metricsPort: 0,
+      color: false,
+      debug: true,
+    });
+  });
+
+  it('gives `controller` its defaults, and the image from the environment', async () => {
+    const { asked } = await ask(['controller'], { env: {} });
+    expect(asked).toBeUndefined();
+    expect((await ask('controller --runner-image x:1 --namespace a --max-runs 3'.split(' '))).asked).toEqual({
+      command: 'controller',
+      kubeconfig: undefined,
+      context: undefined,
+      namespace: 'a',
+      runnerImage: 'x:1',
+      runnerImagePullPolicy: undefined,
+      runnerImagePullSecrets: [],
+      metricsPort: 8080,
+      maxRuns: 3,
+      maxRunsPerServer: 2,
+      maxInspections: 4,
+      debug: false,
+    });
+  });
+
+  it('ends with the exit code of the command', async () => {
+    expect((await ask(['runner'], { code: 75 })).exitCode).toBe(75);
+  });
+
+  it('prints version and help and ends well', async () => {
+    expect(await ask(['--version'])).toMatchObject({ exitCode: 0, stdout: `${programVersion}\n`, stderr: '' });
+    const help = await ask(['local', '--help']);
+    expect(help).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(help.stdout).toContain('--once');
+  });
+
+  it.each([
+    [['local'], "error: missing required argument 'files'"],
+    [['local', 'x', '--onec'], "error: unknown option '--onec'\n(Did you mean --once?)"],
+    [['locla'], "error: unknown command 'locla'\n(Did you mean local?)"],
+    [['local', 'x', '--metrics-port', '70000'], 'it must be a whole number from 0 to 65535.'],
+    [['controller', '--runner-image', 'x', '--max-runs', '0'], 'it must be a whole number from 1 to 1000.'],
+    [['controller'], "error: required option '--runner-image <image>' not specified"],
+  ])('refuses %j with 64', async (line, message) => {
+    const { exitCode, stderr, asked } = await ask(line);
+    expect(exitCode).toBe(64);
+    expect(stderr).toContain(message);
+    expect(asked).toBeUndefined();
+  });
+
+  it('shows help when nothing is asked for', async () => {
+    const { exitCode, stderr } = await ask([]);
+    expect(exitCode).toBe(64);
+    expect(stderr).toContain('Usage: pgbackup');
+  });
+});
+
+describe('what a command says when it fails', () => {
+  it('is one line for each error, a hint and the exit code of the reason', async () => {
+    const fails = new Failure('SpecInvalid', 'a.yaml:1: no\na.yaml:2: neither', { hint: 'correct it' });
+    expect(await ask(['local', 'x'], { fails })).toMatchObject({
+      exitCode: 78,
+      stderr: 'error: a.yaml:1: no\nerror: a.yaml:2: neither\nhint: correct it\n',
+    });
+  });
+
+  it('is the remedy of the catalogue when there is no hint', async () => {
+    const { stderr } = await ask(['runner'], { fails: new Failure('TaskInvalid', 'no task') });
+    expect(stderr).toBe('error: no task\nhint: Let controller and runner come from the same image.\n');
+  });
+
+  it('is about the API server when that refuses', async () => {
+    const fails = new KubeError('Forbidden', 'backups is forbidden', { status: 403 });
+    const { exitCode, stderr } = await ask(['controller', '--runner-image', 'x'], { fails });
+    expect(exitCode).toBe(77);
+    expect(stderr).toMatch(/^error: backups is forbidden\nhint: .*\(Forbidden\)\n$/);
+  });
+
+  it('has a stack only for a bug, and only with --debug', async () => {
+    const quiet = await ask(['local', 'x'], { fails: new TypeError('x is undefined') });
+    expect(quiet).toMatchObject({
+      exitCode: 1,
+      stderr: 'error: internal error: x is undefined\nhint: this is a bug; report it with what --debug shows\n',
+    });
+    const loud = await ask(['local', 'x', '--debug'], { fails: new TypeError('x is undefined') });
+    expect(loud.stderr).toMatch(/\n {4}at /);
+    expect((await ask(['local', 'x', '--debug'], { fails: new Failure('SpecInvalid', 'x') })).stderr).not.toMatch(
+      / at /,
+    );
+  });
+});
+
+describe('the folders of client programs', () => {
+  it('are those of PGBACKUP_PROGRAMS, then the standard ones, then PATH, each once and absolute', async () => {
+    const env = { PGBACKUP_PROGRAMS: '/pg/18/bin:relative:/usr/bin', PATH: '/usr/bin:/bin:' };
+    expect(await listProgramFolders(env, async () => ['/usr/lib/postgresql/15/bin'])).toEqual([
+      '/pg/18/bin',
+      '/usr/bin',
+      '/usr/lib/postgresql/15/bin',
+      '/bin',
+    ]);
+    expect(await listProgramFolders({}, async () => [])).toEqual([]);
+  });
+});
