@@ -1,0 +1,56 @@
+import type { BackupVerdict, FoundBackup, InspectVerdict } from '../../src/domain/report.ts';
+
+export function backupVerdict(more: Partial<BackupVerdict> = {}): BackupVerdict {
+  return {
+    v: 1,
+    kind: 'backup',
+    verdict: 'Succeeded',
+    attempt: 'abcdef12',
+    startedAt: '2026-01-02T03:00:05Z',
+    completedAt: '2026-01-02T03:01:05Z',
+    plainBytes: 6000,
+    storedBytes: 1200,
+    destinations: [{ location: 'near', outcome: 'Stored', bytes: 1300, manifestSha256: 'a'.repeat(64) }],
+    resultLines: 0,
+    ...more,
+  };
+}
+
+export function inspectVerdict(more: Partial<InspectVerdict> = {}): InspectVerdict {
+  return {
+    v: 1,
+    kind: 'inspect',
+    verdict: 'Succeeded',
+    startedAt: '2026-01-01T00:00:05Z',
+    completedAt: '2026-01-01T00:00:06Z',
+    latencies: { putMilliseconds: 12, getMilliseconds: 8, listMilliseconds: 20, deleteMilliseconds: 5 },
+    backups: 0,
+    storedBytes: 0,
+    damagedManifests: 0,
+    resultLines: 0,
+    ...more,
+  };
+}
+
+export function foundBackup(more: Partial<FoundBackup> = {}): FoundBackup {
+  const { id = 'nightly-20251231t030000z', policy = 'nightly' } = more;
+  return {
+    type: 'result',
+    v: 1,
+    kind: 'backup',
+    key: `shop/${policy}/${id}/manifest.json`,
+    id,
+    uid: `made-as-${id}`,
+    policy,
+    slot: '2025-12-31T03:00:00Z',
+    startedAt: '2025-12-31T03:00:04Z',
+    completedAt: '2025-12-31T03:02:04Z',
+    attempt: '12345678',
+    plainBytes: 5000,
+    storedBytes: 1000,
+    manifestSha256: 'b'.repeat(64),
+    stored: ['app'],
+    failed: [],
+    ...more,
+  };
+}
