@@ -1,0 +1,280 @@
+import { describe, expect, it } from 'vitest';
+import type { BackupStatus } from '../../src/api/backup.ts';
+import type { BackupPolicy } from '../../src/api/kinds.ts';
+import { findTurn, serverOf, type QueueEntry } from '../../src/controller/backup/admission.ts';
+import type { BackupSeen } from '../../src/controller/backup/observe.ts';
+import { planBackup } from '../../src/controller/backup/plan.ts';
+import { findCondition } from '../../src/controller/conditions.ts';
+import type { JobSeen } from '../../src/controller/pods.ts';
+import { buildBackup, buildLocation, buildPolicy, buildRun, failed, succeeded } from '../builders/objects.ts';
+import { backupVerdict } from '../builders/verdicts.ts';
+import { terminated, testMode } from './fake-cluster.ts';
+
+const now = '2026-01-01T03:00:10Z';
+const nowMs = Date.parse(now);
+const byHand = buildBackup({ name: 'by-hand', metadata: { creationTimestamp: '2026-01-01T03:00:00Z' } });
+
+function look(given: Partial<BackupSeen> & { readonly policyObject?: BackupPolicy } = {}) {
+  const { policyObject = buildPolicy(), ...more } = given;
+  const seen: BackupSeen = {
+    nowMs,
+    backup: { object: byHand, fault: undefined },
+    policy: { object: policyObject, fault: undefined },
+    locations: new Map([['near', { object: buildLocation(), fault: undefined }]]),
+    job: undefined,
+    pods: [],
+    progress: undefined,
+    trouble: undefined,
+    results: undefined,
+    refused: undefined,
+    siblings: [],
+    queue: [{ key: 'shop/by-hand', createdAtMs: 0, server: 's', running: false }],
+    mode: testMode,
+    ...more,
+  };
+  const plan = planBackup(seen);
+  const found = plan.actions.find((action) => action.type === 'set-status')?.status;
+  const status = (found ?? seen.backup.object.status) as BackupStatus | undefined;
+  const condition = findCondition(status?.conditions, 'Succeeded');
+  return {
+    order: plan.actions.map(({ type }) => type),
+    status,
+    says: condition && `${condition.status} ${condition.reason}`,
+    told: plan.actions.flatMap((action) => (action.type === 'tell' ? [action.reason] : [])),
+    deleted: plan.actions.flatMap((action) => (action.type === 'delete' ? [[action.name, action.propagation]] : [])),
+    wakeAt: plan.wakeAt === undefined ? undefined : new Date(plan.wakeAt).toISOString(),
+  };
+}
+
+const job = (uid = byHand.metadata.uid, more: Partial<JobSeen> = {}): JobSeen => ({
+  metadata: {
+    name: 'pgb-by-hand',
+    namespace: 'shop',
+    uid: 'job-uid',
+    creationTimestamp: '2026-01-01T03:00:05Z',
+    ownerReferences: [{ apiVersion: 'pgbackup.dev/v1', kind: 'Backup', name: 'x', uid, controller: true }],
+  },
+  ...more,
+});
+const later = (hours: number): number => nowMs + hours * 3_600_000;
+
+describe('The plan of a Backup', () => {
+  it('makes its Job, notes it, and tells', () => {
+    const seen = look();
+    expect(seen.order).toEqual(['create', 'set-status', 'tell']);
+    expect(seen.says).toBe('Unknown Starting');
+    expect(seen.status).toMatchObject({ job: 'pgb-by-hand', phase: 'Pending' });
+  });
+
+  it('runs by hand also while the policy is suspended', () => {
+    expect(look({ policyObject: buildPolicy({ spec: { suspend: true } }) }).order).toContain('create');
+  });
+
+  it('adopts the Job that it made before it died', () => {
+    const seen = look({ job: job() });
+    expect(seen.order).toEqual(['set-status']);
+    expect(seen.status).toMatchObject({ job: 'pgb-by-hand' });
+  });
+
+  it.each<[string, Parameters<typeof look>[0]]>([
+    ['PolicyMissing', { policy: undefined }],
+    [
+      'PolicyMissing',
+      {
+        policyObject: buildPolicy({ metadata: { deletionTimestamp: '2026-01-01T03:00:00Z' } }),
+      },
+    ],
+    ['SpecInvalid', { policy: { object: buildPolicy(), fault: 'spec.x: unknown field' } }],
+    ['LocationMissing', { locations: new Map() }],
+    ['NameTaken', { job: job('somebody-else') }],
+    ['PodRefused', { refused: 'exceeded quota' }],
+  ])('waits for what others must bring in order, and fails after an hour: %s', (reason, given) => {
+    const seen = look(given);
+    expect(seen.says).toBe(`Unknown ${reason}`);
+    expect(seen.told).toEqual([reason]);
+    expect(seen.status?.phase).toBe('Pending');
+    const final = look({ ...given, nowMs: later(1) });
+    expect(final.says).toBe(`False ${reason}`);
+    expect(final.status?.phase).toBe('Failed');
+    expect(final.order).not.toContain('create');
+  });
+
+  it('asks again for what was refused, after saying so', () => {
+    expect(look({ refused: 'exceeded quota' }).order).toEqual(['set-status', 'tell', 'create']);
+  });
+
+  it('takes what a best-effort destination cannot get as that destination’s failure', () => {
+    const policyObject = buildPolicy({
+      spec: { destinations: [{ location: 'near' }, { location: 'far', required: false }] },
+    });
+    const seen = look({ policyObject });
+    expect(seen.order).toContain('create');
+    expect(seen.status?.destinations).toMatchObject([
+      { location: 'far', required: false, outcome: 'Failed', reason: 'LocationMissing' },
+    ]);
+  });
+
+  it.each([
+    ['True', succeeded('2026-01-01T03:00:00Z', now)],
+    ['False', failed('DumpFailed', now)],
+  ])('is over once Succeeded is %s: whatever is there or gone, it never runs again', (truth, status) => {
+    const object = buildBackup({ name: 'by-hand', status: { ...status, job: 'pgb-by-hand' } });
+    const backup = { object, fault: undefined };
+    for (const found of [undefined, job(), job('somebody-else')]) {
+      const seen = look({ backup, job: found });
+      expect(seen.order).toEqual([]);
+      expect(seen.says?.startsWith(truth)).toBe(true);
+    }
+  });
+
+  it('deletes a finished Job a day after its answer was taken, and not sooner', () => {
+    const backup = { object: buildBackup({ name: 'by-hand', status: succeeded(now, now) }), fault: undefined };
+    const finished = job(undefined, { status: { conditions: [{ type: 'Complete', status: 'True' }] } });
+    expect(look({ backup, job: finished })).toMatchObject({ order: [], wakeAt: '2026-01-02T03:00:10.000Z' });
+    expect(look({ backup, job: finished, nowMs: later(24) }).deleted).toEqual([['pgb-by-hand', 'Background']]);
+    const foreign = { ...finished, metadata: { ...finished.metadata, ownerReferences: [] } };
+    expect(look({ backup, job: foreign, nowMs: later(24) }).deleted).toEqual([]);
+  });
+
+  it('ends a Job that still goes on although its Backup has failed', () => {
+    const backup = {
+      object: buildBackup({ name: 'by-hand', status: failed('PodUnschedulable', now) }),
+      fault: undefined,
+    };
+    expect(look({ backup, job: job() }).deleted).toEqual([]);
+    expect(look({ backup, job: job(), nowMs: nowMs + 120_000 }).deleted).toHaveLength(1);
+  });
+
+  it('fails when somebody deleted its Job', () => {
+    const object = buildBackup({ name: 'by-hand', status: { job: 'pgb-by-hand' } });
+    expect(look({ backup: { object, fault: undefined } }).says).toBe('False JobDeleted');
+  });
+
+  it('waits half a minute for details in the log, and ends without them rather than never', () => {
+    const verdict = JSON.stringify(backupVerdict({ resultLines: 3 }));
+    const pods = [
+      {
+        metadata: { name: 'pod', namespace: 'shop', uid: 'pod' },
+        status: terminated(0, verdict, now) as never,
+      },
+    ];
+    expect(look({ job: job(), pods })).toMatchObject({ order: [], wakeAt: '2026-01-01T03:00:15.000Z' });
+    const given = look({ job: job(), pods, nowMs: nowMs + 30_000 });
+    expect(given.says).toBe('True Succeeded');
+    expect(given.status?.databases).toBeUndefined();
+  });
+
+  it.each([
+    [
+      'a run that names failed databases although it claims success',
+      'False DatabaseFailed',
+      {
+        results: [
+          { type: 'result', v: 1, kind: 'database', name: 'a', outcome: 'failed', reason: 'LockTimeout' },
+        ] as const,
+      },
+    ],
+    ['a run that says nothing of its only destination', 'False DestinationFailed', { verdict: { destinations: [] } }],
+  ])(
+    'takes no contradiction for a success: %s',
+    (
+      _title,
+      says,
+      {
+        results,
+        verdict,
+      }: {
+        readonly results?: BackupSeen['results'];
+        readonly verdict?: Partial<ReturnType<typeof backupVerdict>>;
+      },
+    ) => {
+      const message = JSON.stringify(backupVerdict({ resultLines: results?.length ?? 0, ...verdict }));
+      const pods = [
+        { metadata: { name: 'pod', namespace: 'shop', uid: 'pod' }, status: terminated(0, message, now) as never },
+      ];
+      expect(look({ job: job(), pods, results: results ?? [] }).says).toBe(says);
+    },
+  );
+
+  it('never runs an import, and says what it waits for when nothing fills it in', () => {
+    const object = buildBackup({
+      name: 'found',
+      spec: { import: { location: 'near', key: 'k' } },
+      metadata: { creationTimestamp: now },
+    });
+    const backup = { object, fault: undefined };
+    expect(look({ backup }).order).toEqual([]);
+    expect(look({ backup, nowMs: nowMs + 120_000 }).says).toBe('Unknown Imported');
+    expect(look({ backup, nowMs: nowMs + 120_000 }).order).toEqual(['set-status']);
+  });
+
+  describe('under concurrencyPolicy Replace', () => {
+    const policyObject = buildPolicy({ spec: { concurrencyPolicy: 'Replace' } });
+    const older = buildRun('2026-01-01T02:00:00Z');
+    const newer = buildRun('2026-01-01T03:00:00Z');
+
+    it('is ended for a newer run: first its Job, pods and all', () => {
+      const of = { backup: { object: older, fault: undefined }, siblings: [newer], policyObject };
+      expect(look({ ...of, job: job(older.metadata.uid) }).deleted).toEqual([['pgb-by-hand', 'Foreground']]);
+      expect(look(of).says).toBe('False Aborted');
+    });
+
+    it('waits until the older run has ended', () => {
+      const of = { backup: { object: newer, fault: undefined }, policyObject };
+      expect(look({ ...of, siblings: [older] }).says).toBe('Unknown Queued');
+      const ended = buildRun('2026-01-01T02:00:00Z', failed('Aborted', now));
+      const queue = [{ key: `shop/${newer.metadata.name}`, createdAtMs: 0, server: 's', running: false }];
+      expect(look({ ...of, siblings: [ended], queue }).order).toContain('create');
+    });
+
+    it('leaves manual Backups alone', () => {
+      expect(look({ siblings: [newer], policyObject, job: job() }).deleted).toEqual([]);
+    });
+  });
+});
+
+describe('Turns', () => {
+  const entry = (key: string, age: number, server: string, running = false): QueueEntry => {
+    return { key, createdAtMs: 1000 - age, server, running };
+  };
+  const admitted = (entries: readonly QueueEntry[], limits = { runs: 3, perServer: 2 }): readonly string[] =>
+    entries.filter(({ key, running }) => !running && findTurn(entries, key, limits).admitted).map(({ key }) => key);
+
+  it('go to the oldest first, and to the first name among equals', () => {
+    const entries = [entry('c', 1, 's1'), entry('b', 5, 's2'), entry('a', 5, 's3'), entry('d', 9, 's4')];
+    expect([...admitted(entries)].sort()).toEqual(['a', 'b', 'd']);
+  });
+
+  it('never give away more places than there are, whoever asks', () => {
+    const servers = ['s1', 's2', 's3'];
+    for (let seed = 0; seed < 200; seed += 1) {
+      const entries = Array.from({ length: 12 }, (_, index) => {
+        return entry(
+          `k${index}`,
+          (seed * 7 + index * 13) % 11,
+          servers[(seed + index) % 3] ?? '',
+          (seed + index) % 6 === 0,
+        );
+      });
+      const starts = new Set(admitted(entries));
+      const going = entries.filter(({ key, running }) => running || starts.has(key));
+      expect(going.length).toBeLessThanOrEqual(3);
+      for (const server of servers) {
+        expect(going.filter((each) => each.server === server).length).toBeLessThanOrEqual(2);
+      }
+    }
+  });
+
+  it('let others pass while a server is busy', () => {
+    const entries = [entry('a', 9, 's1', true), entry('b', 8, 's1', true), entry('c', 7, 's1'), entry('d', 1, 's2')];
+    expect(admitted(entries)).toEqual(['d']);
+    expect(findTurn(entries, 'c', { runs: 3, perServer: 2 })).toMatchObject({ admitted: false });
+  });
+
+  it('know a server by host and port, else by its Secret; short names belong to a namespace', () => {
+    const credentials = { secretName: 'db' };
+    expect(serverOf('shop', { host: 'DB.example.com', port: 5432, credentials })).toBe('db.example.com:5432');
+    expect(serverOf('shop', { host: 'db', port: 5432, credentials })).toBe('shop/db:5432');
+    expect(serverOf('shop', { port: 5432, credentials })).toBe('secret shop/db');
+  });
+});

@@ -1,0 +1,328 @@
+import { describe, expect, it } from 'vitest';
+import type { BackupLocationStatus } from '../../src/api/backup-location.ts';
+import type { BackupStatus } from '../../src/api/backup.ts';
+import type { Backup } from '../../src/api/kinds.ts';
+import { findCondition } from '../../src/controller/conditions.ts';
+import { inspectionName } from '../../src/controller/location/job.ts';
+import type { LocationSeen } from '../../src/controller/location/observe.ts';
+import { planLocation } from '../../src/controller/location/plan.ts';
+import type { JobSeen } from '../../src/controller/pods.ts';
+import type { InspectVerdict, ResultLine } from '../../src/domain/report.ts';
+import { buildBackup, buildLocation, buildRun, condition, failed, succeeded } from '../builders/objects.ts';
+import { foundBackup, inspectVerdict } from '../builders/verdicts.ts';
+import { terminated, testMode } from './fake-cluster.ts';
+
+const now = '2026-01-01T12:00:00Z';
+const nowMs = Date.parse(now);
+
+function look(given: Partial<LocationSeen> & { readonly backups?: readonly Backup[] } = {}) {
+  const { backups = [], ...more } = given;
+  const seen: LocationSeen = {
+    nowMs,
+    location: { object: buildLocation(), fault: undefined },
+    job: undefined,
+    jobs: [],
+    pods: [],
+    progress: undefined,
+    trouble: undefined,
+    results: undefined,
+    refused: undefined,
+    otherInspections: 0,
+    backupNamed: (name) => backups.find(({ metadata }) => metadata.name === name),
+    mode: testMode,
+    ...more,
+  };
+  const plan = planLocation(seen);
+  const writes = plan.actions.flatMap((action) => (action.type === 'set-status' ? [action] : []));
+  const own = writes.find(({ object }) => object.kind === 'BackupLocation')?.status ?? seen.location.object.status;
+  const status = own as BackupLocationStatus | undefined;
+  const available = findCondition(status?.conditions, 'Available');
+  return {
+    created: plan.actions.flatMap((action) => (action.type === 'create' ? [action] : [])),
+    merged: writes.filter(({ object }) => object.kind === 'Backup').map(({ status: each }) => each as BackupStatus),
+    order: plan.actions.map(({ type }) => type),
+    status,
+    says: available && `${available.status} ${available.reason}`,
+    told: plan.actions.flatMap((action) => (action.type === 'tell' ? [action.reason] : [])),
+    deleted: plan.actions.flatMap((action) => (action.type === 'delete' ? [action.name] : [])),
+    wakeAt: plan.wakeAt === undefined ? undefined : new Date(plan.wakeAt).toISOString(),
+  };
+}
+
+const probed = (more: Partial<BackupLocationStatus> = {}): BackupLocationStatus => ({
+  observedGeneration: 1,
+  lastProbeTime: '2026-01-01T11:30:00Z',
+  failures: 0,
+  countedJob: 'job-before',
+  conditions: [condition('Available', 'True', 'ProbePassed')],
+  phase: 'Available',
+  backups: 3,
+  storedBytes: 300,
+  damagedManifests: 0,
+  ...more,
+});
+
+/** The seen world after an inspection of `near` that said this. */
+function after(
+  verdict: Partial<InspectVerdict>,
+  results: readonly ResultLine[] = [],
+  status?: BackupLocationStatus,
+): Partial<LocationSeen> {
+  const object = buildLocation(status === undefined ? {} : { status });
+  const complete: JobSeen = {
+    metadata: {
+      name: inspectionName(object),
+      namespace: 'shop',
+      uid: 'job-now',
+      annotations: { 'pgbackup.dev/generation': '1' },
+      ownerReferences: [
+        { apiVersion: 'pgbackup.dev/v1', kind: 'BackupLocation', name: 'near', uid: 'uid-of-near', controller: true },
+      ],
+    },
+    status: { conditions: [{ type: verdict.verdict === 'Failed' ? 'Failed' : 'Complete', status: 'True' }] },
+  };
+  const message = JSON.stringify(inspectVerdict({ resultLines: results.length, ...verdict }));
+  return {
+    location: { object, fault: undefined },
+    job: complete,
+    results,
+    pods: [
+      {
+        metadata: { name: 'pod', namespace: 'shop', uid: 'pod' },
+        status: terminated(verdict.verdict === 'Failed' ? 77 : 0, message, now) as never,
+      },
+    ],
+  };
+}
+
+describe('The plan of a location', () => {
+  const minutes = (count: number): number => Date.parse('2026-01-01T11:30:00Z') + count * 60_000;
+  it.each<[string, number, BackupLocationStatus | undefined, boolean]>([
+    ['at once, when it is new', nowMs, undefined, true],
+    ['not before its interval', minutes(59.9), probed(), false],
+    ['after its interval', minutes(60), probed(), true],
+    ['when its spec was changed', minutes(1), probed({ observedGeneration: 0 }), true],
+    ['when somebody asked for it', minutes(1), probed({ probeRequestedAt: 'earlier' }), true],
+    [
+      'for the next page of its catalogue',
+      minutes(1),
+      probed({
+        catalogue: { page: 1, after: 'k', backups: 1, storedBytes: 1, damagedManifests: 0 },
+      }),
+      true,
+    ],
+    ['not at once after a failure', minutes(0.9), probed({ failures: 1 }), false],
+    ['a minute after a failure', minutes(1), probed({ failures: 1 }), true],
+    ['later after more failures', minutes(7.9), probed({ failures: 4 }), false],
+    ['later after more failures, but it is', minutes(8), probed({ failures: 4 }), true],
+    ['never later than its interval', minutes(60), probed({ failures: 400 }), true],
+  ])('inspects it %s', (_title, at, status, isDue) => {
+    const object = buildLocation(status === undefined ? {} : { status });
+    const seen = look({ nowMs: at, location: { object, fault: undefined } });
+    expect(seen.created).toHaveLength(isDue ? 1 : 0);
+    if (!isDue) expect(Date.parse(seen.wakeAt ?? '')).toBeGreaterThan(at);
+  });
+
+  it('waits while enough other locations are inspected', () => {
+    const seen = look({ otherInspections: 4 });
+    expect(seen.created).toEqual([]);
+    expect(seen.wakeAt).toBe('2026-01-01T12:00:10.000Z');
+    expect(seen.says).toBe('Unknown Inspecting');
+  });
+
+  it('takes a good answer: available, with what it measured and found', () => {
+    const seen = look(after({ backups: 2, storedBytes: 200 }));
+    expect(seen.says).toBe('True ProbePassed');
+    expect(seen.status).toMatchObject({
+      backups: 2,
+      storedBytes: 200,
+      failures: 0,
+      countedJob: 'job-now',
+      lastProbeTime: now,
+      latencies: { putMilliseconds: 12 },
+      phase: 'Available',
+    });
+    expect(seen.told).toEqual(['ProbePassed']);
+  });
+
+  it('adds pages up, and shows the sum only when the last one is in', () => {
+    const page = look(after({ backups: 1000, storedBytes: 10, after: 'key' }, [], probed()));
+    expect(page.status).toMatchObject({
+      backups: 3,
+      catalogue: { page: 1, after: 'key', backups: 1000, storedBytes: 10 },
+    });
+    const last = look(after({ backups: 5, storedBytes: 1, latencies: {} }, [], page.status));
+    expect(last.status).toMatchObject({ backups: 1005, storedBytes: 11 });
+    expect(last.status?.catalogue).toBeUndefined();
+    expect(inspectionName(buildLocation({ status: page.status }))).not.toBe(inspectionName(buildLocation()));
+  });
+
+  it('takes a bad answer: not available, and why; operations count', () => {
+    const verdict = {
+      verdict: 'Failed',
+      reason: 'StorageDenied',
+      message: 'no',
+      hint: 'allow put',
+      failedOperation: 'put',
+    } as const;
+    const seen = look(after(verdict, [], probed({ probeErrors: { put: 1, get: 0, list: 0, delete: 0 } })));
+    expect(seen.says).toBe('False StorageDenied');
+    expect(findCondition(seen.status?.conditions, 'Available')?.message).toBe('no; allow put');
+    expect(seen.status).toMatchObject({ failures: 1, probeErrors: { put: 2 }, backups: 3, phase: 'Unavailable' });
+    expect(seen.told).toEqual(['StorageDenied']);
+  });
+
+  it('does not know when the inspection itself failed', () => {
+    const answer = after({}, [], probed());
+    const seen = look({ ...answer, pods: [] });
+    expect(seen.says).toBe('Unknown RunnerKilled');
+    expect(seen.status).toMatchObject({ failures: 1, phase: 'Unknown' });
+    expect(look(after({ verdict: 'Failed', reason: 'Internal' }, [], probed())).says).toBe('Unknown Internal');
+  });
+
+  it.each([
+    [
+      'ClaimRequired',
+      { location: { object: buildLocation({ spec: { directory: { path: '/b' } } }), fault: undefined } },
+    ],
+    ['SpecInvalid', { location: { object: buildLocation(), fault: 'spec.x: unknown field' } }],
+  ])('refuses what cannot be inspected: %s', (reason, given) => {
+    const seen = look(given);
+    expect(seen.says).toBe(`False ${reason}`);
+    expect(seen.created).toEqual([]);
+    expect(seen.told).toEqual([reason]);
+  });
+
+  it('deletes Jobs that went well with the next answer, and others after a day', () => {
+    const old = (name: string, type: string, at: string): JobSeen => ({
+      metadata: { name, namespace: 'shop', uid: name },
+      status: { conditions: [{ type, status: 'True', lastTransitionTime: at }] },
+    });
+    const jobs = [
+      old('last', 'Complete', '2026-01-01T11:30:00Z'),
+      old('good', 'Complete', '2026-01-01T10:30:00Z'),
+      old('bad', 'Failed', '2026-01-01T10:30:00Z'),
+      old('bad-and-old', 'Failed', '2025-12-31T11:59:59Z'),
+      { metadata: { name: 'going', namespace: 'shop', uid: 'going' } },
+    ];
+    const object = buildLocation({ status: probed({ countedJob: 'last' }) });
+    expect(look({ location: { object, fault: undefined }, jobs }).deleted).toEqual(['good', 'bad-and-old']);
+  });
+});
+
+describe('A catalogue', () => {
+  it('shows what it found as objects that never run, status and all', () => {
+    const seen = look(after({ backups: 1 }, [foundBackup()]));
+    expect(seen.created).toHaveLength(1);
+    expect(seen.created[0]?.object).toMatchObject({
+      metadata: {
+        name: 'nightly-20251231t030000z',
+        namespace: 'shop',
+        annotations: { 'pgbackup.dev/found-uid': 'made-as-nightly-20251231t030000z' },
+      },
+      spec: {
+        policy: 'nightly',
+        slot: '2025-12-31T03:00:00Z',
+        import: { location: 'near', key: 'shop/nightly/nightly-20251231t030000z/manifest.json' },
+      },
+    });
+    expect(seen.created[0]?.status).toMatchObject({
+      phase: 'Succeeded',
+      databases: { stored: ['app'], failed: [] },
+      destinations: [{ location: 'near', outcome: 'Found', bytes: 1000 }],
+      plainBytes: 5000,
+      startedAt: '2025-12-31T03:00:04Z',
+    });
+    expect(seen.order.at(0)).toBe('create');
+    expect(seen.told).toContain('BackupFound');
+  });
+
+  it.each([
+    ['another namespace', foundBackup({ key: 'other/nightly/nightly-20251231t030000z/manifest.json' })],
+    ['a key that does not say its id', foundBackup({ key: 'shop/nightly/x/manifest.json' })],
+    [
+      'another policy than its key says',
+      foundBackup({ policy: 'nightly', key: 'shop/daily/nightly-20251231t030000z/manifest.json' }),
+    ],
+    ['an id that is no name', foundBackup({ id: '-x', key: 'shop/nightly/-x/manifest.json' })],
+  ])('shows nothing of %s', (_title, line) => {
+    expect(look(after({ backups: 1 }, [line])).created).toEqual([]);
+  });
+
+  const uid = 'made-as-nightly-20251231t030000z';
+  const own = (status: Backup['status']) => buildRun('2025-12-31T03:00:00Z', status, { uid });
+
+  it('leaves a run of ours as it is where it is stored, and adds a place where it was found', () => {
+    const time = '2025-12-31T03:00:00Z';
+    const stored = own(succeeded(time, time, { attempt: 'a', databases: { stored: ['app'], failed: [] } }));
+    expect(look({ ...after({ backups: 1 }, [foundBackup()]), backups: [stored] })).toMatchObject({
+      created: [],
+      merged: [],
+    });
+    const elsewhere = own(succeeded(time, time, { destinations: [{ location: 'far', outcome: 'Stored' }] }));
+    const seen = look({ ...after({ backups: 1 }, [foundBackup()]), backups: [elsewhere] });
+    expect(seen.merged[0]?.destinations?.map(({ location, outcome }) => [location, outcome])).toEqual([
+      ['far', 'Stored'],
+      ['near', 'Found'],
+    ]);
+  });
+
+  it('fills in details that were lost with a log, and a copy of a run that was given up; it stays failed', () => {
+    const lost = own(
+      failed('PodEvicted', '2025-12-31T09:00:00Z', {
+        destinations: [{ location: 'near', required: true, outcome: 'Failed', reason: 'PodEvicted' }],
+      }),
+    );
+    const seen = look({ ...after({ backups: 1 }, [foundBackup()]), backups: [lost] });
+    expect(seen.merged[0]).toMatchObject({
+      databases: { stored: ['app'], failed: [] },
+      destinations: [{ location: 'near', required: true, outcome: 'Found' }],
+    });
+    expect(findCondition(seen.merged[0]?.conditions, 'Succeeded')).toMatchObject({
+      status: 'False',
+      reason: 'PodEvicted',
+    });
+  });
+
+  it('does not touch a run that goes on', () => {
+    expect(look({ ...after({ backups: 1 }, [foundBackup()]), backups: [own(undefined)] }).merged).toEqual([]);
+  });
+
+  it('never writes over another backup of the name: it says so', () => {
+    const foreign = [
+      buildRun('2025-12-31T03:00:00Z', succeeded(now, now), { uid: 'another' }),
+      buildBackup({
+        name: 'nightly-20251231t030000z',
+        metadata: { annotations: { 'pgbackup.dev/found-uid': 'another' } },
+        spec: { import: { location: 'far', key: 'k' } },
+        status: succeeded(now, now),
+      }),
+    ];
+    for (const existing of foreign) {
+      const seen = look({ ...after({ backups: 1 }, [foundBackup()]), backups: [existing] });
+      expect(seen).toMatchObject({ created: [], merged: [], says: 'True ProbePassed' });
+      expect(seen.told).toContain('NameTaken');
+      expect(findCondition(seen.status?.conditions, 'Available')?.message).toContain('nightly-20251231t030000z');
+    }
+  });
+
+  it('fills in an import that has no status yet', () => {
+    const imported = buildBackup({
+      name: 'nightly-20251231t030000z',
+      spec: { import: { location: 'near', key: 'shop/nightly/nightly-20251231t030000z/manifest.json' } },
+    });
+    const seen = look({ ...after({ backups: 1 }, [foundBackup()]), backups: [imported] });
+    expect(findCondition(seen.merged[0]?.conditions, 'Succeeded')).toMatchObject({
+      status: 'True',
+      reason: 'Imported',
+    });
+  });
+
+  it('takes no answer before all it found is written', () => {
+    const lines = Array.from({ length: 150 }, (_, index) => foundBackup({ id: `old-${index}` }));
+    const seen = look(after({ backups: 150 }, lines));
+    expect(seen.created).toHaveLength(100);
+    expect(seen.status?.countedJob).toBeUndefined();
+    expect(seen.wakeAt).toBe('2026-01-01T12:00:00.000Z');
+  });
+});
