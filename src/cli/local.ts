@@ -1,14 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { transports } from 'winston';
 import { Failure } from '../api/failure.ts';
 import { openControllerMetrics, type ControllerMetrics } from '../controller/open-controller-metrics.ts';
 import { loadObjects } from '../local/load.ts';
 import { ansiPaint, noPaint } from '../local/paint.ts';
 import { readSources } from '../local/read-sources.ts';
 import { runLocal } from '../local/run-local.ts';
-import { openLog, type Log } from '../support/log.ts';
+import { fileTransport, openLog, type Log } from '../support/log.ts';
 import { listProgramFolders } from './program-folders.ts';
 import type { LocalOptions } from './program.ts';
 import { answerScrape } from './answer-scrape.ts';
@@ -38,7 +37,7 @@ export async function runLocalCommand(world: World, paths: readonly string[], op
   const filename = join(stateDir, 'operator.log');
   const log = openLog({
     level: options.debug ? 'debug' : 'info',
-    transport: new transports.File({ filename, maxsize: logBytes, maxFiles: logFiles, tailable: true }),
+    transport: fileTransport(filename, { maxBytes: logBytes, files: logFiles }),
   });
   const metrics = openControllerMetrics(clock, { processMetrics: options.metricsPort !== undefined });
   const isTerminal = stderr.isTTY === true && env['TERM'] !== 'dumb';

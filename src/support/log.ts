@@ -24,6 +24,14 @@ export interface LogOptions {
   readonly transport?: Transport;
 }
 
+/** Lines go to a file; when it is full it is kept beside a new one, `files` in all. */
+export function fileTransport(
+  filename: string,
+  options: { readonly maxBytes: number; readonly files: number },
+): Transport {
+  return new transports.File({ filename, maxsize: options.maxBytes, maxFiles: options.files, tailable: true });
+}
+
 export function openLog(options: LogOptions): Log {
   const redact = options.redact ?? redactor();
   const logger = createLogger({
@@ -31,7 +39,9 @@ export function openLog(options: LogOptions): Log {
     format: format.combine(
       format.timestamp(),
       // The level is winston's own word: a line whose level is blanked out would not be written at all.
-      format((line) => Object.assign(redact.value(line) as typeof line, { level: line.level, [levelSymbol]: line.level }))(),
+      format((line) =>
+        Object.assign(redact.value(line) as typeof line, { level: line.level, [levelSymbol]: line.level }),
+      )(),
       format.json({ deterministic: false }),
     ),
     transports: [options.transport ?? new transports.Console({ forceConsole: false })],
