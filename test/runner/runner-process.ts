@@ -20,10 +20,12 @@ export function startRunner(
   root: string,
   programDirs: readonly string[],
   nodeFlags: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): RunnerProcess {
   const child = spawn(process.execPath, [...nodeFlags, main, 'runner'], {
     env: {
       PATH: '/usr/bin:/bin',
+      ...env,
       PGBACKUP_ROOT: root,
       PGBACKUP_TERMINATION_MESSAGE: join(root, 'termination-message'),
       PGBACKUP_PROGRAMS: programDirs.join(':'),
@@ -85,13 +87,9 @@ export async function watchTree(
   milliseconds: number,
   onLook: (tree: readonly ProcessLook[]) => void,
 ): Promise<number | string> {
-  let gone = false;
-  const ended = runner.ended.finally(() => {
-    gone = true;
-  });
-  while (!gone) {
+  for (;;) {
     onLook(await lookAtTree(runner.pid));
-    await Promise.race([delay(milliseconds), ended.catch(() => undefined)]);
+    const ended = await Promise.race([delay(milliseconds, undefined), runner.ended]);
+    if (ended !== undefined) return ended;
   }
-  return ended;
 }
