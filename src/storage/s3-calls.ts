@@ -25,7 +25,10 @@ export interface S3Calls {
     condition: Condition,
     signal: AbortSignal,
   ): Promise<Acknowledged>;
+  /** Also resolves when there is no such upload. */
   abortUpload(upload: UploadRef, signal: AbortSignal): Promise<void>;
+  /** Whether the upload is still there, as far as one may know. */
+  hasUpload(upload: UploadRef, signal: AbortSignal): Promise<boolean>;
   /** Undefined when the key does not exist. `withChecksum` asks for the checksum too. */
   head(key: string, withChecksum: boolean, signal: AbortSignal): Promise<S3Head | undefined>;
   get(key: string, from: GetFrom, signal: AbortSignal): Promise<S3Download>;

@@ -3,7 +3,10 @@ import type { S3Calls } from './s3-calls.ts';
 import { compareKeys, isListed } from './keys.ts';
 import type { ObjectStat } from './storage.ts';
 
-/** All pages of a listing. A server that leaves the order of the protocol, or goes round in circles, fails the listing. */
+/**
+ * All pages of a listing. What fits one page is put into order here (some small servers sort by a language's rules); over several pages
+ * a server that leaves the order of the protocol, or goes round in circles, fails the listing.
+ */
 export async function* listObjects(
   calls: S3Calls,
   prefix: string,
@@ -14,7 +17,9 @@ export async function* listObjects(
   let last: string | undefined;
   do {
     const page = await calls.listPage({ prefix, after, token }, signal);
-    for (const object of page.objects) {
+    const isAll = token === undefined && page.next === undefined;
+    const objects = isAll ? page.objects.toSorted((a, b) => compareKeys(a.key, b.key)) : page.objects;
+    for (const object of objects) {
       if (last !== undefined && compareKeys(object.key, last) < 0)
         throw new Failure('StorageConfigInvalid', `list ${prefix}: ${object.key} came after ${last}`, {
           hint: 'the server does not list in the order of keys',

@@ -7,6 +7,7 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  ListPartsCommand,
   PutObjectCommand,
   S3Client,
   type StorageClass,
@@ -15,6 +16,7 @@ import {
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { Failure } from '../api/failure.ts';
 import { abortFailure, throwIfAborted } from './abortable.ts';
+import { isTransient } from './attempt.ts';
 import type { Acknowledged, S3Calls } from './s3-calls.ts';
 import { s3CodeOf, s3StatusOf, toS3Failure } from './s3-errors.ts';
 import type { S3Options } from './s3.ts';
@@ -162,6 +164,17 @@ export function makeS3Calls(options: S3Options): S3Calls {
         await ask(`abort upload of ${upload.key}`, (abort) => client.send(command, abort), signal);
       } catch (error) {
         if (s3CodeOf(error) !== 'NoSuchUpload') throw error;
+      }
+    },
+    hasUpload: async (upload, signal) => {
+      const command = new ListPartsCommand({ Bucket, Key: upload.key, UploadId: upload.id, MaxParts: 1 });
+      try {
+        await ask(`look at upload of ${upload.key}`, (abort) => client.send(command, abort), signal);
+        return true;
+      } catch (error) {
+        if (isTransient(error) && s3CodeOf(error) !== 'NoSuchUpload') throw error;
+        // It is gone, or nobody may look (or the server cannot): then its word on the abort must do.
+        return false;
       }
     },
     head: async (key, withChecksum, signal) => {

@@ -164,7 +164,16 @@ class Upload {
     const { patience } = this.#settings;
     try {
       await withinTime(patience.clock, tidyMs, (signal) =>
-        attempt(() => this.#calls.abortUpload(this.#ref, signal), patience, signal),
+        attempt(
+          async () => {
+            await this.#calls.abortUpload(this.#ref, signal);
+            // A server may still be busy with a part that was cut off, and keep the upload for its sake.
+            if (await this.#calls.hasUpload(this.#ref, signal))
+              throw new Failure('StorageFailed', `the upload of ${this.#ref.key} is still there after its abort`);
+          },
+          patience,
+          signal,
+        ),
       );
     } catch {
       // The failure that brought us here is the one to tell. What stays is an unfinished upload: never listed, never visible,

@@ -1,6 +1,7 @@
 import ssh2 from 'ssh2';
 import SftpClient from 'ssh2-sftp-client';
 import { Failure } from '../api/failure.ts';
+import { throwIfAborted } from './abortable.ts';
 import {
   acceptsHostKey,
   allHostKeyAlgorithms,
@@ -22,12 +23,17 @@ export interface Connected {
 }
 
 /** Connects; a server that shows a key of a type that is not pinned is asked again without that type. */
-export async function connectPinned(options: SftpOptions, pins: HostKeyPins, tools: StorageTools): Promise<Connected> {
+export async function connectPinned(
+  options: SftpOptions,
+  pins: HostKeyPins,
+  tools: StorageTools,
+  signal: AbortSignal,
+): Promise<Connected> {
   const shown: Buffer[] = [];
   let algorithms = offeredAlgorithms(pins, []);
   for (let naming = false; ;) {
     try {
-      return await connectOnce(options, pins, algorithms, tools, (key) => shown.push(key));
+      return await connectOnce(options, pins, algorithms, tools, (key) => shown.push(key), signal);
     } catch (error) {
       const [first] = shown;
       const noneInCommon = /no matching host key/i.test(error instanceof Error ? error.message : '');
@@ -59,7 +65,9 @@ async function connectOnce(
   algorithms: readonly string[],
   tools: StorageTools,
   refuse: (key: Buffer) => void,
+  signal: AbortSignal,
 ): Promise<Connected> {
+  throwIfAborted(signal);
   const where = `${options.host}:${options.port ?? 22}`;
   // Its own listeners would write to the console.
   const client = new SftpClient('pgbackup', { error: () => undefined, end: () => undefined, close: () => undefined });
@@ -73,6 +81,8 @@ async function connectOnce(
   ssh.on('keyboard-interactive', (_name, _text, _language, prompts, finish) =>
     finish(prompts.map(() => options.password ?? '')),
   );
+  const onAbort = (): void => void ssh.destroy();
+  signal.addEventListener('abort', onAbort, { once: true });
   try {
     const channel = await client.connect({
       host: options.host,
@@ -114,6 +124,8 @@ async function connectOnce(
     if (refused === undefined) throw toConnectFailure(error, where);
     refuse(refused);
     throw mismatchOf(options, refused);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -40,6 +40,7 @@ class SftpStorage implements Storage {
   readonly #pins: HostKeyPins;
   #connecting: Promise<Connected> | undefined;
   #session: SftpSession | undefined;
+  #cancel = new AbortController();
 
   constructor(options: SftpOptions, tools: StorageTools) {
     this.#options = options;
@@ -110,6 +111,7 @@ class SftpStorage implements Storage {
   async close(): Promise<void> {
     const connecting = this.#connecting;
     this.#connecting = undefined;
+    this.#cancel.abort();
     try {
       (await connecting)?.session.lose(new Failure('Aborted', `the connection to ${this.name} was closed`));
     } catch {
@@ -155,7 +157,8 @@ class SftpStorage implements Storage {
   }
 
   #connect(): Promise<Connected> {
-    const connecting = connectPinned(this.#options, this.#pins, this.#tools);
+    this.#cancel = new AbortController();
+    const connecting = connectPinned(this.#options, this.#pins, this.#tools, this.#cancel.signal);
     this.#connecting = connecting;
     connecting.then(
       ({ session }) => {
