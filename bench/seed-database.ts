@@ -38,7 +38,8 @@ function statements(scale: number): readonly string[] {
   return [
     `CREATE TABLE documents AS SELECT i AS id, jsonb_build_object('id', i, 'customer', 'customer' || hashint4(i),
        'address', jsonb_build_object('city', ${text(2)}, 'zip', hashint4(i + 1) & 65535),
-       'tags', jsonb_build_array(md5(i::text), i % 7, i % 11), 'notes', ${text(50)}, 'history', ${text(40)}) AS document
+       'tags', jsonb_build_array(md5(i::text), i % 7, i % 11), 'notes', ${text(40)},
+         'history', (SELECT jsonb_agg(md5((i * 8 + k)::text)) FROM generate_series(1, 8) k)) AS document
      FROM generate_series(1, ${scale * 6600}) i;
      ALTER TABLE documents ADD PRIMARY KEY (id);
      CREATE INDEX ON documents ((document ->> 'customer'))`,

@@ -79,7 +79,7 @@ async function run(owned: AsyncDisposableStack, signal: AbortSignal): Promise<vo
   screen.line(
     `\n  ${screen.dim('$')} pgbackup local objects.yaml --once    ${screen.dim('(manifests/examples with these addresses)')}`,
   );
-  await runProgram(
+  const backingUp = runProgram(
     process.execPath,
     ['src/main.ts', 'local', objects, '--once', '--state-dir', join(folder, 'state')],
     signal,
@@ -89,6 +89,9 @@ async function run(owned: AsyncDisposableStack, signal: AbortSignal): Promise<vo
       output: 'show',
     },
   );
+  // Asked to stop, it does so in order, and the servers stay until then.
+  owned.defer(async () => void (await backingUp.catch(() => undefined)));
+  await backingUp;
   screen.line();
   await prove(servers, folder, screen, signal);
 }

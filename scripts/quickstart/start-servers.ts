@@ -31,10 +31,13 @@ export async function startServers(folder: string, owned: AsyncDisposableStack):
   const sshdProgram = findProgram('sshd');
   if (sshdProgram === undefined) throw new Error('there is no sshd; run: make setup');
 
-  const keep = async <Server extends { stop(): Promise<void> }>(starting: Promise<Server>): Promise<Server> => {
-    const server = await starting;
-    owned.defer(async () => server.stop());
-    return server;
+  // Also what is still starting when everything ends is waited for, and ended.
+  const keep = <Server extends { stop(): Promise<void> }>(starting: Promise<Server>): Promise<Server> => {
+    owned.defer(async () => {
+      const server = await starting.catch(() => undefined);
+      await server?.stop();
+    });
+    return starting;
   };
   const authority = await makeAuthority(join(folder, 'ca'), 'quickstart');
   const tls = await authority.issue({ host: '127.0.0.1' });
