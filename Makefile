@@ -22,7 +22,7 @@ check: setup ## types, lint, format, generated files, unit tests: no network, no
 build: setup ## plain JavaScript in dist
 	@npm run --silent build
 
-bench: setup ## measure a backup against shell pipes (npm run bench:seed makes the database, once)
+bench: setup ## measure a backup of 2 GB against shell pipes; needs rclone (npm run bench:backup -- --scale 10 for less)
 	@npm run --silent bench:backup
 
 clean: ## remove what was built, downloaded and cached, but for node_modules
