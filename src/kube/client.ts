@@ -85,6 +85,8 @@ export interface DeleteOptions {
   readonly uid?: string;
   /** What happens to what the object owns. Default Background. */
   readonly propagation?: 'Background' | 'Foreground' | 'Orphan';
+  /** Of a pod: 0 takes the object away at once, which is for nodes whose process is gone. The embedded client does so always. */
+  readonly gracePeriodSeconds?: number;
 }
 
 export interface LogOptions {

@@ -193,6 +193,7 @@ export async function openKubeClient(options: HttpClientOptions): Promise<HttpKu
         apiVersion: 'v1',
         propagationPolicy: deleting.propagation ?? 'Background',
         ...(deleting.uid === undefined ? {} : { preconditions: { uid: deleting.uid } }),
+        ...(deleting.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: deleting.gracePeriodSeconds }),
       };
       await absentAsUndefined(name, () => ask('delete', type.plural, { method: 'DELETE', path, body }, signal));
     },
