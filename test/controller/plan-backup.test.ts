@@ -14,6 +14,8 @@ const now = '2026-01-01T03:00:10Z';
 const nowMs = Date.parse(now);
 const byHand = buildBackup({ name: 'by-hand', metadata: { creationTimestamp: '2026-01-01T03:00:00Z' } });
 
+const asStatus = (status: unknown): BackupStatus | undefined => status as BackupStatus | undefined;
+
 function look(given: Partial<BackupSeen> & { readonly policyObject?: BackupPolicy } = {}) {
   const { policyObject = buildPolicy(), ...more } = given;
   const seen: BackupSeen = {
@@ -34,7 +36,7 @@ function look(given: Partial<BackupSeen> & { readonly policyObject?: BackupPolic
   };
   const plan = planBackup(seen);
   const found = plan.actions.find((action) => action.type === 'set-status')?.status;
-  const status = (found ?? seen.backup.object.status) as BackupStatus | undefined;
+  const status = asStatus(found ?? seen.backup.object.status);
   const condition = findCondition(status?.conditions, 'Succeeded');
   return {
     order: plan.actions.map(({ type }) => type),

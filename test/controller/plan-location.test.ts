@@ -15,6 +15,8 @@ import { terminated, testMode } from './fake-cluster.ts';
 const now = '2026-01-01T12:00:00Z';
 const nowMs = Date.parse(now);
 
+const asStatus = (status: unknown): BackupLocationStatus | undefined => status as BackupLocationStatus | undefined;
+
 function look(given: Partial<LocationSeen> & { readonly backups?: readonly Backup[] } = {}) {
   const { backups = [], ...more } = given;
   const seen: LocationSeen = {
@@ -35,7 +37,7 @@ function look(given: Partial<LocationSeen> & { readonly backups?: readonly Backu
   const plan = planLocation(seen);
   const writes = plan.actions.flatMap((action) => (action.type === 'set-status' ? [action] : []));
   const own = writes.find(({ object }) => object.kind === 'BackupLocation')?.status ?? seen.location.object.status;
-  const status = own as BackupLocationStatus | undefined;
+  const status = asStatus(own);
   const available = findCondition(status?.conditions, 'Available');
   return {
     created: plan.actions.flatMap((action) => (action.type === 'create' ? [action] : [])),
@@ -89,7 +91,7 @@ function after(
     pods: [
       {
         metadata: { name: 'pod', namespace: 'shop', uid: 'pod' },
-        status: terminated(verdict.verdict === 'Failed' ? 77 : 0, message, now) as never,
+        status: terminated(verdict.verdict === 'Failed' ? 77 : 0, message, now),
       },
     ],
   };

@@ -163,7 +163,7 @@ describe('The plan of a policy', () => {
       0,
     ],
   ] as const)('runs %s', (_title, now, given, created, missed) => {
-    const seen = look(now, given as Given);
+    const seen = look(now, given);
     expect(seen.created).toEqual(created);
     expect(seen.status.missedRuns).toBe(missed);
   });

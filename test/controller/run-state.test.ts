@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planBackup } from '../../src/controller/backup/plan.ts';
 import { findCondition } from '../../src/controller/conditions.ts';
@@ -225,7 +225,7 @@ describe('Succeeded', () => {
         const conditions = givenJob.condition === undefined ? [] : isTrue(givenJob.condition);
         const pods = givenPods.map(({ age, phase, state: runner, deleted }, index) =>
           buildPod(
-            { phase, containerStatuses: [{ name: 'runner', state: runner as never }] },
+            { phase, containerStatuses: [{ name: 'runner', state: runner }] },
             {
               name: `pod-${index}`,
               creationTimestamp: ago(age),

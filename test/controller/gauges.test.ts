@@ -1,0 +1,144 @@
+import { describe, expect, it } from 'vitest';
+import { listSamples, type GaugesSeen } from '../../src/controller/gauges.ts';
+import { derivedMetrics, liveMetrics } from '../../src/controller/metric-names.ts';
+import { openMetrics } from '../../src/support/metrics.ts';
+import {
+  buildBackup,
+  buildLocation,
+  buildPolicy,
+  buildRun,
+  condition,
+  failed,
+  succeeded,
+} from '../builders/objects.ts';
+
+const idle = { depth: 0, oldestMs: 0, longestRunMs: 0, retries: 0 };
+const empty: GaugesSeen = {
+  nowMs: Date.parse('2026-01-05T12:00:00Z'),
+  policies: [],
+  locations: [],
+  backups: [],
+  queue: idle,
+};
+
+const print = async (seen: GaugesSeen): Promise<string> => {
+  const derive = () => listSamples(seen);
+  const { text } = await openMetrics({ live: [], derived: derivedMetrics, derive, processMetrics: false }).print();
+  return text;
+};
+
+describe('The metrics', () => {
+  it('of a busy namespace are these', async () => {
+    const day = (number: number, time: string): string => `2026-01-0${number}T${time}Z`;
+    const good = (number: number, plainBytes: number) =>
+      buildRun(
+        day(number, '03:00:00'),
+        succeeded(day(number, '03:00:00'), day(number, '03:01:40'), {
+          plainBytes,
+          storedBytes: plainBytes / 4,
+          destinations: [
+            { location: 'near', outcome: 'Stored' },
+            { location: 'far', required: false, outcome: number === 2 ? 'Stored' : 'Failed' },
+          ],
+        }),
+      );
+    const text = await print({
+      ...empty,
+      policies: [
+        buildPolicy({
+          status: {
+            conditions: [condition('Ready', 'True', 'PolicyReady'), condition('Healthy', 'False', 'LastRunFailed')],
+            nextScheduleTime: day(6, '03:00:00'),
+            missedRuns: 2,
+            runs: { Succeeded: 2, PartlyFailed: 0, Failed: 1 },
+          },
+        }),
+        buildPolicy({ name: 'new', spec: { schedule: '61 * * * *', suspend: true } }),
+      ],
+      locations: [
+        buildLocation({
+          status: {
+            conditions: [condition('Available', 'True', 'ProbePassed')],
+            lastProbeTime: day(5, '11:00:00'),
+            latencies: { putMilliseconds: 12, listMilliseconds: 20.5 },
+            backups: 3,
+            damagedManifests: 1,
+            storedBytes: 4096,
+            probeErrors: { put: 1, get: 0, list: 0, delete: 0 },
+          },
+        }),
+        buildLocation({ name: 'far', status: { conditions: [condition('Available', 'Unknown', 'Inspecting')] } }),
+      ],
+      backups: [
+        good(2, 1000),
+        good(3, 3000),
+        buildRun(day(4, '03:00:00'), failed('DumpFailed', day(4, '03:02:00'), { startedAt: day(4, '03:00:01') })),
+        buildRun(day(5, '03:00:00')),
+        buildBackup({ name: 'found', spec: { policy: 'unknown', import: { location: 'near', key: 'k' } } }),
+      ],
+      queue: { depth: 3, oldestMs: 1500, longestRunMs: 250, retries: 9 },
+    });
+    await expect(text).toMatchFileSnapshot('../golden/metrics.txt');
+    for (const name of ['nightly-2026', 'found']) expect(text).not.toContain(name);
+  });
+
+  it('of what is not known are absent, not 0', async () => {
+    const text = await print({ ...empty, policies: [buildPolicy()], locations: [buildLocation()] });
+    const samples = text.split('\n').filter((line) => line.includes('{'));
+    const names = samples.map((line) => line.slice(0, line.indexOf('{')));
+    expect(names).toEqual([
+      'pgbackup_policy_info',
+      'pgbackup_policy_suspended',
+      'pgbackup_policy_expected_interval_seconds',
+      'pgbackup_policy_created_timestamp_seconds',
+    ]);
+  });
+
+  it('forget what is gone', async () => {
+    let seen: GaugesSeen = { ...empty, policies: [buildPolicy()] };
+    const metrics = openMetrics({
+      live: [],
+      derived: derivedMetrics,
+      derive: () => listSamples(seen),
+      processMetrics: false,
+    });
+    expect((await metrics.print()).text).toContain('policy="nightly"');
+    seen = empty;
+    const both = await Promise.all([metrics.print(), metrics.print()]);
+    for (const { text } of both) expect(text).not.toContain('policy="nightly"');
+  });
+
+  it('are all described, once, with the prefix of ours', () => {
+    const names = [...derivedMetrics, ...liveMetrics].map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { name, help, type } of [...derivedMetrics, ...liveMetrics]) {
+      expect(name).toMatch(/^pgbackup_[a-z_]+$/);
+      expect(name.endsWith('_total')).toBe(type === 'counter');
+      expect(help).toMatch(/\.$/);
+    }
+  });
+
+  it('count each good copy where it lies: a run that another place failed keeps this one up to date', () => {
+    const backups = [
+      buildRun('2026-01-02T03:00:00Z', succeeded('2026-01-02T03:00:00Z', '2026-01-02T03:10:00Z')),
+      buildRun(
+        '2026-01-03T03:00:00Z',
+        failed('DestinationFailed', '2026-01-03T03:10:00Z', {
+          destinations: [
+            { location: 'near', outcome: 'Stored' },
+            { location: 'far', outcome: 'Failed' },
+          ],
+        }),
+      ),
+      buildRun(
+        '2026-01-04T03:00:00Z',
+        failed('DatabaseFailed', '2026-01-04T03:10:00Z', { destinations: [{ location: 'near', outcome: 'Stored' }] }),
+      ),
+    ];
+    const samples = listSamples({ ...empty, policies: [buildPolicy()], backups });
+    const found = samples.filter(({ name }) => name === 'pgbackup_last_success_timestamp_seconds');
+    expect(found.map(({ labels, value }) => [labels['location'], value])).toEqual([
+      ['near', Date.parse('2026-01-03T03:10:00Z') / 1000],
+    ]);
+  });
+});
