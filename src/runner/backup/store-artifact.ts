@@ -13,6 +13,7 @@ import { gravestFailure } from '../gravest-failure.ts';
 import type { Workshop } from '../workshop.ts';
 import { cleanUp } from './clean-up.ts';
 import type { Destination } from './destination.ts';
+import { releaseBuffers } from './release-buffers.ts';
 
 /** A place that takes no byte for this long is given up, so that one dead connection does not hold the others for hours. */
 const stallMilliseconds = 5 * 60_000;
@@ -37,7 +38,9 @@ export async function storeArtifact(
   const plain = measure();
   const stored = measure();
   const { algorithm, level } = task.compression;
-  const compressed = compress({ algorithm, ...(level === undefined ? {} : { level }) })(plain.through(source));
+  const compressed = compress({ algorithm, ...(level === undefined ? {} : { level }) })(
+    releaseBuffers(plain.through(source)),
+  );
   const folder = backupFolder(task.namespace, task.policy.name, task.backup.name);
   const volumes: Volume[] = [];
   const keys: string[] = [];
