@@ -44,7 +44,7 @@ export async function runLocalCommand(world: World, paths: readonly string[], op
   const colours = options.color && (env['NO_COLOR'] ?? '') === '';
   const write = (lines: readonly string[]): void => void stdout.write(lines.map((line) => `${line}\n`).join(''));
   try {
-    return await runLocal(
+    const exitCode = await runLocal(
       {
         objects,
         once: options.once,
@@ -72,6 +72,9 @@ export async function runLocalCommand(world: World, paths: readonly string[], op
       },
       world.signal,
     );
+    if (exitCode !== 0)
+      stderr.write(`logs of what failed: ${join(stateDir, 'failed')}; of the operator: ${filename}\n`);
+    return exitCode;
   } finally {
     await log.close();
   }

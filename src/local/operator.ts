@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Backup, BackupLocation } from '../api/kinds.ts';
+import type { Backup, BackupLocation, BackupPolicy } from '../api/kinds.ts';
 import { clusterMode, type ControllerMode } from '../controller/mode.ts';
 import { createController, type Controller, type ControllerOptions } from '../controller/controller.ts';
 import { resources } from '../controller/resources.ts';
@@ -37,6 +37,7 @@ export interface LocalOperator {
   readonly controller: Controller;
   backups(): readonly Backup[];
   locations(): readonly BackupLocation[];
+  policies(): readonly BackupPolicy[];
   /** Rejects when a part of it broke; then it stops working, and `stop` is still to be called. */
   readonly broken: Promise<never>;
   /** Ends the controller, then all runners (they get their grace), and waits for them. */
@@ -92,6 +93,7 @@ export async function startLocalOperator(
       command,
       env,
       folder: join(stateDir, 'pods'),
+      failedLogs: join(stateDir, 'failed'),
       jobs: { backoffBaseMs: retryBaseMs },
     },
     stopping.rest.signal,
@@ -101,7 +103,8 @@ export async function startLocalOperator(
     createInformer({ client, type, clock, random, onChange: () => undefined });
   const backups = cacheOf(resources.backup);
   const locations = cacheOf(resources.location);
-  const caches = Promise.all([backups.run(stopping.rest.signal), locations.run(stopping.rest.signal)]);
+  const policies = cacheOf(resources.policy);
+  const caches = Promise.all([backups, locations, policies].map(async (cache) => cache.run(stopping.rest.signal)));
 
   const controller = createController({
     client,
@@ -138,6 +141,7 @@ export async function startLocalOperator(
     controller,
     backups: () => backups.list() as readonly unknown[] as readonly Backup[],
     locations: () => locations.list() as readonly unknown[] as readonly BackupLocation[],
+    policies: () => policies.list() as readonly unknown[] as readonly BackupPolicy[],
     broken,
     stop,
     kill: () => executor.kill(),

@@ -39,7 +39,7 @@ export function renderFigures(backup: Backup): string | undefined {
   return [
     share === undefined ? formatBytes(plainBytes) : `${Math.floor(share * 100)}%`.padStart(4),
     `${formatRate(bytesPerSecond, 1)} MB/s`,
-    `database ${number}/${databasesTotal}${database === undefined ? '' : ` ${printable(database)}`}`,
+    `database ${number}/${databasesTotal}${database === undefined ? '' : ` ${stripControls(database)}`}`,
     ...(left > 0 && bytesPerSecond > 0 ? [`ETA ${formatDuration(left / bytesPerSecond)}`] : []),
   ].join('  ');
 }
@@ -82,9 +82,9 @@ function renderDetails(backup: Backup, paint: Paint): readonly string[] {
   const condition = succeeded(backup);
   const { destinations = [], databases } = backup.status ?? {};
   return [
-    ...(condition?.status === 'False' ? [`  ${paint.red(condition.reason)}: ${printable(condition.message)}`] : []),
+    ...(condition?.status === 'False' ? [`  ${paint.red(condition.reason)}: ${stripControls(condition.message)}`] : []),
     ...(databases?.failed ?? []).map(
-      ({ name, reason, message }) => `  ${paint.red('✗')} database ${printable(name)}: ${reason}${tail(message)}`,
+      ({ name, reason, message }) => `  ${paint.red('✗')} database ${stripControls(name)}: ${reason}${tail(message)}`,
     ),
     ...destinations.map(({ location, outcome, reason, message, manifestKey, manifestSha256 }) => {
       if (outcome === 'Failed') return `  ${paint.red('✗')} ${location}: ${reason ?? outcome}${tail(message)}`;
@@ -98,7 +98,7 @@ function renderGoing(backup: Backup, paint: Paint): string {
   const figures = renderFigures(backup);
   const condition = succeeded(backup);
   const waits = condition !== undefined && condition.reason !== 'Running';
-  if (waits || figures === undefined) return paint.yellow(printable(renderState(backup)));
+  if (waits || figures === undefined) return paint.yellow(stripControls(renderState(backup)));
   const filled = Math.round((shareOf(backup) ?? 0) * barWidth);
   return `${'█'.repeat(filled)}${paint.dim('░'.repeat(barWidth - filled))} ${figures}`;
 }
@@ -113,10 +113,10 @@ function succeeded(backup: Backup): Condition | undefined {
   return backup.status?.conditions?.find(({ type }) => type === 'Succeeded');
 }
 
-const tail = (message: string | undefined): string => (message === undefined ? '' : `: ${printable(message)}`);
+const tail = (message: string | undefined): string => (message === undefined ? '' : `: ${stripControls(message)}`);
 
 /** Names of databases and messages may hold what moves a terminal's cursor. */
-const printable = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
+export const stripControls = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
 
 const byName = (a: Backup, b: Backup): number => labelOf(a).localeCompare(labelOf(b), 'en');
 

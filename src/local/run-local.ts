@@ -7,6 +7,7 @@ import type { Paint } from './paint.ts';
 import { hasSucceeded, renderTable } from './progress.ts';
 import { runOnce } from './run-once.ts';
 import { showProgress, type Screen } from './show-progress.ts';
+import { trackTroubles } from './track-troubles.ts';
 
 export interface RunLocalOptions extends LocalOperatorOptions {
   readonly objects: readonly LoadedObject[];
@@ -37,7 +38,14 @@ export async function runLocal(options: RunLocalOptions, signal: AbortSignal): P
   }
   const operator = await startLocalOperator(once ? withoutSchedules(objects) : objects, options);
   const shown = new AbortController();
-  const showing = showProgress(screen, () => operator.backups(), clock, shown.signal);
+  const tellTroubles = trackTroubles();
+  const showing = showProgress(
+    screen,
+    () => operator.backups(),
+    () => tellTroubles([...operator.locations(), ...operator.policies()]),
+    clock,
+    shown.signal,
+  );
   let finish = async (): Promise<void> => undefined;
   try {
     if (options.onStart !== undefined) finish = await options.onStart(operator);

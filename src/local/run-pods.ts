@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isKubeError, KubeError, type KubeObject, type LogOptions } from '../kube/client.ts';
 import { createInformer } from '../kube/informer.ts';
 import type { Random } from '../support/clock.ts';
+import { keepFailedLog } from './keep-failed-log.ts';
 import { mountsSecret, podFiles, podFolderName } from './pod-folder.ts';
 import { endedStatus, writePodStatus } from './pod-status.ts';
 import { readPodLog } from './read-pod-log.ts';
@@ -14,6 +15,8 @@ export interface RunPodsOptions extends TendPodOptions {
   readonly random: Random;
   /** One folder per pod is made below it. Only one executor at a time may use it. */
   readonly folder: string;
+  /** The logs of processes that failed are kept below it, the latest of them. */
+  readonly failedLogs?: string;
   /** Only pods that are bound to this node; without it all. */
   readonly nodeName?: string | undefined;
   /**
@@ -135,7 +138,11 @@ export class PodRunner {
     this.#tended.set(uid, tended);
     const life = tended.run(neverAborted);
     if (pod.metadata.deletionTimestamp !== undefined) await tended.end();
-    await life;
+    const exitCode = await life;
+    const { failedLogs } = this.#options;
+    if (exitCode !== 0 && failedLogs !== undefined) {
+      await keepFailedLog(join(tended.folder, podFiles.log), failedLogs, pod.metadata.name ?? uid);
+    }
     this.#tended.delete(uid);
     // The object went before its process did.
     const now = await this.#find(pod);

@@ -15,10 +15,14 @@ export interface Screen {
 const redrawMs = 500;
 const figuresEveryMs = 10_000;
 
-/** Shows how the Backups of `list` go, until the signal aborts; then what is left of changes is shown, and it resolves. */
+/**
+ * Shows how the Backups of `list` go, and the lines of `news`, until the signal aborts; then what is left of changes is shown, and it
+ * resolves.
+ */
 export async function showProgress(
   screen: Screen,
   list: () => readonly Backup[],
+  news: () => readonly string[],
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
@@ -26,7 +30,8 @@ export async function showProgress(
   const live = isTerminal ? createLogUpdate(stream) : undefined;
   const tellChanges = trackChanges(clock, !isTerminal);
   const draw = (): void => {
-    const lines = tellChanges(list());
+    const time = timeOf(clock);
+    const lines = [...news().map((line) => `${time}  ${line}`), ...tellChanges(list())];
     if (lines.length > 0) {
       live?.clear();
       stream.write(lines.map((line) => `${line}\n`).join(''));
@@ -49,7 +54,7 @@ export function trackChanges(clock: Clock, withFigures: boolean): (backups: read
   return (backups) =>
     backups.flatMap((backup) => {
       const { uid } = backup.metadata;
-      const time = new Date(clock.nowMs()).toISOString().slice(11, 19);
+      const time = timeOf(clock);
       const state = renderState(backup);
       const known = states.get(uid);
       // What had ended before we looked (found in storage) is no news; a terminal shows what goes on in its bar.
@@ -65,3 +70,5 @@ export function trackChanges(clock: Clock, withFigures: boolean): (backups: read
       return [`${time}  ${labelOf(backup)}  ${figures.trim()}`];
     });
 }
+
+const timeOf = (clock: Clock): string => new Date(clock.nowMs()).toISOString().slice(11, 19);

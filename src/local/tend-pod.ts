@@ -48,8 +48,8 @@ export class TendedPod {
     this.#container = pod.spec.containers[0] ?? { name: 'none' };
   }
 
-  /** Resolves when the process is gone and its end is written. Never rejects for what a pod or a process does. */
-  async run(quit: AbortSignal): Promise<void> {
+  /** Resolves with the exit code when the process is gone and its end is written. Never rejects for what a pod or a process does. */
+  async run(quit: AbortSignal): Promise<number> {
     const { clock } = this.#options;
     const startedAt = clock.nowMs();
     const started = await this.#start(quit);
@@ -62,6 +62,7 @@ export class TendedPod {
     await emptyPodFolder(this.folder);
     this.#options.log.debug('process ended', { pod: this.pod.metadata.name, exitCode: terminated.exitCode });
     await this.#write((pod) => endedStatus(pod, this.#container, terminated, nowMs), quit);
+    return terminated.exitCode;
   }
 
   /** Stops the process, if there is one; it may take as long as the grace. */

@@ -87,7 +87,9 @@ describe.skipIf(missing !== undefined)(
             items
           );
         });
-        expect(policies.map(({ metadata }) => metadata.name)).toEqual(expect.arrayContaining(['full', 'nightly', 'shop']));
+        expect(policies.map(({ metadata }) => metadata.name)).toEqual(
+          expect.arrayContaining(['full', 'nightly', 'shop']),
+        );
         const metrics = await (await get('/metrics')).text();
         expect(metrics).toMatch(/^pgbackup_policy_info\{.*policy="nightly".*\} 1$/m);
       } finally {

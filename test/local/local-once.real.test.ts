@@ -70,6 +70,10 @@ describe('pgbackup local --once', () => {
     expect(command.stdout()).toMatch(/^nightly-\S+ +Failed /m);
     expect(command.stdout()).toMatch(/^  AuthenticationFailed: .*password authentication failed/m);
     expect(findBackups(stand.disk)).toEqual([]);
+    const [log = ''] = readdirSync(join(stand.stateDir, 'failed'));
+    expect(log).toMatch(/^pgb-nightly-.*\.log$/);
+    expect(readFileSync(join(stand.stateDir, 'failed', log), 'utf8')).toContain('AuthenticationFailed');
+    expect(command.stderr()).toContain(`logs of what failed: ${join(stand.stateDir, 'failed')}`);
   });
 
   it('starts nothing when a file is wrong', async () => {
@@ -96,6 +100,21 @@ describe('pgbackup local --once', () => {
     expect(second.stderr()).toContain('error: another pgbackup local works in ');
     await held.release();
     expect(await first.exitCode, first.stderr()).toBe(0);
+  });
+});
+
+describe('pgbackup local', () => {
+  it('keeps running, tells of a location that cannot be used, serves metrics, and ends well at SIGTERM', async () => {
+    const lost = stand.yaml('  schedule: "@yearly"\n').replace(JSON.stringify(stand.disk), '"/nowhere/at/all"');
+    const command = stand.start(['local', '-', '--state-dir', stand.stateDir, '--metrics-port', '0'], lost);
+    const url = await until('metrics', async () => /metrics: (\S+)/.exec(command.stderr())?.[1]);
+    await until('the policy is in the metrics', async () =>
+      (await (await fetch(url)).text()).includes('pgbackup_policy_info{'),
+    );
+    await until('the trouble is told', async () => command.stderr().includes('location disk  StorageMissing: '));
+    command.child.kill('SIGTERM');
+    expect(await command.exitCode, command.stderr()).toBe(0);
+    expect(readdirSync(join(stand.stateDir, 'pods'))).toEqual([]);
   });
 });
 

@@ -186,7 +186,7 @@ describe.skipIf(missing !== undefined)(
           template: {
             spec: {
               restartPolicy: 'Never',
-            automountServiceAccountToken: false,
+              automountServiceAccountToken: false,
               containers: [{ name: 'runner', image: 'x', command: ['/bin/sh', '-c', 'echo $$; exec sleep 600'] }],
             },
           },

@@ -1,10 +1,11 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import type { Backup } from '../../src/api/kinds.ts';
+import type { Backup, BackupLocation } from '../../src/api/kinds.ts';
 import { formatBytes, formatDuration, formatRate } from '../../src/local/format.ts';
 import { ansiPaint, noPaint } from '../../src/local/paint.ts';
 import { renderProgress, renderTable } from '../../src/local/progress.ts';
 import { showProgress, trackChanges } from '../../src/local/show-progress.ts';
+import { trackTroubles } from '../../src/local/track-troubles.ts';
 import { systemClock, type Clock } from '../../src/support/clock.ts';
 import { backup } from './backups.ts';
 
@@ -126,13 +127,69 @@ describe('plain lines', () => {
     const stream = new PassThrough();
     const stop = new AbortController();
     let seen: readonly Backup[] = [running(1e9, 1e10)];
-    const shown = showProgress({ stream, isTerminal: false, paint: noPaint }, () => seen, systemClock, stop.signal);
+    const shown = showProgress(
+      { stream, isTerminal: false, paint: noPaint },
+      () => seen,
+      () => [],
+      systemClock,
+      stop.signal,
+    );
     seen = [stored];
     stop.abort();
     await shown;
     const text = String(stream.read());
     expect(text).toMatch(/Running\n/);
     expect(text).toMatch(/Succeeded, 2\.35 GB stored\n$/);
+  });
+});
+
+describe('a terminal', () => {
+  it('shows bars that are written over, news above them, and only what stays at the end', async () => {
+    const stream = new PassThrough();
+    const stop = new AbortController();
+    let seen: readonly Backup[] = [running(4.8e9, 1e10)];
+    let news = ['location disk  StorageMissing: no such folder'];
+    const screen = { stream, isTerminal: true, paint: noPaint };
+    const shown = showProgress(
+      screen,
+      () => seen,
+      () => news.splice(0),
+      systemClock,
+      stop.signal,
+    );
+    const first = String(stream.read());
+    expect(first).toMatch(/\d\d:\d\d:\d\d {2}location disk {2}StorageMissing: no such folder\n/);
+    expect(first).toContain('██████████░░░░░░░░░░  48%  123 MB/s');
+    seen = [stored];
+    news = [];
+    stop.abort();
+    await shown;
+    const rest = String(stream.read());
+    expect(rest).toContain('\u001B[2K');
+    expect(rest).toContain('nightly-20260101t030000z  Succeeded, 2.35 GB stored\n');
+    expect(rest).not.toContain('░');
+  });
+});
+
+describe('troubles of locations and policies', () => {
+  it('are told once, and their end', () => {
+    const location = (status: 'True' | 'False' | 'Unknown', message: string): BackupLocation => ({
+      apiVersion: 'pgbackup.dev/v1',
+      kind: 'BackupLocation',
+      metadata: { ...stored.metadata, name: 'disk', uid: 'l' },
+      spec: {} as BackupLocation['spec'],
+      status: {
+        conditions: [
+          { type: 'Available', status, reason: 'StorageMissing', message, lastTransitionTime: '2026-01-01T00:00:00Z' },
+        ],
+      },
+    });
+    const tell = trackTroubles();
+    expect(tell([location('Unknown', 'looking')])).toEqual([]);
+    expect(tell([location('False', 'no folder, try 1')])).toEqual(['location disk  StorageMissing: no folder, try 1']);
+    expect(tell([location('False', 'no folder, try 2')])).toEqual([]);
+    expect(tell([location('True', '')])).toEqual(['location disk  in order again']);
+    expect(tell([location('True', '')])).toEqual([]);
   });
 });
 
