@@ -15,6 +15,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.real.test.ts'],
+          setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 20_000,
         },
       },

@@ -49,6 +49,6 @@ function findSkip(test: TestCase): readonly Skip[] {
   if (result.state === 'passed' || result.state === 'failed') return [];
   const reason = result.state === 'skipped' ? result.note : undefined;
   const unknown =
-    test.options.mode === 'todo' ? 'still to be written' : 'no reason given (skip, skipIf, only or a filter)';
+    test.options.mode === 'todo' ? 'still to be written' : `no reason given, in ${test.module.relativeModuleId}`;
   return [{ title: `${test.module.relativeModuleId} > ${test.fullName}`, reason: reason ?? unknown }];
 }

@@ -41,7 +41,7 @@ export async function restoreWithStockTools(
     ],
     {
       env: {
-        PATH: '/usr/bin:/bin',
+        PATH: process.env['PATH'],
         PG_RESTORE: join(server.binDir, 'pg_restore'),
         PGHOST: server.host,
         PGPORT: String(server.port),

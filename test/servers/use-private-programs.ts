@@ -1,7 +1,7 @@
 import { delimiter } from 'node:path';
 import { readPrivatePrograms } from './programs.ts';
 
-// Loaded before every test file of the project `real`, and by the quickstart: where `make setup` had to unpack programs
+// Loaded before every test file, by the quickstart and by the benchmark: where `make setup` had to unpack programs
 // privately, they are found as if they were installed.
 const { binDir, postgresBinDir } = readPrivatePrograms();
 const append = (name: string, path: string | undefined): void => {
