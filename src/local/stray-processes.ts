@@ -21,6 +21,11 @@ export async function endStrays(folder: string, graceMs: number, clock: Clock): 
   }
 }
 
+/** Kills them now, without waiting. */
+export function killStrays(folder: string): void {
+  for (const pid of findStrays(folder)) sendSignal(pid, 'SIGKILL');
+}
+
 function findStrays(folder: string): readonly number[] {
   return processIds().filter((pid) => {
     try {

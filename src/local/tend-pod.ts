@@ -7,6 +7,7 @@ import { emptyPodFolder, findUnsupported, podFiles, preparePodFolder } from './p
 import { startPodProcess, type PodProcess, type ProcessEnd } from './pod-process.ts';
 import { endedStatus, runningStatus, waitingStatus, writePodStatus } from './pod-status.ts';
 import { readPodLog } from './read-pod-log.ts';
+import { killStrays } from './stray-processes.ts';
 import { kubeTime, secretType, type Container, type ContainerTerminated, type Pod } from './workload-types.ts';
 
 const messageMaxBytes = 4096;
@@ -76,6 +77,7 @@ export class TendedPod {
   kill(): void {
     this.#end.abort();
     this.#process?.kill();
+    killStrays(this.folder);
   }
 
   /** A Secret that the pod mounts appeared, changed or vanished. */

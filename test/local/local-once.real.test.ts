@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -30,6 +30,29 @@ const untilItDumps = async () =>
     const pids = await dumping();
     return pids.length > 0 && pids;
   });
+
+const readLog = (): string =>
+  readFileSync(join(stand.stateDir, 'operator.log'), 'utf8').split('controller works').at(-1) ?? '';
+
+const stateOf = (pid: number | undefined): string | undefined => {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '')[0];
+  } catch {
+    return undefined;
+  }
+};
+
+/** Processes that work somewhere below a folder. */
+function processesIn(folder: string): readonly { readonly pid: number; readonly command: string }[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    try {
+      if (!readlinkSync(`/proc/${entry}/cwd`).startsWith(folder)) return [];
+      return [{ pid: Number(entry), command: readFileSync(`/proc/${entry}/cmdline`, 'utf8') }];
+    } catch {
+      return [];
+    }
+  });
+}
 
 /** Nobody can dump the database until this is released. */
 async function holdTable() {
@@ -132,6 +155,22 @@ describe('a run that is broken off', () => {
     ).toEqual([]);
     expect(await dumping()).toEqual([]);
     expect(readdirSync(join(stand.stateDir, 'pods'))).toEqual([]);
+  });
+
+  it('is killed by a second SIGINT when it does not end', async () => {
+    await using _ = await holdTable();
+    const command = stand.start(once(), stand.yaml());
+    await untilItDumps();
+    const runners = processesIn(join(stand.stateDir, 'pods')).filter(({ command }) => command.includes('main.ts'));
+    expect(runners).toHaveLength(1);
+    for (const { pid } of runners) process.kill(pid, 'SIGSTOP');
+    command.child.kill('SIGINT');
+    await until('it ends its runners', async () => readLog().includes('controller has stopped'));
+    command.child.kill('SIGINT');
+    expect(await command.exitCode).toBe(130);
+    await until('pg_dump is gone too', async () => processesIn(join(stand.stateDir, 'pods')).length === 0);
+    await until('the runner is gone', async () => runners.every(({ pid }) => stateOf(pid) === undefined));
+    expect(findBackups(stand.disk)).toEqual([]);
   });
 
   it('by SIGKILL of the operator is cleared up by the next start', async () => {
