@@ -38,8 +38,8 @@ export interface LocalOperator {
   backups(): readonly Backup[];
   locations(): readonly BackupLocation[];
   policies(): readonly BackupPolicy[];
-  /** Rejects when a part of it broke; then it stops working, and `stop` is still to be called. */
-  readonly broken: Promise<never>;
+  /** Aborts, with the error, when a part of it broke; then it stops working, and `stop` is still to be called. */
+  readonly broken: AbortSignal;
   /** Ends the controller, then all runners (they get their grace), and waits for them. */
   stop(): Promise<void>;
   /** Kills all runners now. */
@@ -134,15 +134,15 @@ export async function startLocalOperator(
     throw error;
   }
   working = runUntilAborted(controller, stopping.controller.signal);
-  const broken = Promise.race([executor.done, working]).then(async () => new Promise<never>(() => undefined));
-  broken.catch(() => undefined);
+  const breaking = new AbortController();
+  for (const part of [executor.done, working]) part.catch((error: unknown) => breaking.abort(error));
   return {
     client,
     controller,
     backups: () => backups.list() as readonly unknown[] as readonly Backup[],
     locations: () => locations.list() as readonly unknown[] as readonly BackupLocation[],
     policies: () => policies.list() as readonly unknown[] as readonly BackupPolicy[],
-    broken,
+    broken: breaking.signal,
     stop,
     kill: () => executor.kill(),
   };

@@ -69,7 +69,7 @@ export async function runLocal(options: RunLocalOptions, signal: AbortSignal): P
 
 async function untilAborted(operator: LocalOperator, clock: Clock, signal: AbortSignal): Promise<void> {
   const longMs = 3_600_000;
-  while (!signal.aborted) {
-    await Promise.race([clock.sleep(longMs, signal).catch(() => undefined), operator.broken]);
-  }
+  const either = AbortSignal.any([signal, operator.broken]);
+  while (!either.aborted) await clock.sleep(longMs, either).catch(() => undefined);
+  operator.broken.throwIfAborted();
 }

@@ -27,7 +27,8 @@ export async function runOnce(
   const patience = clock.monotonicMs() + inspectionBudgetMs;
   const waitUntil = async (holds: () => boolean): Promise<void> => {
     while (!signal.aborted && !holds()) {
-      await Promise.race([clock.sleep(lookAgainMs, signal).catch(() => undefined), operator.broken]);
+      operator.broken.throwIfAborted();
+      await clock.sleep(lookAgainMs, signal).catch(() => undefined);
     }
   };
 
