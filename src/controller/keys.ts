@@ -33,7 +33,7 @@ export function keysOf(kind: WatchedKind, change: ObjectChange, world: World): r
     case 'pod':
       break;
   }
-  return [...new Set([...ownersOf(change.object), ...ownersOf(change.previous), ...afterJob(kind, change, world)])];
+  return [...new Set([...ownersOf(change.object), ...ownersOf(change.previous)])];
 }
 
 function unfinishedOf(world: World, namespace: string, policy: string): readonly string[] {
@@ -87,9 +87,4 @@ function ownersOf(object: KubeObject | undefined): readonly string[] {
     ...(backup === undefined ? [] : [printKey('backup', namespace, backup)]),
     ...(location === undefined ? [] : [printKey('location', namespace, location)]),
   ];
-}
-
-/** A Job that is gone makes room. */
-function afterJob(kind: 'job' | 'pod', { object }: ObjectChange, world: World): readonly string[] {
-  return kind === 'job' && object === undefined ? waiting(world) : [];
 }

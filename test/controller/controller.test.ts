@@ -143,6 +143,20 @@ describe('A controller', () => {
     expect([...(await cluster.openJobs('backup'))].sort()).toEqual(['pgb-a2', 'pgb-b2']);
   });
 
+  it('gives a place that became free to whoever waits, of whatever policy, at once', async () => {
+    const { cluster } = await open(undefined, { ...testMode, limits: { runs: 1, perServer: 1 } });
+    await cluster.create(asSent(buildLocation()));
+    for (const name of ['a', 'b']) await cluster.create(asSent(buildPolicy({ name, spec: { schedule: undefined } })));
+    await cluster.create(asSent(buildBackup({ name: 'first', spec: { policy: 'a' } })));
+    await cluster.settle();
+    await cluster.create(asSent(buildBackup({ name: 'second', spec: { policy: 'b' } })));
+    await cluster.settle();
+    expect(await cluster.openJobs('backup')).toEqual(['pgb-first']);
+    await cluster.finishJob('pgb-first', backupVerdict());
+    await cluster.settle();
+    expect(await cluster.openJobs('backup')).toEqual(['pgb-second']);
+  });
+
   it('shows backups that it finds, once each, and starts nothing for them', async () => {
     const { cluster } = await open();
     await cluster.create(asSent(buildLocation()));

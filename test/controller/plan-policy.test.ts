@@ -166,6 +166,7 @@ describe('The plan of a policy', () => {
     const seen = look(now, given);
     expect(seen.created).toEqual(created);
     expect(seen.status.missedRuns).toBe(missed);
+    expect(reasonOf(seen.status, 'Ready')).toBe('True PolicyReady');
   });
 
   it('is past counting slots once they are noted', () => {
