@@ -189,6 +189,38 @@ describe('A controller', () => {
     }
   });
 
+  it('ends a run, and shows a backup, whatever odd things were said of them', async () => {
+    const { cluster } = await open();
+    await cluster.create(asSent(buildLocation()));
+    await cluster.create(asSent(buildPolicy({ spec: { schedule: undefined } })));
+    await cluster.create(asSent(buildBackup({ name: 'by-hand' })));
+    await cluster.settle();
+    const odd = foundBackup({
+      slot: 'tomorrow',
+      startedAt: 'once',
+      stored: ['x'.repeat(99), 'app'],
+      attempt: 'a'.repeat(99),
+    });
+    const [inspection = ''] = await cluster.openJobs('inspect');
+    await cluster.finishJob(inspection, inspectVerdict({ backups: 2, resultLines: 2 }), [
+      odd,
+      foundBackup({ id: 'good' }),
+    ]);
+    const many = Array.from({ length: 600 }, (_, index) => {
+      return { type: 'result', v: 1, kind: 'database', name: `db${index}`, outcome: 'stored' };
+    });
+    await cluster.finishJob('pgb-by-hand', backupVerdict({ completedAt: 'soon', resultLines: 600 }), many);
+    await cluster.settle();
+    const run = await cluster.get<Backup>(resources.backup, 'by-hand');
+    expect(succeededOf(run)).toEqual({ status: 'True', reason: 'Succeeded' });
+    expect(run.status?.databases?.stored).toHaveLength(500);
+    expect(run.status?.completedAt).toBeUndefined();
+    const shown = await cluster.get<Backup>(resources.backup, odd.id);
+    expect(shown.spec.slot).toBeUndefined();
+    expect(shown.status).toMatchObject({ phase: 'Succeeded', databases: { stored: ['app'] } });
+    expect(await cluster.names(resources.backup)).toContain('good');
+  });
+
   it('takes a catalogue page by page, and more objects than one look writes', async () => {
     const { cluster } = await open();
     await cluster.create(asSent(buildLocation()));

@@ -6,6 +6,7 @@ import type { BackupVerdict, DatabaseResult, ResultLine } from '../../domain/rep
 import { stamp } from '../../domain/stamp.ts';
 import type { BackupTask } from '../../domain/task.ts';
 import { cutText, setCondition } from '../conditions.ts';
+import { fitStatus } from '../fit-status.ts';
 
 export interface Ending {
   readonly status: 'True' | 'False';
@@ -27,7 +28,7 @@ export function finishWithVerdict(
   const status = endedStatus(backup, ending, verdict.completedAt, nowMs);
   return {
     ending,
-    status: {
+    status: fitStatus({
       ...status,
       startedAt: verdict.startedAt,
       attempt: cutText(verdict.attempt, 16),
@@ -35,7 +36,7 @@ export function finishWithVerdict(
       storedBytes: verdict.storedBytes,
       destinations,
       databases,
-    },
+    }),
   };
 }
 

@@ -1,12 +1,12 @@
-import type { BackupStatus, DestinationStatus } from '../../api/backup.ts';
+import { backupSpec, type BackupStatus, type DestinationStatus } from '../../api/backup.ts';
 import { annotations, apiVersion, labels, type Backup, type BackupLocation } from '../../api/kinds.ts';
 import { backupNameMaxLength, labelPattern } from '../../api/parts.ts';
 import { parseManifestKey } from '../../domain/layout.ts';
 import type { FoundBackup, ResultLine } from '../../domain/report.ts';
-import { readStamp } from '../../domain/stamp.ts';
 import { sameValue } from '../../domain/same-value.ts';
 import type { Action } from '../action.ts';
 import { cutText, setCondition } from '../conditions.ts';
+import { fitStatus } from '../fit-status.ts';
 import { resultOf } from '../outcome.ts';
 import { managedBy, resources } from '../resources.ts';
 
@@ -71,7 +71,7 @@ function isSameBackup(location: BackupLocation, existing: Backup, found: FoundBa
 }
 
 function createFound(location: BackupLocation, found: FoundBackup, nowMs: number): Action {
-  const slot = readStamp(found.slot) === undefined ? undefined : found.slot;
+  const slot = backupSpec.shape.slot.safeParse(found.slot).data;
   return {
     type: 'create',
     resource: resources.backup,
@@ -108,7 +108,7 @@ function mergeFound(
   if (existing.spec.import !== undefined && !ended) return foundStatus(before, location, found, nowMs);
   // A run that goes on: its own runner says what became of it.
   if (!ended) return undefined;
-  return {
+  return fitStatus({
     ...before,
     destinations: mergeDestination(before?.destinations, location, found),
     plainBytes: before?.plainBytes ?? found.plainBytes,
@@ -116,7 +116,7 @@ function mergeFound(
     startedAt: before?.startedAt ?? found.startedAt,
     attempt: before?.attempt ?? cutText(found.attempt, 16),
     databases: before?.databases ?? databasesOf(found),
-  };
+  });
 }
 
 /**
@@ -139,7 +139,7 @@ function foundStatus(
         reason: 'DatabaseFailed',
         message: `${where}; not stored: ${found.failed.map(({ name }) => name).join(', ') || 'any database'}`,
       } as const);
-  return {
+  return fitStatus({
     ...before,
     conditions: setCondition(before?.conditions, condition, nowMs),
     phase: isWhole ? 'Succeeded' : 'PartlyFailed',
@@ -150,7 +150,7 @@ function foundStatus(
     storedBytes: found.storedBytes,
     destinations: mergeDestination(before?.destinations, location, found),
     databases: databasesOf(found),
-  };
+  });
 }
 
 function databasesOf(found: FoundBackup): NonNullable<BackupStatus['databases']> {

@@ -1,0 +1,20 @@
+import { maxDatabases } from '../api/backup-policy.ts';
+import { backupStatus, type BackupStatus } from '../api/backup.ts';
+
+/**
+ * A status that the API server accepts, whatever a runner or a manifest said: a member that does not fit the schema is absent.
+ * Refused as a whole, the status would be tried for ever and the run would never end.
+ */
+export function fitStatus(status: BackupStatus): BackupStatus {
+  const { databases, ...rest } = status;
+  const fitted = databases && {
+    stored: databases.stored.filter(fitsName).slice(0, maxDatabases),
+    failed: databases.failed.filter(({ name }) => fitsName(name)).slice(0, maxDatabases),
+  };
+  const members = Object.entries({ ...rest, databases: fitted }).filter(([member, value]) => {
+    return value !== undefined && backupStatus.shape[member as keyof BackupStatus].safeParse(value).success;
+  });
+  return Object.fromEntries(members);
+}
+
+const fitsName = (name: string): boolean => name.length > 0 && name.length <= 63;
