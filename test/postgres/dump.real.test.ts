@@ -258,9 +258,7 @@ describe.skipIf(binDirs.length === 0)('a dump that is disturbed', () => {
     const { stdout } = await run('ps', ['-eo', 'pid,args']);
     return stdout
       .split('\n')
-      .filter(
-        (line) => line.includes(programPath(tools.programs, 'pg_dump')) && line.includes('--lock-wait-timeout=4217000'),
-      )
+      .filter((line) => line.includes('/pg_dump ') && line.includes('--lock-wait-timeout=4217000'))
       .map((line) => Number.parseInt(line, 10));
   };
 
