@@ -202,7 +202,9 @@ export const backupPolicyStatus = z.strictObject({
     .string()
     .max(256)
     .optional()
-    .meta({ description: 'Schedule and time zone that handledSlot belongs to; slots before a change are not made up.' }),
+    .meta({
+      description: 'Schedule and time zone that handledSlot belongs to; slots before a change are not made up.',
+    }),
   scheduledSince: timestamp()
     .optional()
     .meta({ description: 'Since when this schedule counts: no slot before it is ever overdue.' }),

@@ -17,11 +17,9 @@ import { transitionRule, withRules } from './rules.ts';
 export const backupSpec = withRules(
   z.strictObject({
     policy: objectName(policyNameMaxLength).meta({ description: 'The BackupPolicy that says what and where.' }),
-    slot: timestamp()
-      .optional()
-      .meta({
-        description: 'The scheduled time that this run is for (of a found backup: was for). Absent on manual backups.',
-      }),
+    slot: timestamp().optional().meta({
+      description: 'The scheduled time that this run is for (of a found backup: was for). Absent on manual backups.',
+    }),
     import: z
       .strictObject({
         location: objectName(policyNameMaxLength).meta({ description: 'The BackupLocation where it was found.' }),
@@ -80,6 +78,11 @@ export const backupStatus = z.strictObject({
     .max(maxDestinations)
     .optional()
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['location'] }),
+  copies: z
+    .string()
+    .max(16)
+    .optional()
+    .meta({ description: 'For people: how many of the destinations hold it, such as 2/3.' }),
   databases: z
     .strictObject({
       stored: z.array(postgresName()).max(maxDatabases),

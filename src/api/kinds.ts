@@ -143,12 +143,7 @@ export const backupKind = {
     { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Where it stands.' },
     reasonColumn('Succeeded'),
     { name: 'Stored', type: 'integer', jsonPath: '.status.storedBytes', description: 'Bytes of one copy.' },
-    {
-      name: 'Destinations',
-      type: 'string',
-      jsonPath: '.status.destinations[*].outcome',
-      description: 'Outcome at each.',
-    },
+    { name: 'Copies', type: 'string', jsonPath: '.status.copies', description: 'Destinations that hold it, of all.' },
     { name: 'Completed', type: 'date', jsonPath: '.status.completedAt', description: 'Time since its end.' },
     {
       name: 'Dumped',

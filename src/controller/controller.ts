@@ -1,5 +1,6 @@
 import { isKubeError, type KubeClient, type KubeObject } from '../kube/client.ts';
 import { createEventRecorder } from '../kube/events.ts';
+import { guardWrites } from '../kube/guard-writes.ts';
 import { createInformer, type Informer } from '../kube/informer.ts';
 import { createQueue, type QueueState } from '../kube/queue.ts';
 import type { Clock, Random } from '../support/clock.ts';
@@ -35,15 +36,22 @@ export interface ControllerOptions {
   /** Told of each look and of each request to the API server, for metrics. */
   readonly onLook?: (look: { readonly kind: KeyKind; readonly seconds: number; readonly error: boolean }) => void;
   readonly onRequest?: (request: RequestSeen) => void;
+  /** Asked right before each write: false once another controller may lead. Default: always true, there is no other. */
+  readonly mayWrite?: () => boolean;
 }
 
 export interface Controller {
   /** Keeps the caches warm until the signal aborts. Call it once; standbys do only this. */
   watch(signal: AbortSignal): Promise<void>;
-  /** Decides and writes until the signal aborts, then ends what it does and sends the last events. Only whoever leads calls it. */
+  /**
+   * Decides and writes until the signal aborts, then ends what it does and sends the last events. Only whoever leads calls it; who
+   * leads again calls it again, after it has resolved.
+   */
   work(signal: AbortSignal): Promise<void>;
   /** All caches have been filled. */
   ready(): boolean;
+  /** It works, and may write: it leads, or is alone. */
+  leads(): boolean;
   readonly world: World;
   queue(): QueueState;
 }
@@ -56,7 +64,10 @@ const drainMs = 5000;
 /** Watch, queue keys, and for each key: observe, plan, apply. It remembers nothing that it could not see again. */
 export function createController(options: ControllerOptions): Controller {
   const { clock, random, log, namespace, mode, instance, workers = 8, onLook } = options;
-  const client = options.onRequest === undefined ? options.client : countRequests(options.client, options.onRequest);
+  const { mayWrite = () => true, onRequest } = options;
+  const asked = onRequest === undefined ? options.client : countRequests(options.client, onRequest);
+  // Whoever is deposed writes nothing more, whatever list of writes it was in the middle of.
+  const client = guardWrites(asked, mayWrite);
   let enqueue: ((key: string) => void) | undefined;
   let queueState = (): QueueState => idle;
 
@@ -206,6 +217,7 @@ export function createController(options: ControllerOptions): Controller {
     },
     work,
     ready: () => watchedKinds.every((kind) => informers[kind].hasSynced()),
+    leads: () => enqueue !== undefined && mayWrite(),
     world,
     queue: () => queueState(),
   };

@@ -11,10 +11,17 @@ export function fitStatus(status: BackupStatus): BackupStatus {
     stored: databases.stored.filter(fitsName).slice(0, maxDatabases),
     failed: databases.failed.filter(({ name }) => fitsName(name)).slice(0, maxDatabases),
   };
-  const members = Object.entries({ ...rest, databases: fitted }).filter(([member, value]) => {
+  const copies = describeCopies(rest.destinations);
+  const members = Object.entries({ ...rest, databases: fitted, copies }).filter(([member, value]) => {
     return value !== undefined && backupStatus.shape[member as keyof BackupStatus].safeParse(value).success;
   });
   return Object.fromEntries(members);
+}
+
+function describeCopies(destinations: BackupStatus['destinations']): string | undefined {
+  if (destinations === undefined) return undefined;
+  const there = destinations.filter(({ outcome }) => outcome !== 'Failed');
+  return `${there.length}/${destinations.length}`;
 }
 
 const fitsName = (name: string): boolean => name.length > 0 && name.length <= 63;

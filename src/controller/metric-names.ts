@@ -52,6 +52,7 @@ export const derivedMetrics: readonly Definition[] = [
   define('gauge', 'location_last_probe_timestamp_seconds', location, 'End of the last inspection.'),
   define('gauge', 'location_operation_seconds', [...location, 'operation'], 'What the last probe took.'),
   define('counter', 'location_errors_total', [...location, 'operation'], 'Failed probes.'),
+  define('gauge', 'controller_leader', [], '1 while this process decides and writes, 0 while it stands by.'),
   define('gauge', 'queue_depth', [], 'Keys that could be looked at now.'),
   define('gauge', 'queue_oldest_seconds', [], 'How long the oldest of them waits.'),
   define('gauge', 'queue_longest_look_seconds', [], 'How long the longest look has been going on.'),

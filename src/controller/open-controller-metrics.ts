@@ -21,8 +21,10 @@ export function openControllerMetrics(clock: Clock, options = { processMetrics: 
     live: liveMetrics,
     derived: derivedMetrics,
     derive: () => {
+      if (followed === undefined) return [];
+      const leader = { name: 'pgbackup_controller_leader', labels: {}, value: followed.leads() ? 1 : 0 };
       // Before the caches are filled nothing is known: no policy at all would be a lie.
-      if (followed === undefined || !followed.ready()) return [];
+      if (!followed.ready()) return [leader];
       const { world } = followed;
       const readable = <T>(
         reads: readonly { readonly object: T; readonly fault: string | undefined }[],
@@ -34,7 +36,7 @@ export function openControllerMetrics(clock: Clock, options = { processMetrics: 
         backups: readable(world.backups()),
         queue: followed.queue(),
       };
-      return listSamples(seen, intervalOf);
+      return [leader, ...listSamples(seen, intervalOf)];
     },
   });
   return {

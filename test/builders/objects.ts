@@ -110,6 +110,7 @@ export function succeeded(
     plainBytes: 1000,
     storedBytes: 200,
     destinations: [{ location: 'near', required: true, outcome: 'Stored' }],
+    copies: '1/1',
     ...more,
   };
 }

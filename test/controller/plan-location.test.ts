@@ -261,12 +261,14 @@ describe('A catalogue', () => {
       created: [],
       merged: [],
     });
-    const elsewhere = own(succeeded(time, time, { destinations: [{ location: 'far', outcome: 'Stored' }] }));
+    const far = { location: 'far', outcome: 'Stored' } as const;
+    const elsewhere = own(succeeded(time, time, { destinations: [far] }));
     const seen = look({ ...after({ backups: 1 }, [foundBackup()]), backups: [elsewhere] });
     expect(seen.merged[0]?.destinations?.map(({ location, outcome }) => [location, outcome])).toEqual([
       ['far', 'Stored'],
       ['near', 'Found'],
     ]);
+    expect(seen.merged[0]?.copies).toBe('2/2');
   });
 
   it('fills in details that were lost with a log, and a copy of a run that was given up; it stays failed', () => {
