@@ -11,17 +11,21 @@ import { storageConformance } from '../suites/storage-conformance.ts';
 const tools = { random: systemRandom };
 const go = new AbortController().signal;
 
-storageConformance('a folder', async () => {
-  const folder = await makeTemporaryFolder();
-  const path = join(folder.path, 'root');
-  await mkdir(path);
-  return {
-    open: () => openDirectory({ path }, tools),
-    openMissing: () => openDirectory({ path: join(folder.path, 'absent') }, tools),
-    lookFromOutside: () => listFilesAndFolders(folder.path),
-    stop: () => folder.remove(),
-  };
-});
+storageConformance(
+  'a folder',
+  async () => {
+    const folder = await makeTemporaryFolder();
+    const path = join(folder.path, 'root');
+    await mkdir(path);
+    return {
+      open: () => openDirectory({ path }, tools),
+      openMissing: () => openDirectory({ path: join(folder.path, 'absent') }, tools),
+      lookFromOutside: () => listFilesAndFolders(folder.path),
+      stop: () => folder.remove(),
+    };
+  },
+  { hasCredentials: false },
+);
 
 /** A folder that only holds other entries is no remains of its own. */
 async function listFilesAndFolders(path: string): Promise<readonly string[]> {
