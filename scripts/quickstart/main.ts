@@ -43,9 +43,7 @@ if (failure === undefined) {
 } else {
   screen.line(`\nquickstart failed: ${failure.message}`);
   if (!stop.signal.aborted)
-    screen.line(
-      'remedy: make setup brings the programs; with the same failure again, please report it with the lines above',
-    );
+    screen.line('remedy: run `make setup` and try again; if it fails again, please report it with the lines above');
 }
 process.exit(failure === undefined ? 0 : 1);
 
@@ -86,6 +84,7 @@ async function run(owned: AsyncDisposableStack, signal: AbortSignal): Promise<vo
     {
       cwd: project,
       env: { ...process.env, PGBACKUP_PROGRAMS: servers.postgres.binDir, HOME: dirname(objects) },
+      name: 'pgbackup local',
       output: 'show',
     },
   );

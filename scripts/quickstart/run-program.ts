@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process';
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
+  /** What it is called in errors; default: the program. */
+  readonly name?: string;
   /** `show`: what it writes goes where ours goes. Default: stdout is returned, stderr is part of the error. */
   readonly output?: 'show';
 }
@@ -12,7 +14,7 @@ export async function runProgram(
   program: string,
   args: readonly string[],
   signal: AbortSignal,
-  { env, cwd, output }: RunOptions = {},
+  { env, cwd, output, name = program }: RunOptions = {},
 ): Promise<string> {
   signal.throwIfAborted();
   const stdio = output === 'show' ? 'inherit' : 'pipe';
@@ -33,7 +35,7 @@ export async function runProgram(
       child.once('close', (code, signalName) => resolve(code ?? signalName ?? 'a signal'));
     });
     signal.throwIfAborted();
-    if (end !== 0) throw new Error(`${program} ended with ${end}${stderr === '' ? '' : `: ${stderr.trim()}`}`);
+    if (end !== 0) throw new Error(`${name} ended with ${end}${stderr === '' ? '' : `: ${stderr.trim()}`}`);
     return stdout;
   } finally {
     signal.removeEventListener('abort', stop);
