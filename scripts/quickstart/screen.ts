@@ -11,7 +11,7 @@ export interface Screen {
   dim(text: string): string;
 }
 
-const width = 88;
+const width = 92;
 
 export function openScreen(stream: Writable & { readonly isTTY?: boolean }, noColor: boolean): Screen {
   const isTerminal = stream.isTTY === true;
