@@ -9,6 +9,7 @@ import { serveHttp, type HttpAnswer, type HttpOptions, type HttpServer } from '.
 import { openLog } from '../support/log.ts';
 import { programVersion } from '../support/version.ts';
 import { answerScrape } from './answer-scrape.ts';
+import { chooseLease } from './choose-lease.ts';
 import type { ControllerOptions } from './program.ts';
 import type { World } from './world.ts';
 
@@ -18,13 +19,18 @@ const hangingMs = 15 * 60_000;
 /** `pgbackup controller`: watches a cluster until SIGTERM. */
 export async function runController(world: World, options: ControllerOptions): Promise<number> {
   const { clock, random, env, signal } = world;
+  const source = await findCluster(world, options);
   const client = await openKubeClient({
-    source: await findCluster(world, options),
+    source,
     clock,
     userAgent: `pgbackup-operator/${programVersion}`,
   });
   const log = openLog({ level: options.debug ? 'debug' : 'info' });
   const metrics = openControllerMetrics(clock);
+  const instance = env['POD_NAME'] ?? world.hostName;
+  const inCluster = source.kind === 'in-cluster';
+  const { onRequest } = metrics.hooks;
+  const lease = chooseLease(options, { client, clock, random, log, instance, inCluster, onRequest });
   const controller = createController({
     client,
     clock,
@@ -32,8 +38,9 @@ export async function runController(world: World, options: ControllerOptions): P
     log,
     namespace: options.namespace,
     mode: modeOf(options),
-    instance: env['POD_NAME'] ?? world.hostName,
+    instance,
     ...metrics.hooks,
+    ...(lease === undefined ? {} : { mayWrite: () => lease.isLeader() }),
   });
   metrics.follow(controller);
   const server = await serve({
@@ -46,8 +53,9 @@ export async function runController(world: World, options: ControllerOptions): P
     },
   });
   log.info('started', { version: programVersion, server: client.server, port: server.port });
+  const work = async (signal: AbortSignal): Promise<void> => controller.work(signal);
   try {
-    await Promise.all([controller.watch(signal), controller.work(signal)]);
+    await Promise.all([controller.watch(signal), lease === undefined ? work(signal) : lease.whenLeading(work, signal)]);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {

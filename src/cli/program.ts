@@ -25,6 +25,13 @@ export interface ControllerOptions {
   readonly maxRuns: number;
   readonly maxRunsPerServer: number;
   readonly maxInspections: number;
+  /** In a cluster yes, elsewhere no, if absent. */
+  readonly leaderElection: boolean | undefined;
+  readonly leaseName: string;
+  /** The own one if absent. */
+  readonly leaseNamespace: string | undefined;
+  /** The name of the pod or host if absent. */
+  readonly identity: string | undefined;
   readonly debug: boolean;
 }
 
@@ -100,6 +107,11 @@ function addController(program: Command, world: World, commands: Commands, done:
     .option('--max-runs <count>', 'backups that run at once', wholeNumber(1, 1000), 8)
     .option('--max-runs-per-server <count>', 'backups of one server at once', wholeNumber(1, 1000), 2)
     .option('--max-inspections <count>', 'inspections of locations at once', wholeNumber(1, 1000), 4)
+    .option('--leader-election', 'work only while holding a Lease; others stand by (default: in a cluster)')
+    .option('--no-leader-election', 'work at once: for the only controller')
+    .option('--lease-name <name>', 'the same for all that must not work at once', 'pgbackup-operator')
+    .option('--lease-namespace <name>', 'namespace of the Lease (default: that of this pod, or of the context)')
+    .option('--identity <name>', 'who holds the Lease, for people (default: name of this pod or host)')
     .option('--debug', 'log more', false)
     .action(async (options: Record<string, unknown>) => {
       const { runnerImagePullSecret, ...rest } = options;
@@ -108,6 +120,9 @@ function addController(program: Command, world: World, commands: Commands, done:
         context: undefined,
         runnerImagePullPolicy: undefined,
         namespace: undefined,
+        leaderElection: undefined,
+        leaseNamespace: undefined,
+        identity: undefined,
         ...rest,
         runnerImagePullSecrets: runnerImagePullSecret,
       };

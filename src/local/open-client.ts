@@ -1,19 +1,12 @@
 import { kinds } from '../api/kinds.ts';
 import { validateObject } from '../api/validate.ts';
 import { resources } from '../controller/resources.ts';
-import type { KubeClient, ResourceType } from '../kube/client.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { leaseType } from '../kube/lease-record.ts';
 import { createMemoryClient, type MemoryType } from '../kube/memory-client.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import { uidFor } from './uid.ts';
 import { jobType, podType, secretType } from './workload-types.ts';
-
-const leaseType: ResourceType = {
-  group: 'coordination.k8s.io',
-  version: 'v1',
-  kind: 'Lease',
-  plural: 'leases',
-  namespaced: true,
-};
 
 /** The embedded client with all kinds that the controller and the executor use, ours validated as in a cluster. */
 export function openLocalClient(options: {

@@ -69,8 +69,24 @@ describe('the command line', () => {
       maxRuns: 3,
       maxRunsPerServer: 2,
       maxInspections: 4,
+      leaderElection: undefined,
+      leaseName: 'pgbackup-operator',
+      leaseNamespace: undefined,
+      identity: undefined,
       debug: false,
     });
+  });
+
+  it('lets `controller` be told whether and for which Lease it contends', async () => {
+    const controller = ['controller', '--runner-image', 'x'];
+    const line = '--leader-election --lease-name l --lease-namespace ops --identity me'.split(' ');
+    expect((await ask([...controller, ...line])).asked).toMatchObject({
+      leaderElection: true,
+      leaseName: 'l',
+      leaseNamespace: 'ops',
+      identity: 'me',
+    });
+    expect((await ask([...controller, '--no-leader-election'])).asked).toMatchObject({ leaderElection: false });
   });
 
   it('ends with the exit code of the command', async () => {

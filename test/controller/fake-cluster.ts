@@ -4,6 +4,7 @@ import { createController, type Controller, type ControllerOptions } from '../..
 import { clusterMode, type ControllerMode } from '../../src/controller/mode.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../../src/kube/client.ts';
+import { leaseType } from '../../src/kube/lease-record.ts';
 import { createMemoryClient, type MemoryClient } from '../../src/kube/memory-client.ts';
 import { silentLog } from '../../src/support/log.ts';
 import { ManualClock, seededRandom, settle } from '../kube/manual-clock.ts';
@@ -35,6 +36,7 @@ export class FakeCluster {
         { type: resources.job, statusSubresource: true },
         { type: resources.pod, statusSubresource: true },
         { type: resources.event },
+        { type: leaseType },
       ],
       readLog: async (_namespace, pod) => {
         this.logsRead += 1;
