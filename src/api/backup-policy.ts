@@ -198,13 +198,9 @@ export const backupPolicyStatus = z.strictObject({
   handledSlot: timestamp()
     .optional()
     .meta({ description: 'The latest slot that was run, skipped or counted as missed.' }),
-  scheduledBy: z
-    .string()
-    .max(256)
-    .optional()
-    .meta({
-      description: 'Schedule and time zone that handledSlot belongs to; slots before a change are not made up.',
-    }),
+  scheduledBy: z.string().max(256).optional().meta({
+    description: 'Schedule and time zone that handledSlot belongs to; slots before a change are not made up.',
+  }),
   scheduledSince: timestamp()
     .optional()
     .meta({ description: 'Since when this schedule counts: no slot before it is ever overdue.' }),
