@@ -15,7 +15,6 @@ import { seedDatabase } from './seed-database.ts';
 
 const options = readOptions(process.argv.slice(2));
 const tell = (line: string): void => void process.stdout.write(`${line}\n`);
-const nodeFlags = ['--max-semi-space-size=2'];
 
 try {
   execFileSync('rclone', ['version'], { stdio: 'ignore' });
@@ -37,7 +36,7 @@ try {
   owned.defer(async () => sshd.stop());
   const bucket = 'bench-bucket';
   await s3.createBucket(bucket);
-  const stand: Stand = { folder, s3, sshd, bucket, nodeFlags };
+  const stand: Stand = { folder, s3, sshd, bucket };
   await mkdir(options.cache, { recursive: true });
   if (options.memory) await compareMemory(stand);
   else await compareContenders(stand);

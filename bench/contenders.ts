@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { S3Client, paginateListObjectsV2, DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { parseVerdict } from '../src/domain/report.ts';
-import type { TaskLocation } from '../src/domain/task.ts';
+import { runnerEnvironment, type TaskLocation } from '../src/domain/task.ts';
 import {
   backupTaskOf,
   layRoot,
@@ -34,7 +34,6 @@ export interface Stand {
   readonly sshd: Sshd;
   readonly bucket: string;
   /** Flags of Node for the runner, as a Job gives them. */
-  readonly nodeFlags: readonly string[];
 }
 
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -73,7 +72,8 @@ export function runner(
       await layRoot(root, task, secrets, '12345678-0000-4000-8000-000000000000');
       const terminationMessage = join(root, 'termination-message');
       try {
-        const measured = await measureProcess([process.execPath, ...stand.nodeFlags, main, 'runner'], {
+        const measured = await measureProcess([process.execPath, main, 'runner'], {
+          ...runnerEnvironment,
           PATH: path,
           PGBACKUP_ROOT: root,
           PGBACKUP_TERMINATION_MESSAGE: terminationMessage,

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { annotations, apiVersion } from '../api/kinds.ts';
 import type { runnerOptions } from '../api/parts.ts';
 import { Failure } from '../api/failure.ts';
-import { runnerFiles, taskMaxBytes, type Task } from '../domain/task.ts';
+import { runnerEnvironment, runnerFiles, taskMaxBytes, type Task } from '../domain/task.ts';
 import type { Claims } from './backup/task.ts';
 import type { RunnerTemplate } from './mode.ts';
 import { runnerContainer } from './pods.ts';
@@ -29,15 +29,6 @@ export interface RunnerJob {
 const finalExitCodes = [1, 3, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 76, 77, 78];
 const runnerUser = 65_532;
 const ownerCanRead = 0o440;
-
-/**
- * Bytes pass in buffers of 1 MiB: a small young generation and a fixed threshold for mapped memory give them back at once
- * (measured: docs/performance.md).
- */
-const lowMemory = [
-  { name: 'NODE_OPTIONS', value: '--max-semi-space-size=2' },
-  { name: 'MALLOC_MMAP_THRESHOLD_', value: '262144' },
-];
 
 /**
  * The Job of one task: no secret in it, no API token in its pod, nothing writable but its own folders.
@@ -121,7 +112,7 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
               ...optional('imagePullPolicy', template.imagePullPolicy),
               ...optional('command', template.command),
               args: ['runner'],
-              env: lowMemory,
+              env: Object.entries(runnerEnvironment).map(([name, value]) => ({ name, value })),
               ...optional('resources', options.resources),
               terminationMessagePath: runnerFiles.terminationMessage,
               terminationMessagePolicy: 'File',

@@ -2,6 +2,7 @@ import { mkdtemp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseVerdict } from '../../src/domain/report.ts';
+import { runnerEnvironment } from '../../src/domain/task.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { backupTaskOf, layRoot, pgSecret, podUids } from './run-with.ts';
 import { startRunner, watchTree } from './runner-process.ts';
@@ -40,7 +41,7 @@ async function peakOf(database: string, kinds: readonly (typeof placeKinds)[numb
   });
   const root = await mkdtemp(join(stand.folder, 'root-'));
   await layRoot(root, task, { ...stand.secrets, ...pgSecret(server) }, podUids.first);
-  const runner = startRunner(root, [binDir], ['--max-semi-space-size=2']);
+  const runner = startRunner(root, [binDir], runnerEnvironment);
   let peak = 0;
   const code = await watchTree(runner, 50, (tree) => {
     peak = Math.max(

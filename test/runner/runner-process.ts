@@ -19,10 +19,9 @@ export interface RunnerProcess {
 export function startRunner(
   root: string,
   programDirs: readonly string[],
-  nodeFlags: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
 ): RunnerProcess {
-  const child = spawn(process.execPath, [...nodeFlags, main, 'runner'], {
+  const child = spawn(process.execPath, [main, 'runner'], {
     env: {
       PATH: '/usr/bin:/bin',
       ...env,
