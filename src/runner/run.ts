@@ -33,9 +33,14 @@ export interface RunOptions {
   readonly programDirs: readonly string[];
   /** Version of this program. */
   readonly version: string;
+  /** A place that takes no byte for this long is given up. Default five minutes. */
+  readonly stallMilliseconds?: number;
   /** Puts another storage around each one that is opened (tests: faults). */
   readonly decorate?: (storage: Storage, location: string) => Storage;
 }
+
+/** One dead connection does not hold the other places for hours. */
+const stallMilliseconds = 5 * 60_000;
 
 /**
  * Does the one task below the root, and answers: result lines in the log, the verdict in the termination message, and the exit
@@ -101,6 +106,7 @@ async function doTask({ task, attempt }: GivenTask, options: RunOptions): Promis
     programDirs: options.programDirs,
     version: options.version,
     attempt,
+    stallMilliseconds: options.stallMilliseconds ?? stallMilliseconds,
     signal,
     openLocation: async (location: TaskLocation) => {
       const { place, credentials } = await findPlace(location, root, secrets, signal);

@@ -22,6 +22,8 @@ export interface Workshop {
   readonly version: string;
   /** The pod's try, 8 hex digits. */
   readonly attempt: string;
+  /** A place that takes no byte for this long is given up. */
+  readonly stallMilliseconds: number;
   readonly signal: AbortSignal;
   /** Opens a place with its secrets. @throws Failure SecretMissing, SecretInvalid, TaskInvalid and those of the driver */
   readonly openLocation: (location: TaskLocation) => Promise<Storage>;

@@ -38,6 +38,7 @@ export function workshopOf(storages: Readonly<Record<string, Storage>>, changes:
     programDirs: [],
     version: '0.0.0-test',
     attempt: 'a1b2c3d4',
+    stallMilliseconds: 60_000,
     signal: new AbortController().signal,
     openLocation: async ({ name }) => {
       const storage = storages[name];

@@ -15,8 +15,6 @@ import { cleanUp } from './clean-up.ts';
 import type { Destination } from './destination.ts';
 import { releaseBuffers } from './release-buffers.ts';
 
-/** A place that takes no byte for this long is given up, so that one dead connection does not hold the others for hours. */
-const stallMilliseconds = 5 * 60_000;
 const cleanUpMilliseconds = 20_000;
 
 type Volume = ManifestArtifact['volumes'][number];
@@ -90,7 +88,7 @@ async function storeVolume(
       return storage.put(key, body, {}, signal);
     },
   }));
-  const options = { stall: { limitMs: stallMilliseconds, clock: workshop.clock } };
+  const options = { stall: { limitMs: workshop.stallMilliseconds, clock: workshop.clock } };
   const outcomes = sinks.length === 0 ? [] : await fanOut(sent.through(bytes), sinks, options, workshop.signal);
   for (const [index, outcome] of outcomes.entries()) {
     const destination = live[index];
