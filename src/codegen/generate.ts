@@ -1,13 +1,15 @@
 import { join } from 'node:path';
 import { findStaleFiles, writeFiles } from './compare-files.ts';
 import { generatedFolders, printGeneratedFiles } from './generated-files.ts';
+import { readVersion } from './read-version.ts';
 
 // The printer is a program of its own (it is not in the image), so this file is its front door: arguments and exit code.
-// `generate.ts [--check] [ROOT]`: writes crds and docs below ROOT, or with --check says what is not up to date and ends with 1.
+// `generate.ts [--check] [ROOT]`: writes crds, manifests and docs below ROOT, or with --check says what is not up to date and ends with 1.
 const [first, second] = process.argv.slice(2);
 const check = first === '--check';
-const root = (check ? second : first) ?? join(import.meta.dirname, '..', '..');
-const printed = { files: printGeneratedFiles(), folders: generatedFolders };
+const project = join(import.meta.dirname, '..', '..');
+const root = (check ? second : first) ?? project;
+const printed = { files: printGeneratedFiles(readVersion(project)), folders: generatedFolders };
 
 if (check) {
   const problems = await findStaleFiles(root, printed);

@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import { apiGroup, kinds } from '../api/kinds.ts';
 import { makeCrd } from './crd.ts';
+import { printInstall } from './install.ts';
 import { printReasonsPage } from './reasons-page.ts';
 import { printReference } from './reference.ts';
 
@@ -9,14 +10,15 @@ export const generatedFolders = ['crds'] as const;
 
 const origin = 'Generated from src/api by `npm run generate`; do not edit.';
 
-/** Everything that is printed from src/api: path from the project's root → content. */
-export function printGeneratedFiles(): ReadonlyMap<string, string> {
+/** Everything that is printed from src/api: path from the project's root → content. `version`: of the image to install. */
+export function printGeneratedFiles(version: string): ReadonlyMap<string, string> {
   const crds = kinds.map((kind): [string, string] => [
     `crds/${apiGroup}_${kind.plural}.yaml`,
     `# ${origin}\n${stringify(makeCrd(kind), { lineWidth: 0, aliasDuplicateObjects: false })}`,
   ]);
   return new Map([
     ...crds,
+    ['manifests/install.yaml', `# ${origin}\n${printInstall(version)}`],
     ['docs/reference.md', `<!-- ${origin} -->\n\n${printReference()}`],
     ['docs/reasons.md', `<!-- ${origin} -->\n\n${printReasonsPage()}`],
   ]);

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { kinds } from '../../src/api/kinds.ts';
+import { printInstall } from '../../src/codegen/install.ts';
+import { resources } from '../../src/controller/resources.ts';
+import { programVersion } from '../../src/support/version.ts';
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+interface Installed {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly rules?: readonly Rule[];
+}
+
+const root = join(import.meta.dirname, '..', '..');
+const documents = parseAllDocuments(printInstall(programVersion)).map((each) => each.toJS() as Installed);
+const rules = documents.flatMap((each) => each.rules ?? []);
+const mayDo = ({ group, plural }: { readonly group: string; readonly plural: string }): readonly string[] =>
+  rules
+    .filter((rule) => rule.apiGroups.includes(group) && rule.resources.includes(plural))
+    .flatMap(({ verbs }) => verbs);
+
+describe('manifests/install.yaml', () => {
+  it('has the same definitions as crds/', () => {
+    for (const { kind, plural } of kinds) {
+      const file = readFileSync(join(root, `crds/pgbackup.dev_${plural}.yaml`), 'utf8');
+      expect(documents, kind).toContainEqual(parse(file));
+    }
+  });
+
+  it('grants nothing on Secrets, and nothing by wildcard', () => {
+    expect(rules.length).toBeGreaterThan(5);
+    expect(rules.flatMap((rule) => rule.resources)).not.toContain('secrets');
+    expect(JSON.stringify(rules)).not.toContain('*');
+  });
+
+  it('grants what the controller watches, and lets it delete nothing but Jobs', () => {
+    for (const type of [resources.policy, resources.backup, resources.location, resources.job, resources.pod]) {
+      expect(mayDo(type), type.plural).toEqual(expect.arrayContaining(['get', 'list', 'watch']));
+    }
+    expect(rules.filter(({ verbs }) => verbs.includes('delete')).flatMap((rule) => rule.resources)).toEqual(['jobs']);
+  });
+
+  it('names the image of this version twice: for the controller, and for its runners', () => {
+    const deployment = documents.find(({ kind }) => kind === 'Deployment');
+    const images = JSON.stringify(deployment).match(/ghcr\.io\/[^"]+/g);
+    expect(images).toEqual(Array.from({ length: 2 }, () => `ghcr.io/pgbackup/pgbackup-operator:${programVersion}`));
+  });
+});
