@@ -16,16 +16,16 @@ let server: Postgres;
 beforeAll(async () => {
   stand = await startStand();
   server = await startPostgres({ binDir, dir: join(stand.folder, 'pg') });
-  for (const size of [100, 500]) {
-    await server.sql(`CREATE DATABASE db${size}`);
-    // Compresses to about a half: what is stored must fill every buffer on the way in the small case too.
-    await server.sql(
-      `CREATE TABLE t (i int, m text); ALTER TABLE t ALTER m SET STORAGE EXTERNAL;
-       INSERT INTO t SELECT i, (SELECT string_agg(md5((i * 40 + k)::text), '') FROM generate_series(1, 40) k)
-         FROM generate_series(1, ${Math.round((size * megabyte) / 1290)}) i`,
-      `db${size}`,
-    );
-  }
+  await server.sql('CREATE DATABASE small');
+  // Compresses to about a half, and is long enough that every buffer on the way is filled and given back many times.
+  await server.sql(
+    `CREATE TABLE t (i int, m text); ALTER TABLE t ALTER m SET STORAGE EXTERNAL;
+     INSERT INTO t SELECT i, (SELECT string_agg(md5((i * 40 + k)::text), '') FROM generate_series(1, 40) k)
+       FROM generate_series(1, ${Math.round((250 * megabyte) / 1290)}) i`,
+    'small',
+  );
+  await server.sql('CREATE DATABASE large TEMPLATE small');
+  await server.sql('INSERT INTO t SELECT i, m FROM t, generate_series(1, 4)', 'large');
 });
 afterAll(async () => {
   await server?.stop();
@@ -54,31 +54,37 @@ async function peakOf(database: string, kinds: readonly (typeof placeKinds)[numb
   return { code, peak, plainBytes: verdict?.kind === 'backup' ? verdict.plainBytes : 0 };
 }
 
-const best = (runs: readonly { peak: number }[]): number => Math.min(...runs.map(({ peak }) => peak));
-
-/** The better of two runs each, so that what else goes on on the machine does not decide. */
+/**
+ * Two runs each. When garbage is collected is chance, so the growth that is held is between the larger of the small peaks and the
+ * smaller of the large ones: what grows with the database is several times as large there, whatever the chance.
+ */
 async function measureGrowth(kinds: readonly (typeof placeKinds)[number][]) {
-  const small = [await peakOf('db100', kinds), await peakOf('db100', kinds)];
-  const large = [await peakOf('db500', kinds), await peakOf('db500', kinds)];
+  const small = [await peakOf('small', kinds), await peakOf('small', kinds)];
+  const large = [await peakOf('large', kinds), await peakOf('large', kinds)];
   for (const { code } of [...small, ...large]) expect(code).toBe(0);
-  expect(small[0]?.plainBytes).toBeGreaterThan(95 * megabyte);
-  expect(large[0]?.plainBytes).toBeGreaterThan(480 * megabyte);
-  const ratio = best(large) / best(small);
+  expect(small[0]?.plainBytes).toBeGreaterThan(240 * megabyte);
+  expect(large[0]?.plainBytes).toBeGreaterThan(1200 * megabyte);
+  const peaks = (runs: readonly { peak: number }[]) => runs.map(({ peak }) => peak);
+  const inMegabytes = (runs: readonly { peak: number }[]) =>
+    peaks(runs)
+      .map((peak) => Math.round(peak / megabyte))
+      .join(' and ');
   process.stdout.write(
-    `peak of the process tree, ${kinds.join(' + ')}: ${Math.round(best(small) / megabyte)} MB for 100 MB, ` +
-      `${Math.round(best(large) / megabyte)} MB for 500 MB, ratio ${ratio.toFixed(3)}\n`,
+    `peaks of the process tree, ${kinds.join(' + ')}: ${inMegabytes(small)} MB for 250 MB, ${inMegabytes(large)} MB for 1250 MB\n`,
   );
-  return { ratio, peak: best(large) };
+  return { ratio: Math.min(...peaks(large)) / Math.max(...peaks(small)), peak: Math.max(...peaks(large)) };
 }
 
-test('with one destination memory does not grow with the database', async () => {
+const timeout = 300_000;
+
+test('with one destination memory does not grow with the database', { timeout }, async () => {
   const { ratio, peak } = await measureGrowth(['directory']);
   expect(ratio).toBeLessThanOrEqual(1.1);
   expect(peak).toBeLessThanOrEqual(260 * megabyte);
 });
 
-test('with three destinations memory stays within its bound', async () => {
-  // 100 MB are over before every place has filled its buffers, so the ratio is told and the bound is what is held.
-  const { peak } = await measureGrowth(placeKinds);
+test('nor does it with three destinations', { timeout }, async () => {
+  const { ratio, peak } = await measureGrowth(placeKinds);
+  expect(ratio).toBeLessThanOrEqual(1.1);
   expect(peak).toBeLessThanOrEqual(340 * megabyte);
 });
