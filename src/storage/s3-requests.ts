@@ -210,6 +210,8 @@ export function makeS3Calls(options: S3Options): S3Calls {
       const body = told.Body;
       if (body === undefined || !('destroy' in body) || told.ContentLength === undefined)
         throw new Failure('StorageConfigInvalid', `get ${key}: the answer has no size or no body`);
+      // Every S3 gives one; a web page that answers 200 to everything does not, and must not be taken for an object.
+      if (told.ETag === undefined) throw new Failure('StorageConfigInvalid', `get ${key}: the answer has no ETag`);
       const first = /^bytes (\d+)-/.exec(told.ContentRange ?? '')?.[1];
       return { body, length: told.ContentLength, start: Number(first ?? 0), tag: unquote(told.ETag) };
     },

@@ -1,5 +1,6 @@
 import { Failure } from '../api/failure.ts';
 import { throwIfAborted, untilAborted, withinTime } from './abortable.ts';
+import { attempt } from './attempt.ts';
 import { type HostKeyPins, parseHostKeys } from './host-keys.ts';
 import { checkReadKey, checkWrittenKey, makeTemporaryName } from './keys.ts';
 import type { SftpPlace, StorageTools } from './place.ts';
@@ -136,9 +137,13 @@ class SftpStorage implements Storage {
   async #removeTemporary(temporary: string, error: unknown): Promise<unknown> {
     try {
       await withinTime(this.#tools.clock, tidyMs, async (signal) => {
-        const { session, root } = await this.#connected(signal);
-        await removeFile(session, temporary, signal);
-        await removeEmptyFolders(session, root, temporary, signal);
+        const remove = async (): Promise<void> => {
+          const { session, root } = await this.#connected(signal);
+          await removeFile(session, temporary, signal);
+          await removeEmptyFolders(session, root, temporary, signal);
+        };
+        // A request may fail before the connection is known to be lost: then the first try is made over what is dying.
+        await attempt(remove, { attempts: 3, firstDelayMs: 200, longestDelayMs: 1_000, ...this.#tools }, signal);
       });
     } catch {
       // The failure that brought us here is the one to tell; the file stays under a name that is never listed.
