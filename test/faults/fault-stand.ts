@@ -46,6 +46,14 @@ export interface S3Overrides {
   readonly serverFolder?: string;
 }
 
+export interface FolderOptions {
+  readonly required?: boolean;
+  /** Where it is; a new folder if absent. */
+  readonly root?: string;
+  /** The path that the location is told, if it is another one (a symbolic link to the root). */
+  readonly path?: string;
+}
+
 /** Real servers with proxies in front of them, and the operator. */
 export interface FaultStand {
   readonly folder: string;
@@ -58,8 +66,8 @@ export interface FaultStand {
   readonly metrics: ControllerMetrics;
   /** As `operator`, but its runners give a place up that takes nothing for two seconds. */
   readonly impatient: { readonly operator: LocalOperator; readonly metrics: ControllerMetrics };
-  /** A database of 20 MB (`big`) or of a few rows. */
-  makeDatabase(name: string, size: 'small' | 'big'): Promise<void>;
+  /** A database whose dump has 10 MB (`big`), 33 MB (`huge`: more than sockets hold) or of a few rows. */
+  makeDatabase(name: string, size: 'small' | 'big' | 'huge'): Promise<void>;
   postgresProxy(server?: Postgres): Promise<TcpProxy>;
   /** A script that pg_dump of this database (or pg_dumpall from it) is; `$REAL` is the true one. */
   wrapProgram(database: string, script: string | undefined): Promise<void>;
@@ -67,8 +75,10 @@ export interface FaultStand {
   putLocation(name: string, spec: Readonly<Record<string, unknown>>): Promise<void>;
   location(name: string): BackupLocation | undefined;
   makeS3(name: string, overrides?: S3Overrides): Promise<PlaceUse>;
-  makeSftp(name: string, options?: { readonly required?: boolean; readonly root?: string }): Promise<SftpPlace>;
-  makeFolder(name: string, options?: { readonly required?: boolean; readonly root?: string }): Promise<PlaceUse>;
+  makeSftp(name: string, options?: FolderOptions): Promise<SftpPlace>;
+  makeFolder(name: string, options?: FolderOptions): Promise<PlaceUse>;
+  /** A place of this kind that never fails; the same for all cases. */
+  healthy(kind: 's3' | 'sftp' | 'directory'): Promise<PlaceUse>;
   /** The pids of a Backup's runner and what it started. */
   runnersOf(backup: string): Promise<readonly { readonly pid: number; readonly isNode: boolean }[]>;
   /** Called when the stand goes. */
@@ -123,14 +133,21 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
   const { operator, metrics } = await start('state', main);
   const impatient = await start('impatient', impatientMain);
 
+  /** What is shared is for both; an object is inspected by each operator that has it. */
+  const operatorsOf = (name: string): readonly LocalOperator[] => {
+    if (name === 'admin' || name.startsWith('healthy-')) return [operator, impatient.operator];
+    return [name.includes('-stall') ? impatient.operator : operator];
+  };
   const putObject = async (kind: 'secret' | 'location', object: KubeObject): Promise<void> => {
     const type = kind === 'secret' ? secretType : resources.location;
-    for (const one of [operator, impatient.operator]) {
+    for (const one of operatorsOf(object.metadata.name ?? '')) {
       const old = await one.client.get(type, namespace, object.metadata.name ?? '', never);
       if (old === undefined) await one.client.create(type, object, never);
       else await one.client.put(type, { ...old, ...object, metadata: old.metadata }, never);
     }
   };
+  let making: Promise<unknown> = Promise.resolve();
+  const healthy = new Map<string, Promise<PlaceUse>>();
   const stand: FaultStand = {
     folder,
     binDir,
@@ -192,7 +209,7 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
       // Another server's store is only looked at as files.
       return overrides.server === undefined ? use : { ...folderPlace(name, use.root, required) };
     },
-    makeSftp: async (name, { required = true, root = join(folder, 'sftp', name) } = {}) => {
+    makeSftp: async (name, { required = true, root = join(folder, 'sftp', name), path = root } = {}) => {
       await mkdir(root, { recursive: true });
       const dir = await mkdtemp(join(folder, 'sshd-'));
       const ruleFile = join(dir, 'rule.json');
@@ -209,7 +226,7 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
         sftp: {
           host: proxy.host,
           port: proxy.port,
-          path: root,
+          path,
           hostKeys: sshd.hostKeys.map((line) => line.split(' ').slice(1).join(' ')),
           credentials: { secretName: name },
         },
@@ -222,10 +239,20 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
         met: async () => (JSON.parse(await readFile(ruleFile, 'utf8')) as SftpRule).met ?? 0,
       };
     },
-    makeFolder: async (name, { required = true, root = join(folder, 'folders', name) } = {}) => {
+    makeFolder: async (name, { required = true, root = join(folder, 'folders', name), path = root } = {}) => {
       await mkdir(root, { recursive: true });
-      await stand.putLocation(name, { directory: { path: root } });
+      await stand.putLocation(name, { directory: { path } });
       return folderPlace(name, root, required);
+    },
+    healthy: (kind) => {
+      const make = (): Promise<PlaceUse> => {
+        const name = `healthy-${kind}`;
+        if (kind === 's3') return stand.makeS3(name);
+        return kind === 'sftp' ? stand.makeSftp(name) : stand.makeFolder(name);
+      };
+      const place = healthy.get(kind) ?? make();
+      healthy.set(kind, place);
+      return place;
     },
     runnersOf: async (backup) => findProcesses(`pgb-${backup}-`),
     onStop: (work) => void endings.unshift(work),
@@ -237,7 +264,6 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
       await temporary.remove();
     },
   };
-  let making: Promise<unknown> = Promise.resolve();
   await stand.putSecret('admin', { username: server.user, password: server.password });
   return stand;
 }
@@ -245,7 +271,8 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
 async function makeTemplates(server: Postgres): Promise<void> {
   for (const [size, rows] of [
     ['small', 200],
-    ['big', 5_000],
+    ['big', 2_400],
+    ['huge', 8_000],
   ] as const) {
     await server.sql(`CREATE DATABASE template_${size}`);
     // Text that does not compress well and is not compressed by the server: 4 KB a row.
@@ -281,7 +308,7 @@ export async function until<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
 ): Promise<T> {
-  const giveUp = performance.now() + 90_000;
+  const giveUp = performance.now() + 200_000;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;

@@ -39,7 +39,7 @@ export type HttpScript = (asked: S3Asked) => HttpFault;
 
 export interface HttpProxy {
   readonly endpoint: string;
-  /** Requests whose key or prefix contains this (the name of a policy, say) meet the script; undefined lifts it. */
+  /** Requests whose key or prefix has this as a segment (the name of a policy, say) meet the script; undefined lifts it. */
   script(needle: string, script: HttpScript | undefined): void;
   /** How often a script answered with a fault. */
   faults(needle: string): number;
@@ -58,7 +58,7 @@ export async function startHttpProxy(target: string): Promise<HttpProxy> {
 
   function find(asked: Omit<S3Asked, 'index'>, prefix: string): HttpFault {
     for (const [needle, script] of scripts) {
-      if (!`${asked.key} ${prefix}`.includes(needle)) continue;
+      if (!`/${asked.key} /${prefix}`.includes(`/${needle}/`)) continue;
       const index = script.counts.get(asked.verb) ?? 0;
       script.counts.set(asked.verb, index + 1);
       const fault = script.ask({ ...asked, index });

@@ -80,8 +80,13 @@ export function bucketPlace(
     },
     uploads: async (below) => {
       const asked = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `${prefix}/${below}` });
-      const { Uploads = [] } = await client.send(asked);
-      return Uploads.map(({ Key = '' }) => Key);
+      try {
+        const { Uploads = [] } = await client.send(asked);
+        return Uploads.map(({ Key = '' }) => Key);
+      } catch (error) {
+        if (error instanceof Error && error.name === 'NoSuchBucket') return [];
+        throw error;
+      }
     },
   };
 }

@@ -56,8 +56,23 @@ export async function verifyCopy(root: string, key: string, server: Postgres): P
   return { manifest, bytes, differing, problems };
 }
 
+/** Databases that no case changes are asked once. */
+const references = new Map<string, Promise<string>>();
+
+/** A database was changed. */
+export function forgetReferences(): void {
+  references.clear();
+}
+
 /** What pg_dump says of the database now, as SQL, hashed. */
-async function dumpReference(server: Postgres, database: string): Promise<string> {
+function dumpReference(server: Postgres, database: string): Promise<string> {
+  const key = `${server.port}/${database}`;
+  const known = references.get(key) ?? askReference(server, database);
+  references.set(key, known);
+  return known;
+}
+
+async function askReference(server: Postgres, database: string): Promise<string> {
   const { host, port, user, password, binDir } = server;
   const env = {
     PATH: process.env['PATH'],

@@ -10,7 +10,11 @@ const middle = 5_000_000;
 const none = async (): Promise<void> => undefined;
 
 /** One database behind a proxy of its own, and one folder. */
-async function arrangeOne(stand: FaultStand, name: string, size: 'small' | 'big' = 'small'): Promise<Arranged> {
+async function arrangeOne(
+  stand: FaultStand,
+  name: string,
+  size: 'small' | 'big' | 'huge' = 'small',
+): Promise<Arranged> {
   await stand.makeDatabase(name, size);
   return {
     places: [await stand.makeFolder(name)],
@@ -26,7 +30,7 @@ async function meetInMiddle(
   name: string,
   happens: (arranged: Arranged) => Promise<unknown>,
 ): Promise<Arranged> {
-  const arranged = await arrangeOne(stand, name, 'big');
+  const arranged = await arrangeOne(stand, name, 'huge');
   const { postgres } = arranged;
   return {
     ...arranged,
@@ -87,7 +91,7 @@ export const databaseCases: readonly FaultCase[] = [
       await server.sql('CREATE DATABASE restarted');
       await server.sql(
         `CREATE TABLE t (i int, m text); ALTER TABLE t ALTER m SET STORAGE EXTERNAL;
-         INSERT INTO t SELECT i, repeat(md5(i::text), 128) FROM generate_series(1, 5000) i`,
+         INSERT INTO t SELECT i, repeat(md5(i::text), 128) FROM generate_series(1, 8000) i`,
         'restarted',
       );
       const postgres = await stand.postgresProxy(server);

@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import { faultRooms } from './fault-case.ts';
+import { printFaultsPage } from './print-faults-page.ts';
+import { faultTable } from './table.ts';
+
+test('the page of faults is the table', async () => {
+  await expect(printFaultsPage(faultTable)).toMatchFileSnapshot('../../docs/faults.md');
+});
+
+test('each case has a name of its own that can be a policy, and each room has cases', () => {
+  const names = faultTable.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  for (const name of names) expect(name).toMatch(/^[a-z][a-z0-9-]{1,39}$/);
+  expect(new Set(faultTable.map(({ room }) => room))).toEqual(new Set(faultRooms));
+});
+
+test('a case that succeeds says that every required place has its copy', () => {
+  for (const { name, expect: expected } of faultTable) {
+    if (expected.reason === 'Succeeded')
+      expect(expected.destinations, name).toEqual(expected.destinations.map(() => 'Stored'));
+    if (expected.succeeded === 'False' && expected.reason !== 'DestinationFailed')
+      expect(expected.reason, name).not.toBe('Succeeded');
+  }
+});

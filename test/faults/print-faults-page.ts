@@ -1,0 +1,51 @@
+import { faultRooms, type Expected, type FaultCase } from './fault-case.ts';
+
+const titles = {
+  database: 'Database',
+  s3: 'S3',
+  sftp: 'SFTP',
+  'fan-out': 'Several places at once',
+  directory: 'Directory',
+  pod: 'Pod',
+} as const;
+
+/** docs/faults.md: every case of the table, and how a run with it ends. */
+export function printFaultsPage(table: readonly FaultCase[]): string {
+  const head = [
+    '# Faults',
+    '',
+    `${table.length} faults, each met by a whole run: policy, Backup, Job, runner, real PostgreSQL, real S3 server, real sshd. For each of`,
+    'them `test/faults` asserts that',
+    '',
+    '- the run ends with the condition, phase and reasons below, and metrics tell the same;',
+    '- a place that failed holds no manifest and nothing else of the run: no volumes, no temporary files, no unfinished uploads',
+    '  (but for those marked *remains*, where nobody could clean up any more: what lies there has no manifest);',
+    '- what lies under a committed manifest has the hashes that the manifest says, and the same SQL as the database;',
+    '- earlier backups at the same places are left alone;',
+    '- once the fault is over, the next run succeeds at every place.',
+    '',
+    'This page is printed from the table: `vitest run --project unit test/faults -u`.',
+    '',
+  ];
+  const parts = faultRooms.flatMap((room) => [
+    `## ${titles[room]}`,
+    '',
+    '| Case | Fault | The run ends |',
+    '|---|---|---|',
+    ...table
+      .filter((one) => one.room === room)
+      .map(({ name, fault, expect }) => `| ${name} | ${fault} | ${describeEnd(expect)} |`),
+    '',
+  ]);
+  return [...head, ...parts].join('\n');
+}
+
+function describeEnd({ reason, destinations, failed = {}, remains = [], unknown = [] }: Expected): string {
+  const lost = destinations.filter((outcome) => outcome !== 'Stored' && outcome !== reason);
+  const inside = [...new Set([...lost, ...Object.values(failed).filter((one) => one !== reason)])];
+  const notes = [
+    ...(remains.length === 0 ? [] : ['*remains*']),
+    ...(unknown.length === 0 ? [] : ['the manifest stands although nobody could read it back']),
+  ];
+  return [`${reason}${inside.length === 0 ? '' : ` (${inside.join(', ')})`}`, ...notes].join('; ');
+}
