@@ -136,7 +136,7 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
   /** What is shared is for both; an object is inspected by each operator that has it. */
   const operatorsOf = (name: string): readonly LocalOperator[] => {
     if (name === 'admin' || name.startsWith('healthy-')) return [operator, impatient.operator];
-    return [name.includes('-stall') ? impatient.operator : operator];
+    return [name.endsWith('-stall') ? impatient.operator : operator];
   };
   const putObject = async (kind: 'secret' | 'location', object: KubeObject): Promise<void> => {
     const type = kind === 'secret' ? secretType : resources.location;
