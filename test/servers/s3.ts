@@ -23,27 +23,30 @@ export interface S3ServerOptions {
   readonly tls?: Certificate;
   readonly accessKeyId?: string;
   readonly secretAccessKey?: string;
+  /** An address of this machine that others reach it at: it listens on all of them then. Default 127.0.0.1. */
+  readonly address?: string;
 }
 
-/** An S3 server on 127.0.0.1. */
+/** An S3 server on 127.0.0.1, or on all addresses. */
 export async function startS3(options: S3ServerOptions): Promise<S3Server> {
   const accessKeyId = options.accessKeyId ?? 'test-key';
   const secretAccessKey = options.secretAccessKey ?? 'test-secret';
   const keys = { accessKeyId, secretAccessKey };
-  const { dir, versitygw, tls } = options;
+  const { dir, versitygw, tls, address = '127.0.0.1' } = options;
+  const listen = options.address === undefined ? '127.0.0.1' : '0.0.0.0';
   await mkdir(dir, { recursive: true });
   if (versitygw === undefined) {
     if (tls !== undefined) throw new Error('fauxqs has no TLS');
     const server = await startFauxqs({
       port: options.port ?? 0,
-      host: '127.0.0.1',
+      host: listen,
       logger: false,
       dataDir: dir,
       s3StorageDir: join(dir, 'objects'),
     });
     return {
       kind: 'fauxqs',
-      endpoint: `http://127.0.0.1:${server.port}`,
+      endpoint: `http://${address}:${server.port}`,
       ...keys,
       createBucket: async (name) => void server.createBucket(name),
       stop: () => server.stop(),
@@ -53,7 +56,7 @@ export async function startS3(options: S3ServerOptions): Promise<S3Server> {
     command: versitygw,
     args: (port) =>
       [
-        ['--access', accessKeyId, '--secret', secretAccessKey, '--port', `127.0.0.1:${port}`, '--quiet'],
+        ['--access', accessKeyId, '--secret', secretAccessKey, '--port', `${listen}:${port}`, '--quiet'],
         tls === undefined ? [] : ['--cert', tls.certFile, '--key', tls.keyFile],
         ['posix', dir],
       ].flat(),
@@ -62,7 +65,7 @@ export async function startS3(options: S3ServerOptions): Promise<S3Server> {
   });
   return {
     kind: 'versitygw',
-    endpoint: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${program.port}`,
+    endpoint: `${tls === undefined ? 'http' : 'https'}://${address}:${program.port}`,
     ...keys,
     createBucket: (name) => mkdir(join(dir, name)),
     stop: () => program.stop(),

@@ -34,17 +34,21 @@ export interface SshdOptions {
   readonly sftpServer?: string;
   readonly port?: number;
   readonly hostKeyKinds?: readonly HostKeyKind[];
+  /** An address of this machine that others reach it at: it listens on all of them then. Default 127.0.0.1. */
+  readonly address?: string;
   /** Further lines of sshd_config. */
   readonly config?: readonly string[];
 }
 
-/** A real OpenSSH server on 127.0.0.1 for the user of this process, with keys of its own. */
+/** A real OpenSSH server on 127.0.0.1, or on all addresses, for the user of this process, with keys of its own. */
 export async function startSshd(options: SshdOptions): Promise<Sshd> {
   const {
     sshd = findProgram('sshd') ?? '/usr/sbin/sshd',
     keygen = 'ssh-keygen',
     sftpServer = 'internal-sftp',
+    address = '127.0.0.1',
   } = options;
+  const listen = options.address === undefined ? '127.0.0.1' : '0.0.0.0';
   const dir = resolve(options.dir);
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const { uid, username } = userInfo();
@@ -82,16 +86,16 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
   );
   const program = await startProgram({
     command: sshd,
-    args: (port) => ['-D', '-e', '-f', config, '-o', `ListenAddress=127.0.0.1:${port}`],
+    args: (port) => ['-D', '-e', '-f', config, '-o', `ListenAddress=${listen}:${port}`],
     ...(options.port === undefined ? {} : { port: options.port }),
   });
   const hostKeys: string[] = [];
   for (const file of hostKeyFiles) {
     const line = (await readFile(`${file}.pub`, 'utf8')).trim();
-    hostKeys.push(`[127.0.0.1]:${program.port} ${line}`);
+    hostKeys.push(`[${address}]:${program.port} ${line}`);
   }
   return {
-    host: '127.0.0.1',
+    host: address,
     port: program.port,
     pid: program.pid,
     username,
