@@ -58,7 +58,7 @@ export function judgeRun(seen: RunSeen): RunState {
   if (committed !== undefined) return committed;
 
   const failing = findTrue(seen.job.status?.conditions, 'FailureTarget');
-  const [last] = heard;
+  const last = heard[0] && nameDeadline(heard[0], seen.job);
   const lastSpoke = last !== undefined && last.pod === latest;
   if (isFinished(seen.job))
     return lastSpoke ? last : { phase: 'failed', stop: false, ...judgeSilent(seen.job, latest) };
@@ -82,6 +82,20 @@ export function judgeRun(seen: RunSeen): RunState {
   if (going.phase !== 'going') return going;
   return { ...going, recheckAt: Math.min(going.recheckAt ?? Infinity, deadlineAt ?? Infinity) };
 }
+
+/** A runner that the Job ends for its deadline hears only that it should stop; the Job knows why. */
+function nameDeadline<T extends { readonly verdict: Verdict }>(heard: T, job: JobSeen): T {
+  const { verdict } = heard;
+  if (verdict.reason !== 'Aborted' || !isPastDeadline(job)) return heard;
+  return { ...heard, verdict: { ...verdict, reason: 'DeadlineExceeded', message: describeDeadline(job) } };
+}
+
+const isPastDeadline = (job: JobSeen): boolean =>
+  (findTrue(job.status?.conditions, 'Failed') ?? findTrue(job.status?.conditions, 'FailureTarget'))?.reason ===
+  'DeadlineExceeded';
+
+const describeDeadline = (job: JobSeen): string =>
+  `the run did not end within ${job.spec?.activeDeadlineSeconds ?? 0} s`;
 
 /** The controller's own deadline, for Jobs that nobody ends (node lost, Job controller gone). */
 function ownDeadline(job: JobSeen): number | undefined {
@@ -156,7 +170,7 @@ function judgeSilent(
   if (ended?.reason === 'DeadlineExceeded' || otherwise === 'DeadlineExceeded') {
     return {
       reason: 'DeadlineExceeded',
-      message: `the run did not end within ${job.spec?.activeDeadlineSeconds ?? 0} s`,
+      message: describeDeadline(job),
     };
   }
   if (terminated !== undefined) {

@@ -163,6 +163,19 @@ describe('A run', () => {
     expect(judge(seen)).toMatchObject({ phase: 'ended', verdict: { verdict } });
   });
 
+  it.each([
+    ['Aborted', 'Failed', 'DeadlineExceeded', 'DeadlineExceeded'],
+    ['Aborted', 'FailureTarget', 'DeadlineExceeded', 'DeadlineExceeded'],
+    ['Aborted', 'Failed', 'BackoffLimitExceeded', 'Aborted'],
+    ['ServerUnreachable', 'Failed', 'DeadlineExceeded', 'ServerUnreachable'],
+  ] as const)('whose runner said %s, and whose Job %s by %s, is told as %s', (word, type, why, reason) => {
+    const pods = [buildPod(ended(75, said({ verdict: 'Failed', reason: word, message: 'stopped by SIGTERM' })))];
+    expect(judge({ pods, job: buildJob(isTrue(type, why)) })).toMatchObject({
+      phase: 'ended',
+      verdict: { verdict: 'Failed', reason },
+    });
+  });
+
   it('is judged by its last try, not by what an earlier one said', () => {
     const pods = [
       buildPod(ended(75, said({ verdict: 'Failed', reason: 'ServerUnreachable' }))),
