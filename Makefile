@@ -14,7 +14,7 @@ quickstart: setup ## see it work: back up a sample server to S3, SFTP and a dire
 	@node scripts/quickstart/main.ts
 
 test: setup ## every test, on real PostgreSQL, S3 and SFTP servers that start and stop by themselves
-	@vitest run
+	@npm run --silent test
 
 check: setup ## types, lint, format, generated files, unit tests: no network, no server
 	@npm run --silent check

@@ -5,6 +5,7 @@ import { SkipReporter } from './scripts/test-report/report-skips.ts';
 const report = process.env['PGBACKUP_TEST_REPORT'];
 
 // `unit` needs no network and no server; `real` starts real servers (PostgreSQL, S3, sshd, kube-apiserver) of its own.
+// `faults` (minutes) and `cluster` (root, a whole node) run when asked for: npm run test:faults, npm run test:cluster.
 export default defineConfig({
   test: {
     reporters: ['default', new SkipReporter(), ...(report === undefined ? [] : ['json'])],
@@ -23,12 +24,22 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/**/*.real.test.ts'],
+          exclude: ['test/faults/**', 'test/cluster/**'],
           setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
         },
       },
+      ...['faults', 'cluster'].map((name) => ({
+        test: {
+          name,
+          include: [`test/${name}/**/*.real.test.ts`],
+          setupFiles: ['test/servers/use-private-programs.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+        },
+      })),
     ],
   },
 });
