@@ -104,7 +104,7 @@ const dump = z.strictObject({
   rolePasswords: z
     .boolean()
     .default(false)
-    .meta({ description: 'Store password hashes of roles with the globals; needs a superuser.' }),
+    .meta({ description: 'Store password hashes of roles with the globals; needs the right to read pg_authid.' }),
   lockTimeoutSeconds: seconds(1, 86_400)
     .default(60)
     .meta({ description: 'How long pg_dump waits for a lock on a table.' }),
