@@ -18,6 +18,7 @@ export default defineConfig({
           exclude: ['test/**/*.real.test.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 20_000,
+          maxWorkers: 2,
         },
       },
       {
