@@ -80,7 +80,7 @@ export function runner(
           PGBACKUP_PROGRAMS: database.binDir,
         });
         const verdict = parseVerdict(await readFile(terminationMessage, 'utf8'));
-        if (verdict?.verdict !== 'Succeeded')
+        if (verdict?.kind !== 'backup' || verdict.verdict !== 'Succeeded')
           throw new Error(`the runner says ${verdict?.verdict}: ${verdict?.message}`);
         return { ...measured, storedBytes: verdict.storedBytes };
       } finally {

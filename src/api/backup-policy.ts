@@ -1,20 +1,18 @@
 import { z } from 'zod';
 import {
   bytes,
-  caRoles,
-  clientCertificateRoles,
   conditions,
   count,
   objectName,
   policyNameMaxLength,
-  postgresCredentialRoles,
   postgresName,
   runnerOptions,
   seconds,
-  secretReference,
   timestamp,
 } from './parts.ts';
+import { postgresServerShape } from './postgres-server.ts';
 import { rule, withRules } from './rules.ts';
+import { cronSchedule, scheduleShape } from './schedule.ts';
 
 const pattern = () =>
   z
@@ -59,36 +57,7 @@ const databases = withRules(
 );
 
 const postgres = z.strictObject({
-  host: z
-    .string()
-    .min(1)
-    .max(253)
-    .regex(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]+$/)
-    .optional()
-    .meta({ description: 'Host name or address. Without it the Secret’s uri key says where the server is.' }),
-  port: z.int().min(1).max(65_535).default(5432).meta({ format: 'int32', description: 'Counts only with host.' }),
-  maintenanceDatabase: postgresName()
-    .optional()
-    .meta({ description: 'Database to connect to for looking around. Default: the uri’s, else postgres.' }),
-  tls: z
-    .strictObject({
-      mode: z.enum(['disable', 'require', 'verify-ca', 'verify-full']).default('verify-full').meta({
-        description: 'As sslmode of libpq. require encrypts without checking who answers.',
-      }),
-      ca: secretReference(
-        caRoles,
-        'Certificate authorities (PEM) of the server; without it those of the system.',
-      ).optional(),
-      clientCertificate: secretReference(clientCertificateRoles, 'Certificate to log in with.').optional(),
-    })
-    .prefault({})
-    .meta({
-      description: 'How the connection is protected. Without host it counts only where the uri does not say sslmode.',
-    }),
-  credentials: secretReference(
-    postgresCredentialRoles,
-    'User name and password, or a uri (postgresql://user:password@host:port/database) as CloudNativePG’s Secrets have it.',
-  ),
+  ...postgresServerShape,
   databases: databases.meta({
     description: 'What is backed up. Each database is stored, reported and restorable on its own.',
   }),
@@ -139,28 +108,10 @@ export const backupPolicySpec = z.strictObject({
   source: z
     .strictObject({ postgres: postgres.meta({ description: 'A PostgreSQL server.' }) })
     .meta({ description: 'What the backup is made of.' }),
-  schedule: z
-    .string()
-    .min(1)
-    .max(128)
-    .regex(/^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[!-~]+([ \t]+[!-~]+){4})$/)
+  schedule: cronSchedule()
     .optional()
     .meta({ description: 'Five fields as in cron, or a macro such as @daily. Without it only manual Backups run.' }),
-  timeZone: z
-    .string()
-    .min(1)
-    .max(64)
-    .regex(/^[A-Za-z0-9_+\-/]+$/)
-    .default('Etc/UTC')
-    .meta({ description: 'Name from the IANA time zone database.' }),
-  jitterSeconds: seconds(0, 6 * 3600)
-    .default(0)
-    .meta({ description: 'Starts are spread by up to this time; the same slot always by the same.' }),
-  startingDeadlineSeconds: seconds(10, 7 * 86_400)
-    .optional()
-    .meta({
-      description: 'A slot that could not start in this time is missed. Without it the latest slot always catches up.',
-    }),
+  ...scheduleShape,
   concurrencyPolicy: z
     .enum(['Allow', 'Forbid', 'Replace'])
     .default('Forbid')

@@ -6,6 +6,10 @@ import type { BackupPolicySpec, BackupPolicyStatus } from './backup-policy.ts';
 import { backupSpec, backupStatus } from './backup.ts';
 import type { BackupSpec, BackupStatus } from './backup.ts';
 import { backupNameMaxLength, policyNameMaxLength } from './parts.ts';
+import { restorePolicySpec, restorePolicyStatus } from './restore-policy.ts';
+import type { RestorePolicySpec, RestorePolicyStatus } from './restore-policy.ts';
+import { restoreRequestSpec, restoreRequestStatus } from './restore-request.ts';
+import type { RestoreRequestSpec, RestoreRequestStatus } from './restore-request.ts';
 
 export const apiGroup = 'pgbackup.dev';
 export const apiVersionName = 'v1';
@@ -124,7 +128,8 @@ export const backupPolicyKind = {
     { type: 'Ready', description: 'The policy can run: schedule, locations and what it names are in order.' },
     {
       type: 'Healthy',
-      description: 'The last run that ended succeeded, and no slot is overdue. Unknown before the first run.',
+      description:
+        'The last run that ended succeeded, no slot is overdue, and no run is stuck. Unknown before the first run.',
     },
   ],
 } as const satisfies Kind;
@@ -163,7 +168,82 @@ export const backupKind = {
   ],
 } as const satisfies Kind;
 
-export const kinds = [backupLocationKind, backupPolicyKind, backupKind] as const satisfies readonly Kind[];
+export const restoreRequestKind = {
+  kind: 'RestoreRequest',
+  plural: 'restorerequests',
+  singular: 'restorerequest',
+  shortNames: ['pgrr'],
+  description:
+    'One restore: of a Backup, of a policy’s newest, or of a file that anybody made, to a PostgreSQL server.',
+  nameMaxLength: backupNameMaxLength,
+  spec: restoreRequestSpec,
+  status: restoreRequestStatus,
+  columns: [
+    { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Where it stands.' },
+    reasonColumn('Succeeded'),
+    { name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'How it restores.' },
+    { name: 'Target', type: 'string', jsonPath: '.spec.target.database', description: 'Database (if it is one).' },
+    { name: 'Backup', type: 'string', jsonPath: '.status.source.backup', description: 'The backup that was chosen.' },
+    {
+      name: 'File',
+      type: 'string',
+      jsonPath: '.status.source.key',
+      description: 'The file (or manifest) that was chosen.',
+      priority: 1,
+    },
+    { name: 'Loaded', type: 'integer', jsonPath: '.status.plainBytes', description: 'Bytes that were loaded.' },
+    { name: 'Completed', type: 'date', jsonPath: '.status.completedAt', description: 'Time since its end.' },
+    age,
+  ],
+  conditions: [
+    {
+      type: 'Succeeded',
+      description:
+        'True: restored, checked, and in its place (or unchanged, as the reason says). False: it failed; the message says what the target is now. Unknown: not decided yet; the reason says what it does or waits for.',
+    },
+  ],
+} as const satisfies Kind;
+
+export const restorePolicyKind = {
+  kind: 'RestorePolicy',
+  plural: 'restorepolicies',
+  singular: 'restorepolicy',
+  shortNames: ['pgrp'],
+  description: 'A schedule that makes RestoreRequests.',
+  nameMaxLength: policyNameMaxLength,
+  spec: restorePolicySpec,
+  status: restorePolicyStatus,
+  columns: [
+    { name: 'Schedule', type: 'string', jsonPath: '.spec.schedule', description: 'When it runs.' },
+    conditionColumn('Ready', 'Ready'),
+    conditionColumn('Healthy', 'Healthy'),
+    reasonColumn('Healthy'),
+    {
+      name: 'Last Success',
+      type: 'date',
+      jsonPath: '.status.lastSuccessTime',
+      description: 'Time since the last good restore.',
+    },
+    { name: 'Next', type: 'string', jsonPath: '.status.nextScheduleTime', description: 'The next slot (UTC).' },
+    { name: 'Suspended', type: 'boolean', jsonPath: '.spec.suspend', description: 'Schedule stopped.', priority: 1 },
+    age,
+  ],
+  conditions: [
+    { type: 'Ready', description: 'The policy can run: schedule, location and what it names are in order.' },
+    {
+      type: 'Healthy',
+      description: 'The last request that ended succeeded, and no slot is overdue. Unknown before the first one.',
+    },
+  ],
+} as const satisfies Kind;
+
+export const kinds = [
+  backupLocationKind,
+  backupPolicyKind,
+  backupKind,
+  restoreRequestKind,
+  restorePolicyKind,
+] as const satisfies readonly Kind[];
 
 /** Metadata as the API server gives it for objects that exist. */
 export interface StoredMeta {
@@ -198,6 +278,8 @@ interface Stored<K extends string, Spec, Status> {
 export type BackupLocation = Stored<'BackupLocation', BackupLocationSpec, BackupLocationStatus>;
 export type BackupPolicy = Stored<'BackupPolicy', BackupPolicySpec, BackupPolicyStatus>;
 export type Backup = Stored<'Backup', BackupSpec, BackupStatus>;
+export type RestoreRequest = Stored<'RestoreRequest', RestoreRequestSpec, RestoreRequestStatus>;
+export type RestorePolicy = Stored<'RestorePolicy', RestorePolicySpec, RestorePolicyStatus>;
 
 /** One-off requests and marks of ours. */
 export const annotations = {
@@ -212,6 +294,8 @@ export const labels = {
   policy: 'pgbackup.dev/policy',
   backup: 'pgbackup.dev/backup',
   location: 'pgbackup.dev/location',
+  restore: 'pgbackup.dev/restore',
+  restorePolicy: 'pgbackup.dev/restore-policy',
   task: 'pgbackup.dev/task-kind',
 } as const;
 export const finalizer = 'pgbackup.dev/hold';

@@ -220,6 +220,134 @@ export const failureReasons = {
     meaning: 'Some databases could not be dumped; the others are stored.',
     remedy: 'See the databases’ own reasons in status.databases.failed.',
   },
+  BackupMissing: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'No backup is what the restore asks for: none of that name, none that old, none that holds the database.',
+    remedy: 'Choose one of those that the message names.',
+  },
+  BackupNotUsable: {
+    consequence: 'never',
+    exitCode: 66,
+    meaning: 'The backup exists but was never committed, is damaged, or is at none of the wanted places.',
+    remedy: 'Choose another backup, or another location.',
+  },
+  FileMissing: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'No file in the location has the key, or matches the pattern.',
+    remedy: 'Look at `pgbackup local restore --list`; correct key or pattern, or wait until the file is there.',
+  },
+  FileIncomplete: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The file still grows or changes: size or time differ between two looks.',
+    remedy: 'Nothing, if the upload goes on: the restore tries again. Better upload under another name and rename.',
+  },
+  FileAmbiguous: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'The ZIP holds several files that could be meant, or the script several databases.',
+    remedy: 'Say which one: source.file.member, or source.database.',
+  },
+  FileUnknown: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'The content of the file is none that can be restored.',
+    remedy:
+      'pg_dump in any format, pg_dumpall and SQL can be, plain or in ZIP, gzip, zstd or tar. Unpack others first.',
+  },
+  FileEncrypted: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'The file is encrypted in a way that is not ours.',
+    remedy: 'Decrypt it first.',
+  },
+  FileDamaged: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'The file is cut short or changed: it contradicts itself.',
+    remedy: 'Upload it again, or take another one.',
+  },
+  FileRefused: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'The file could do harm: paths that lead outside, or far more content than its size admits.',
+    remedy: 'Find out who made it.',
+  },
+  SqlRefused: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning:
+      'A plain SQL file has a command of psql itself (a backslash command), which could run programs or read files.',
+    remedy: 'Make the dump with pg_dump, or take the command out.',
+  },
+  TargetExists: {
+    consequence: 'wait',
+    exitCode: 73,
+    meaning: 'Mode Create, and a database of that name is there.',
+    remedy: 'Choose another name, drop the database, or use mode Replace.',
+  },
+  TargetMissing: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'The database to restore into does not exist (mode InPlace).',
+    remedy: 'Create it, or use mode Create.',
+  },
+  TargetBusy: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'Another restore works on the same database, or connections to it could not be ended.',
+    remedy: 'Wait for the other restore; the Job tries again.',
+  },
+  ObjectConflict: {
+    consequence: 'never',
+    exitCode: 73,
+    meaning: 'Something that the archive creates exists already in the target.',
+    remedy: 'Use mode Replace, or inPlace.clean with acknowledgeDataLoss.',
+  },
+  RoleMissing: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'A role that owns or is granted something does not exist on the server.',
+    remedy: 'Create it, set options.globals, or options.noOwner and options.noPrivileges.',
+  },
+  ExtensionMissing: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'An extension that the database needs is not installed on the server.',
+    remedy: 'Install it on the server, or leave out what needs it.',
+  },
+  VersionUnsupported: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'The archive comes from a newer PostgreSQL and has what this server does not know.',
+    remedy: 'Restore to a server of that version or newer.',
+  },
+  SelectionMissing: {
+    consequence: 'never',
+    exitCode: 66,
+    meaning: 'A schema or table that is selected is not in the archive.',
+    remedy: 'Choose from those that the message names.',
+  },
+  RestoreFailed: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'pg_restore or psql met an error of no better-known kind; the first one is in the message.',
+    remedy: 'Read the message and the log of the pod.',
+  },
+  CheckFailed: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'The data was restored beside the target, but a check did not hold; the target is as it was.',
+    remedy: 'Look at the check that the message names, and at the backup.',
+  },
+  SqlFailed: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'A statement of afterSql, or the query of a check, failed.',
+    remedy: 'Correct the statement that the message names.',
+  },
   PolicyMissing: {
     consequence: 'wait',
     exitCode: 66,
@@ -308,7 +436,7 @@ export const failureReasons = {
     consequence: 'never',
     exitCode: 75,
     meaning: 'Somebody deleted the Job of a run before its answer was taken.',
-    remedy: 'Create a new Backup.',
+    remedy: 'Create a new Backup or RestoreRequest.',
   },
 } as const satisfies Record<string, FailureReasonEntry>;
 
@@ -329,9 +457,11 @@ export const stateReasons = {
   PolicyReady: 'The policy can run.',
   Suspended: 'The policy is suspended: nothing is scheduled, manual backups still run.',
   NoRunYet: 'No run of this policy has ended yet.',
-  LastRunSucceeded: 'The last run succeeded, and no slot is overdue.',
+  LastRunSucceeded: 'The last run succeeded, no slot is overdue, and no run is stuck.',
   LastRunFailed: 'The last run did not succeed.',
   Overdue: 'A slot passed its starting deadline and the run’s deadline, and no run of it has ended.',
+  RunStuck:
+    'A run has not been able to start for two minutes: its pod is refused, cannot be scheduled, or does not start.',
   RunCreated: 'A run was created for a slot.',
   RunSkipped: 'A slot was skipped: the previous run still goes on (concurrencyPolicy Forbid).',
   RunReplaced: 'The previous run was ended for a newer one (concurrencyPolicy Replace).',
@@ -341,6 +471,16 @@ export const stateReasons = {
   Inspecting: 'The location is being looked at for the first time.',
   ProbePassed: 'A key was written, read back, listed and deleted.',
   ReadProbePassed: 'The location is ReadOnly and could be listed and read.',
+  WaitingForStorage: 'The runner waits for the store, or for a file to be there whole.',
+  Fetching: 'The runner fetches the archive to its scratch volume.',
+  Restored: 'What was asked for was restored, checked, and put in its place.',
+  Unchanged: 'The source is still the one that was restored last; nothing was done.',
+  RecoveredAfterSwap:
+    'The runner died after the swap; the target holds the restored database, and what was left was cleared up.',
+  CleaningUp: 'The runner died; a Job clears up what it left.',
+  CleanupFailed: 'What a dead runner left could not be cleared up.',
+  RestoreCreated: 'A RestoreRequest was created for a slot.',
+  RestoreRetried: 'Another RestoreRequest was created, because the last one failed for a transient reason.',
   BackupFound: 'A backup was found in a location and is shown as an object.',
 } as const satisfies Record<string, string>;
 

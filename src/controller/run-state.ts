@@ -21,7 +21,8 @@ export interface RunSeen {
 }
 
 export type WaitingReason =
-  FailureReason | Extract<StateReason, 'Starting' | 'WaitingForSecret' | 'WaitingForServer' | 'Running'>;
+  | FailureReason
+  | Extract<StateReason, 'Starting' | 'WaitingForSecret' | 'WaitingForServer' | 'WaitingForStorage' | 'Running'>;
 
 export type RunState =
   /** The runner has spoken, and nothing will be tried any more. */

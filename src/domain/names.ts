@@ -23,3 +23,20 @@ export function backupJobName(backup: string): string {
 export function inspectJobName(location: string, inspection: string): string {
   return `pgbl-${location}-${inspection}`;
 }
+
+/** The RestoreRequest for a slot of a RestorePolicy; `retry` counts from 1. At most 40 + 1 + 16 = 57 characters. */
+export function restoreRequestName(policy: string, slotMs: number, retry = 0): string {
+  const time = compactTime(slotMs);
+  // Slots are whole minutes: the place of the seconds tells the retry.
+  return `${policy}-${retry === 0 ? time : `${time.slice(0, -3)}r${retry}`}`;
+}
+
+/** The Job of a RestoreRequest: at most 5 + 57 = 62 characters. */
+export function restoreJobName(request: string): string {
+  return `pgrr-${request}`;
+}
+
+/** The Job that clears up after it: at most 5 + 57 = 62 characters. */
+export function cleanupJobName(request: string): string {
+  return `pgrc-${request}`;
+}

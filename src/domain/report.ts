@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { destinationOutcomes } from '../api/backup.ts';
 import { failureReasonNames } from '../api/reasons.ts';
+import { restoredOutcomes, restoredSource } from '../api/restore-request.ts';
 
 /**
  * What a runner answers, in two ways that outlive it: one verdict in its termination message (at most 3 KiB), and lines in its log
@@ -72,7 +73,50 @@ export const inspectVerdict = z.object({
 });
 export type InspectVerdict = z.infer<typeof inspectVerdict>;
 
-export const verdict = z.discriminatedUnion('kind', [backupVerdict, inspectVerdict]);
+/** Facts that fit every end of a restore, its cleanup included; details of each database are `result` lines. */
+export const restoreVerdict = z.object({
+  v: z.literal(reportVersion),
+  kind: z.literal('restore'),
+  verdict: z.enum(['Succeeded', 'Failed']),
+  reason: reason.optional(),
+  message: z.string().optional(),
+  hint: z.string().optional(),
+  /** True: the source was the one of `unlessRestored`; nothing was done. */
+  unchanged: z.boolean().optional(),
+  /**
+   * What the targets are now. Untouched: as they were. Restored: all of them. Changed: an InPlace restore that was not one
+   * transaction failed in the middle.
+   */
+  target: z.enum(restoredOutcomes),
+  attempt: z.string(),
+  startedAt: time,
+  completedAt: time,
+  /** As soon as it was chosen. */
+  source: restoredSource().optional(),
+  readBytes: size,
+  plainBytes: size,
+  resultLines: size,
+});
+export type RestoreVerdict = z.infer<typeof restoreVerdict>;
+
+export const cleanupVerdict = z.object({
+  v: z.literal(reportVersion),
+  kind: z.literal('cleanup'),
+  verdict: z.enum(['Succeeded', 'Failed']),
+  reason: reason.optional(),
+  message: z.string().optional(),
+  hint: z.string().optional(),
+  /** Restored: the swap had been done, and what was left of it is finished. Untouched: it had not; the scratch databases are gone. */
+  target: z.enum(['Restored', 'Untouched']).optional(),
+  startedAt: time,
+  completedAt: time,
+  /** Databases that were dropped: at most 20 names. */
+  dropped: z.array(z.string()),
+  resultLines: size,
+});
+export type CleanupVerdict = z.infer<typeof cleanupVerdict>;
+
+export const verdict = z.discriminatedUnion('kind', [backupVerdict, inspectVerdict, restoreVerdict, cleanupVerdict]);
 export type Verdict = z.infer<typeof verdict>;
 
 /** Every line of the log has winston's level, message and timestamp besides. */
@@ -80,7 +124,9 @@ export const progressLine = z.object({
   type: z.literal('progress'),
   v: z.literal(reportVersion),
   /** Why nothing moves yet; absent while it works. */
-  waiting: z.enum(['WaitingForSecret', 'WaitingForServer']).optional(),
+  waiting: z.enum(['WaitingForSecret', 'WaitingForServer', 'WaitingForStorage']).optional(),
+  /** Of a restore. */
+  step: z.enum(['Fetching', 'Loading', 'Analyzing', 'Checking', 'Swapping']).optional(),
   detail: z.string().optional(),
   plainBytes: size,
   estimatedBytes: size.optional(),
@@ -136,7 +182,41 @@ export const damagedManifest = z.object({
 });
 export type DamagedManifest = z.infer<typeof damagedManifest>;
 
-export const resultLine = z.discriminatedUnion('kind', [databaseResult, foundBackup, damagedManifest]);
+/** What became of one target database of a restore. */
+export const restoredDatabase = z.object({
+  type: z.literal('result'),
+  v: z.literal(reportVersion),
+  kind: z.literal('restored'),
+  source: z.string().optional(),
+  target: z.string(),
+  outcome: z.enum(restoredOutcomes),
+  reason: reason.optional(),
+  detail: z.string().optional(),
+  /** Name under which the replaced database was kept. */
+  previous: z.string().optional(),
+  /** What was left out or done otherwise. */
+  notes: z.array(z.string()).optional(),
+  plainBytes: size.optional(),
+  durationMilliseconds: z.number().optional(),
+});
+export type RestoredDatabase = z.infer<typeof restoredDatabase>;
+
+/** Roles that globals created, in lines of at most 100. */
+export const createdRoles = z.object({
+  type: z.literal('result'),
+  v: z.literal(reportVersion),
+  kind: z.literal('roles'),
+  names: z.array(z.string()),
+});
+export type CreatedRoles = z.infer<typeof createdRoles>;
+
+export const resultLine = z.discriminatedUnion('kind', [
+  databaseResult,
+  foundBackup,
+  damagedManifest,
+  restoredDatabase,
+  createdRoles,
+]);
 export type ResultLine = z.infer<typeof resultLine>;
 
 /** The verdict, or undefined when the text is none (empty, cut, of another program). */

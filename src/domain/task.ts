@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Failure } from '../api/failure.ts';
+import { restoredSource } from '../api/restore-request.ts';
 
 /**
  * What the controller tells a runner: one versioned JSON of at most 200 KiB without secrets, in an annotation of the pod template,
@@ -124,7 +125,97 @@ export const inspectTask = z.strictObject({
 });
 export type InspectTask = z.infer<typeof inspectTask>;
 
-export const task = z.discriminatedUnion('kind', [backupTask, inspectTask]);
+/** What a restore changes, and what a cleanup looks after. */
+const restoreTarget = z.strictObject({
+  server: postgresSource,
+  /** One or several; `source` absent: the only one, else the one that is named like the target. */
+  databases: z.array(z.strictObject({ source: z.string().optional(), target: z.string() })).min(1),
+});
+export type RestoreTaskTarget = z.infer<typeof restoreTarget>;
+
+export const restoreTask = z.strictObject({
+  version: z.literal(taskVersion),
+  kind: z.literal('restore'),
+  namespace: z.string(),
+  /** The uid makes the scratch databases' names, and is their marker. */
+  request: z.strictObject({ name: z.string(), uid: z.string() }),
+  source: z.strictObject({
+    backup: z
+      .strictObject({
+        name: z.string(),
+        uid: z.string(),
+        /** Copies in the order in which they are tried. */
+        copies: z
+          .array(
+            z.strictObject({
+              location: taskLocation,
+              manifestKey: z.string(),
+              /** Refuse a manifest of other bytes. */
+              manifestSha256: z.string().optional(),
+            }),
+          )
+          .min(1),
+      })
+      .optional(),
+    file: z
+      .strictObject({
+        location: taskLocation,
+        key: z.string().optional(),
+        pattern: z.string().optional(),
+        member: z.string().optional(),
+      })
+      .optional(),
+  }),
+  target: restoreTarget,
+  mode: z.enum(['Replace', 'Create', 'InPlace']),
+  keepPrevious: z.boolean(),
+  clean: z.boolean(),
+  select: z.strictObject({
+    schemas: z.array(z.string()).optional(),
+    tables: z.array(z.string()).optional(),
+    schemaOnly: z.boolean(),
+    dataOnly: z.boolean(),
+  }),
+  options: z.strictObject({
+    jobs: z.int().min(1),
+    noOwner: z.boolean(),
+    noPrivileges: z.boolean(),
+    role: z.string().optional(),
+    globals: z.boolean(),
+    analyze: z.boolean(),
+  }),
+  afterSql: z.array(z.string()),
+  checks: z.array(
+    z.strictObject({
+      database: z.string().optional(),
+      sql: z.string(),
+      operator: z.enum(['=', '!=', '<', '<=', '>', '>=']),
+      value: z.string(),
+    }),
+  ),
+  unlessRestored: restoredSource().optional(),
+  /** For the server, and for the store. */
+  waitForServerSeconds: z.int(),
+  waitForSecretSeconds: z.int(),
+  /** Between the two looks at a file. */
+  settleSeconds: z.int().min(0),
+});
+export type RestoreTask = z.infer<typeof restoreTask>;
+
+/** After a restore whose runner died without a word: drop its scratch databases, or finish what its swap began. */
+export const cleanupTask = z.strictObject({
+  version: z.literal(taskVersion),
+  kind: z.literal('cleanup'),
+  namespace: z.string(),
+  request: z.strictObject({ name: z.string(), uid: z.string() }),
+  target: restoreTarget,
+  keepPrevious: z.boolean(),
+  waitForServerSeconds: z.int(),
+  waitForSecretSeconds: z.int(),
+});
+export type CleanupTask = z.infer<typeof cleanupTask>;
+
+export const task = z.discriminatedUnion('kind', [backupTask, inspectTask, restoreTask, cleanupTask]);
 export type Task = z.infer<typeof task>;
 
 /** Reads a task. @throws Failure TaskInvalid when it is too large, no JSON, of another version or of another shape. */

@@ -37,7 +37,7 @@ function shorten(
     ...shortened('hint', verdict.hint, redactor, bytes.hint),
   };
   const { message: _message, hint: _hint, ...rest } = verdict;
-  if (rest.kind === 'inspect') return { ...rest, ...texts };
+  if (rest.kind !== 'backup') return { ...rest, ...texts };
   return {
     ...rest,
     ...texts,

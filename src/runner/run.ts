@@ -120,6 +120,14 @@ async function doTask({ task, attempt }: GivenTask, options: RunOptions): Promis
     const { backUp } = await import('./backup/back-up.ts');
     return backUp(task, workshop);
   }
+  if (task.kind === 'restore') {
+    const { restore } = await import('./restore/restore.ts');
+    return restore(task, workshop);
+  }
+  if (task.kind === 'cleanup') {
+    const { cleanUp } = await import('./restore/clean-up.ts');
+    return cleanUp(task, workshop);
+  }
   const { inspectLocation } = await import('./inspect/inspect-location.ts');
   return inspectLocation(task, workshop);
 }
@@ -134,13 +142,15 @@ async function failedVerdict(root: string, failure: Failure, startedAt: string, 
     ...(failure.hint === undefined ? {} : { hint: failure.hint }),
     startedAt,
     completedAt,
-    storedBytes: 0,
     resultLines: 0,
   } as const;
-  if ((await kindOfTask(root)) === 'inspect') {
-    return { ...end, kind: 'inspect', latencies: {}, backups: 0, damagedManifests: 0 };
+  const kind = await kindOfTask(root);
+  if (kind === 'inspect') {
+    return { ...end, kind, latencies: {}, backups: 0, storedBytes: 0, damagedManifests: 0 };
   }
-  return { ...end, kind: 'backup', attempt: '', plainBytes: 0, destinations: [] };
+  if (kind === 'restore') return { ...end, kind, target: 'Untouched', attempt: '', readBytes: 0, plainBytes: 0 };
+  if (kind === 'cleanup') return { ...end, kind, dropped: [] };
+  return { ...end, kind: 'backup', attempt: '', plainBytes: 0, storedBytes: 0, destinations: [] };
 }
 
 /** What the task is for, if that much can be read of it. */

@@ -124,7 +124,7 @@ describe('The schemas', () => {
 
   it('name lists in the plural or as what they hold', () => {
     const lists = nodes.filter(({ schema }) => schema.type === 'array').map(({ path }) => memberOf(path));
-    const collective = ['active', 'exclude', 'excludeTableData', 'stored', 'failed'];
+    const collective = ['active', 'afterSql', 'rolesCreated', 'exclude', 'excludeTableData', 'stored', 'failed'];
 
     expect(lists.filter((name) => !name.endsWith('s') && !collective.includes(name))).toEqual([]);
   });
