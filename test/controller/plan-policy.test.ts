@@ -4,6 +4,7 @@ import type { Backup, BackupLocation, BackupPolicy } from '../../src/api/kinds.t
 import type { Action } from '../../src/controller/action.ts';
 import { findCondition } from '../../src/controller/conditions.ts';
 import type { ControllerMode } from '../../src/controller/mode.ts';
+import { resultOf } from '../../src/controller/outcome.ts';
 import { planPolicy } from '../../src/controller/policy/plan.ts';
 import type { Read } from '../../src/controller/read-object.ts';
 import {
@@ -26,6 +27,8 @@ interface Given {
   readonly others?: readonly Backup[];
   readonly locations?: readonly BackupLocation[];
   readonly mode?: Partial<ControllerMode>;
+  /** Of runs that have not ended. */
+  readonly stuckAt?: string;
 }
 
 function look(now: string, given: Given = {}) {
@@ -36,6 +39,8 @@ function look(now: string, given: Given = {}) {
     locations: new Map(locations.map((location) => [location.metadata.name, read(location)])),
     backups,
     backupNamed: (name) => [...backups, ...others].find(({ metadata }) => metadata.name === name),
+    stuckAt: (backup) =>
+      given.stuckAt === undefined || resultOf(backup) !== undefined ? undefined : Date.parse(given.stuckAt),
     mode: { ...testMode, ...given.mode },
   });
   const status = plan.actions.find((action) => action.type === 'set-status')?.status ?? policy.status;
@@ -377,6 +382,25 @@ describe('The health of a policy', () => {
     const policy = handled(now);
     const seen = look(now, { policy, backups });
     expect(reasonOf(seen.status, 'Healthy')).toBe(expected);
+  });
+
+  it('is False while a run is stuck, and says what keeps it', () => {
+    const policy = handled(at(2), {}, { nextScheduleTime: at(3) });
+    const trouble = { status: 'Unknown', reason: 'ImageUnavailable', message: 'no such image' } as const;
+    const conditions = [{ type: 'Succeeded', lastTransitionTime: at(2), ...trouble }];
+    const good = buildRun(at(1), succeeded(at(1), at(1, '03:10:00')));
+    const backups = [good, buildRun(at(2), { conditions })];
+    const stuckAt = at(2, '03:02:00');
+    const before = look(at(2, '03:01:59'), { policy, backups, stuckAt });
+    expect(reasonOf(before.status, 'Healthy')).toBe('True LastRunSucceeded');
+    expect(before.wakeAt).toBe('2026-01-02T03:02:00.000Z');
+    const seen = look(stuckAt, { policy, backups, stuckAt });
+    expect(reasonOf(seen.status, 'Healthy')).toBe('False RunStuck');
+    expect(seen.told).toContain('RunStuck');
+    expect(findCondition(seen.status.conditions, 'Healthy')?.message).toBe(
+      'nightly-20260102t030000z cannot start: ImageUnavailable: no such image',
+    );
+    expect(seen.wakeAt).toBe('2026-01-02T09:00:00.000Z');
   });
 
   it('is looked at again when a slot becomes overdue', () => {

@@ -268,7 +268,7 @@ describe('Succeeded', () => {
           results: [],
           refused: undefined,
           siblings: [],
-          queue: [{ key: 'shop/by-hand', createdAtMs: 0, server: 's', running: false }],
+          queue: [{ key: 'shop/by-hand', createdAtMs: 0, server: 's', state: 'waiting' }],
           mode: testMode,
         });
         const statuses = plan.actions.flatMap((action) => (action.type === 'set-status' ? [action.status] : []));

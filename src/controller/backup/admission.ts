@@ -1,13 +1,17 @@
 import type { BackupPolicy } from '../../api/kinds.ts';
 import type { TaskPostgresSource } from '../../domain/task.ts';
 
-/** A run that goes on, or that could start but for the limits. */
+/** A run that has a Job, or that could have one but for the limits. */
 export interface QueueEntry {
   /** `namespace/name` of the Backup. */
   readonly key: string;
   readonly createdAtMs: number;
   readonly server: string;
-  readonly running: boolean;
+  /**
+   * `working`: it has a Job, whether its pod runs yet or not. `stuck`: it has a Job whose pod cannot start (stuck.ts). `waiting`: for
+   * its turn. `refused`: for its turn, but its Job was refused when it had it.
+   */
+  readonly state: 'working' | 'stuck' | 'waiting' | 'refused';
 }
 
 export type Turn = { readonly admitted: true } | { readonly admitted: false; readonly waitsFor: string };
@@ -15,36 +19,49 @@ export type Turn = { readonly admitted: true } | { readonly admitted: false; rea
 /**
  * Whose turn it is: oldest first, equal ages by name; a run whose server is busy lets others pass. Every look at the same entries
  * answers the same, so two runs that ask at once never both take the last place.
+ * Stuck runs take no place from others, but all may begin to work at any moment: together with those that work they are never more
+ * than twice the limit. Who was refused takes no place from others either, having no Job that could begin to work.
  */
 export function findTurn(
   entries: readonly QueueEntry[],
   key: string,
   limits: { readonly runs: number; readonly perServer: number },
 ): Turn {
-  const busy = new Map<string, number>();
-  let running = 0;
-  const take = (server: string): void => {
-    running += 1;
-    busy.set(server, (busy.get(server) ?? 0) + 1);
+  const all = openPlaces(limits.runs);
+  const servers = new Map<string, Places>();
+  const placesOf = (server: string): Places => {
+    const places = servers.get(server) ?? openPlaces(limits.perServer);
+    servers.set(server, places);
+    return places;
   };
-  for (const entry of entries) if (entry.running) take(entry.server);
+  const take = ({ server, state }: QueueEntry): void => {
+    for (const places of [all, placesOf(server)]) places[state === 'stuck' ? 'stuck' : 'working'] += 1;
+  };
+  const isWaiting = ({ state }: QueueEntry): boolean => state === 'waiting' || state === 'refused';
+  for (const entry of entries) if (!isWaiting(entry)) take(entry);
   const waiting = entries
-    .filter((entry) => !entry.running)
+    .filter(isWaiting)
     .toSorted((a, b) => a.createdAtMs - b.createdAtMs || a.key.localeCompare(b.key));
   for (const entry of waiting) {
-    const serverIsBusy = (busy.get(entry.server) ?? 0) >= limits.perServer;
-    if (running >= limits.runs || serverIsBusy) {
-      if (entry.key !== key) continue;
-      const waitsFor =
-        running >= limits.runs
-          ? `${limits.runs} runs go on or come first`
-          : `${limits.perServer} runs of the same server go on or come first`;
-      return { admitted: false, waitsFor };
-    }
-    if (entry.key === key) return { admitted: true };
-    take(entry.server);
+    const full = whyFull(all, 'runs') ?? whyFull(placesOf(entry.server), 'runs of the same server');
+    if (entry.key === key) return full === undefined ? { admitted: true } : { admitted: false, waitsFor: full };
+    if (full === undefined && entry.state === 'waiting') take(entry);
   }
   return { admitted: false, waitsFor: 'it is not in the queue' };
+}
+
+interface Places {
+  readonly limit: number;
+  working: number;
+  stuck: number;
+}
+
+const openPlaces = (limit: number): Places => ({ limit, working: 0, stuck: 0 });
+
+function whyFull({ limit, working, stuck }: Places, what: string): string | undefined {
+  if (working >= limit) return `${limit} ${what} go on or come first`;
+  if (working + stuck >= 2 * limit) return `${working + stuck} ${what} go on or cannot start`;
+  return undefined;
 }
 
 /** What stands for the server: its host and port, or the Secret where the controller cannot read them. */

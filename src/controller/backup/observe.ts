@@ -8,7 +8,9 @@ import type { Read } from '../read-object.ts';
 import { observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
 import { backupJobName } from '../../domain/names.ts';
 import { serverOf, serverOfPolicy, type QueueEntry } from './admission.ts';
+import { resources } from '../resources.ts';
 import { readBackupTask } from './job.ts';
+import { findStuckAt } from './stuck.ts';
 
 /** All that the plan of a Backup looks at. */
 export interface BackupSeen extends RunObserved {
@@ -62,22 +64,27 @@ export async function observeBackup(
   };
 }
 
-function observeQueue({ world }: RunSources, mode: ControllerMode): readonly QueueEntry[] {
+function observeQueue({ world, clock }: RunSources, mode: ControllerMode): readonly QueueEntry[] {
+  const nowMs = clock.nowMs();
   return world.unfinishedBackups().flatMap(({ object: backup, fault }): readonly QueueEntry[] => {
     const { namespace, name, uid, creationTimestamp, deletionTimestamp } = backup.metadata;
     const entry = { key: `${namespace}/${name}`, createdAtMs: readStamp(creationTimestamp) ?? 0 };
     const policy = world.policy(namespace, backup.spec.policy);
-    const job = world.job(namespace, backupJobName(name));
+    const jobName = backupJobName(name);
+    const job = world.job(namespace, jobName);
     if (job !== undefined && isControlledBy(job, uid)) {
       const task = readBackupTask(job);
       const server = task === undefined ? '' : serverOf(namespace, task.source);
-      return [{ ...entry, server: server || (policy && serverOfPolicy(policy.object)) || '', running: true }];
+      const isStuck = nowMs >= (findStuckAt(world, backup) ?? Infinity);
+      const state = isStuck ? 'stuck' : 'working';
+      return [{ ...entry, server: server || (policy && serverOfPolicy(policy.object)) || '', state }];
     }
     const isReadable = policy !== undefined && policy.fault === undefined && fault === undefined;
     if (!isReadable || deletionTimestamp !== undefined || backup.status?.job !== undefined) return [];
     const { destinations } = policy.object.spec;
     const { blocking } = checkDestinations(destinations, world.locationsIn(namespace), mode.claimRequired);
     if (blocking !== undefined) return [];
-    return [{ ...entry, server: serverOfPolicy(policy.object), running: false }];
+    const state = world.refusal(resources.job, namespace, jobName) === undefined ? 'waiting' : 'refused';
+    return [{ ...entry, server: serverOfPolicy(policy.object), state }];
   });
 }

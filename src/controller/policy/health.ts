@@ -1,27 +1,30 @@
 import type { Backup, BackupPolicy } from '../../api/kinds.ts';
 import { nextSlot, previousSlot, type Schedule } from '../../domain/schedule.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
+import { earliest } from '../action.ts';
 import { findCondition, type ConditionChange } from '../conditions.ts';
 import { endedRuns, endOf, resultOf } from '../outcome.ts';
 
 export interface Health {
   readonly condition: ConditionChange;
-  /** When a slot becomes overdue if nothing happens. */
+  /** When a slot becomes overdue, or a run counts as stuck, if nothing happens. */
   readonly wakeAt: number | undefined;
 }
 
 /**
- * True: the last run that ended succeeded and no slot is overdue (slot + jitter + startingDeadline + deadline without any run ended
- * since). Unknown before the first. A failed best-effort destination leaves it True, with a reason.
+ * True: the last run that ended succeeded, no slot is overdue (slot + jitter + startingDeadline + deadline without any run ended
+ * since), and no run is stuck. Unknown before the first. A failed best-effort destination leaves it True, with a reason.
  */
 export function judgeHealth(seen: {
   readonly nowMs: number;
   readonly policy: BackupPolicy;
   readonly schedule: Schedule | undefined;
   readonly backups: readonly Backup[];
+  /** When a run counts as stuck, if something keeps it from starting. */
+  readonly stuckAt: (backup: Backup) => number | undefined;
   readonly scheduledSince: number;
 }): Health {
-  const { nowMs, policy, schedule, backups, scheduledSince } = seen;
+  const { nowMs, policy, schedule, backups, stuckAt, scheduledSince } = seen;
   const ended = endedRuns(backups);
   const promise = schedule === undefined || policy.spec.suspend ? undefined : schedule;
   const allowedMs = allowanceOf(policy);
@@ -37,12 +40,31 @@ export function judgeHealth(seen: {
     return { condition: { ...base, status: 'False', reason: 'Overdue', message }, wakeAt: undefined };
   }
   const following = promise && nextSlot(promise, kept);
-  const wakeAt = following === undefined ? undefined : following + allowedMs;
+  const overdueAt = following === undefined ? undefined : following + allowedMs;
+  const stuck = findFirstStuck(backups, stuckAt);
+  if (stuck !== undefined && nowMs >= stuck.at) {
+    const { reason = '', message = '' } = findCondition(stuck.backup.status?.conditions, 'Succeeded') ?? {};
+    const text = `${stuck.backup.metadata.name} cannot start: ${reason}: ${message}`;
+    return { condition: { ...base, status: 'False', reason: 'RunStuck', message: text }, wakeAt: overdueAt };
+  }
+  const wakeAt = earliest(overdueAt, stuck?.at);
   const [last] = ended;
   if (last === undefined) {
     return { condition: { ...base, status: 'Unknown', reason: 'NoRunYet', message: 'no run has ended yet' }, wakeAt };
   }
   return { condition: { ...base, ...judgeLast(last) }, wakeAt };
+}
+
+/** The run that counts, or will count, as stuck before the others. */
+function findFirstStuck(
+  backups: readonly Backup[],
+  stuckAt: (backup: Backup) => number | undefined,
+): { readonly backup: Backup; readonly at: number } | undefined {
+  const found = backups.flatMap((backup) => {
+    const at = stuckAt(backup);
+    return at === undefined ? [] : [{ backup, at }];
+  });
+  return found.toSorted((a, b) => a.at - b.at || a.backup.metadata.name.localeCompare(b.backup.metadata.name))[0];
 }
 
 function judgeLast(last: Backup): Pick<ConditionChange, 'status' | 'reason' | 'message'> {

@@ -1,4 +1,5 @@
 import type { Backup, BackupLocation, BackupPolicy } from '../../api/kinds.ts';
+import { findStuckAt } from '../backup/stuck.ts';
 import type { ControllerMode } from '../mode.ts';
 import type { Read } from '../read-object.ts';
 import type { World } from '../world.ts';
@@ -13,6 +14,8 @@ export interface PolicySeen {
   readonly backups: readonly Backup[];
   /** Whatever Backup has that name in the namespace. */
   readonly backupNamed: (name: string) => Backup | undefined;
+  /** When a run counts as stuck (backup/stuck.ts), if something keeps it from starting; may lie ahead. */
+  readonly stuckAt: (backup: Backup) => number | undefined;
   readonly mode: ControllerMode;
 }
 
@@ -32,6 +35,7 @@ export function observePolicy(
     locations: world.locationsIn(namespace),
     backups: world.backupsOfPolicy(namespace, name).map(({ object }) => object),
     backupNamed: (backup) => world.backup(namespace, backup)?.object,
+    stuckAt: (backup) => findStuckAt(world, backup),
     mode,
   };
 }

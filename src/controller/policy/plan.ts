@@ -34,7 +34,14 @@ export function planPolicy(seen: PolicySeen): Plan {
     gateUntil: findGate(seen),
     policiesOutliveObjects: mode.policiesOutliveObjects,
   });
-  const health = judgeHealth({ nowMs, policy, schedule, backups, scheduledSince: slots.scheduledSince });
+  const health = judgeHealth({
+    nowMs,
+    policy,
+    schedule,
+    backups,
+    stuckAt: seen.stuckAt,
+    scheduledSince: slots.scheduledSince,
+  });
   const ready = judgeReady(policy, problem, destinations, slots);
   const status = buildStatus(seen, policy, slots, ready, health.condition);
 
