@@ -151,12 +151,14 @@ const options = z.strictObject({
   analyze: z.boolean().default(true).meta({ description: 'ANALYZE before the checks.' }),
 });
 
+export const checkOperators = ['Equal', 'NotEqual', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'] as const;
+
 const check = z.strictObject({
   database: postgresName()
     .optional()
     .meta({ description: 'Target database where it runs; needed with several databases.' }),
   sql: z.string().min(1).max(4096).meta({ description: 'A query; the first column of its first row counts.' }),
-  operator: z.enum(['=', '!=', '<', '<=', '>', '>=']).default('=').meta({
+  operator: z.enum(checkOperators).default('Equal').meta({
     description: 'How the result is compared with value: as numbers when both are numbers, else as text.',
   }),
   value: z.string().max(1024).meta({ description: 'What it is compared with.' }),
@@ -194,7 +196,7 @@ export const restoredSource = () =>
     modifiedAt: timestamp().optional().meta({ description: 'Time of the file’s last change, as its place tells it.' }),
     tag: z.string().max(256).optional().meta({ description: 'The place’s own mark of the content (ETag).' }),
     format: z
-      .enum(['custom', 'directory', 'tar', 'sql', 'dumpall'])
+      .enum(['Custom', 'Directory', 'Tar', 'Sql', 'Dumpall'])
       .optional()
       .meta({ description: 'What the content was found to be.' }),
     member: z.string().max(1024).optional().meta({ description: 'The file inside of a ZIP that was restored.' }),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Failure } from '../api/failure.ts';
-import { restoredSource } from '../api/restore-request.ts';
+import { checkOperators, restoredSource } from '../api/restore-request.ts';
 
 /**
  * What the controller tells a runner: one versioned JSON of at most 200 KiB without secrets, in an annotation of the pod template,
@@ -189,7 +189,7 @@ export const restoreTask = z.strictObject({
     z.strictObject({
       database: z.string().optional(),
       sql: z.string(),
-      operator: z.enum(['=', '!=', '<', '<=', '>', '>=']),
+      operator: z.enum(checkOperators),
       value: z.string(),
     }),
   ),
