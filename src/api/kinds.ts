@@ -1,10 +1,10 @@
-import type { z } from 'zod';
 import { backupLocationSpec, backupLocationStatus } from './backup-location.ts';
 import type { BackupLocationSpec, BackupLocationStatus } from './backup-location.ts';
 import { backupPolicySpec, backupPolicyStatus } from './backup-policy.ts';
 import type { BackupPolicySpec, BackupPolicyStatus } from './backup-policy.ts';
 import { backupSpec, backupStatus } from './backup.ts';
 import type { BackupSpec, BackupStatus } from './backup.ts';
+import { age, conditionColumn, reasonColumn, type Kind } from './kind.ts';
 import { backupNameMaxLength, policyNameMaxLength } from './parts.ts';
 import { restorePolicySpec, restorePolicyStatus } from './restore-policy.ts';
 import type { RestorePolicySpec, RestorePolicyStatus } from './restore-policy.ts';
@@ -14,57 +14,6 @@ import type { RestoreRequestSpec, RestoreRequestStatus } from './restore-request
 export const apiGroup = 'pgbackup.dev';
 export const apiVersionName = 'v1';
 export const apiVersion = 'pgbackup.dev/v1';
-
-/** A printer column of `kubectl get`. */
-export interface Column {
-  readonly name: string;
-  readonly type: 'string' | 'integer' | 'date' | 'boolean';
-  readonly jsonPath: string;
-  readonly description: string;
-  /** 1: only with -o wide. */
-  readonly priority?: 1;
-}
-
-/** All that is said of a kind: CRD, types, reference docs and validators are made from it. */
-export interface Kind {
-  readonly kind: string;
-  readonly plural: string;
-  readonly singular: string;
-  readonly shortNames: readonly string[];
-  readonly description: string;
-  readonly nameMaxLength: number;
-  readonly spec: z.ZodType;
-  readonly status: z.ZodType;
-  readonly columns: readonly Column[];
-  readonly conditions: readonly ConditionType[];
-}
-
-/** A condition of a kind: positive, and False only when known. */
-export interface ConditionType {
-  readonly type: string;
-  /** What True says. */
-  readonly description: string;
-}
-
-const age: Column = {
-  name: 'Age',
-  type: 'date',
-  jsonPath: '.metadata.creationTimestamp',
-  description: 'Time since creation.',
-};
-const conditionColumn = (name: string, type: string): Column => ({
-  name,
-  type: 'string',
-  jsonPath: `.status.conditions[?(@.type=="${type}")].status`,
-  description: `Condition ${type}.`,
-});
-const reasonColumn = (type: string, priority?: 1): Column => ({
-  name: 'Reason',
-  type: 'string',
-  jsonPath: `.status.conditions[?(@.type=="${type}")].reason`,
-  description: `Reason of ${type}.`,
-  ...(priority === undefined ? {} : { priority }),
-});
 
 export const backupLocationKind = {
   kind: 'BackupLocation',

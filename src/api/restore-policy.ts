@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { conditions, count, seconds, timestamp } from './parts.ts';
-import { restoredSource, restoreRules, restoreShape } from './restore-request.ts';
+import { restoredSource, restoreRules, restoreShape } from './restore-spec.ts';
 import { withRules } from './rules.ts';
 import { cronSchedule, scheduleShape } from './schedule.ts';
 

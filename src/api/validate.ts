@@ -1,6 +1,7 @@
 import { checkRules } from './check-rules.ts';
 import { describeIssue } from './describe-issue.ts';
-import { apiVersion, type Kind } from './kinds.ts';
+import type { Kind } from './kind.ts';
+import { apiVersion } from './kinds.ts';
 import { labelPattern } from './parts.ts';
 import { dropNulls } from './drop-nulls.ts';
 

@@ -1,4 +1,5 @@
-import { apiGroup, apiVersionName, type Kind } from '../api/kinds.ts';
+import type { Kind } from '../api/kind.ts';
+import { apiGroup, apiVersionName } from '../api/kinds.ts';
 import { labelPattern } from '../api/parts.ts';
 import { nameRuleMessages } from '../api/validate.ts';
 import { printStructuralSchema, type ValidationRule } from './structural-schema.ts';

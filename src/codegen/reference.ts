@@ -1,4 +1,5 @@
-import { annotations, apiVersion, finalizer, kinds, labels, type Kind } from '../api/kinds.ts';
+import type { Kind } from '../api/kind.ts';
+import { annotations, apiVersion, finalizer, kinds, labels } from '../api/kinds.ts';
 import { nameRules } from './crd.ts';
 import { formatCode, formatTable } from './markdown.ts';
 import { printStructuralSchema, type StructuralSchema } from './structural-schema.ts';

@@ -1,4 +1,5 @@
-import { apiGroup, apiVersionName, backupKind, backupLocationKind, backupPolicyKind, type Kind } from '../api/kinds.ts';
+import type { Kind } from '../api/kind.ts';
+import { apiGroup, apiVersionName, backupKind, backupLocationKind, backupPolicyKind } from '../api/kinds.ts';
 import type { ResourceType } from '../kube/client.ts';
 
 const ours = (kind: Kind): ResourceType => ({

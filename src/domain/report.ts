@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { destinationOutcomes } from '../api/backup.ts';
 import { failureReasonNames } from '../api/reasons.ts';
-import { restoredOutcomes, restoredSource } from '../api/restore-request.ts';
+import { restoredOutcomes } from '../api/restore-request.ts';
+import { restoredSource } from '../api/restore-spec.ts';
 
 /**
  * What a runner answers, in two ways that outlive it: one verdict in its termination message (at most 3 KiB), and lines in its log

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Failure } from '../api/failure.ts';
-import { checkOperators, restoredSource } from '../api/restore-request.ts';
+import { checkOperators, restoredSource } from '../api/restore-spec.ts';
 
 /**
  * What the controller tells a runner: one versioned JSON of at most 200 KiB without secrets, in an annotation of the pod template,

@@ -1,6 +1,7 @@
 import { isAbsolute, resolve } from 'node:path';
 import { isMap, isNode, isPair, isScalar, LineCounter, parseAllDocuments, type Document, type Node } from 'yaml';
-import { apiVersion, kinds, type Kind } from '../api/kinds.ts';
+import type { Kind } from '../api/kind.ts';
+import { apiVersion, kinds } from '../api/kinds.ts';
 import { validateObject } from '../api/validate.ts';
 import type { KubeObject, ObjectMeta } from '../kube/client.ts';
 import { findMetadataFaults } from '../kube/object-meta.ts';

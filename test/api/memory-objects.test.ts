@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { apiGroup, apiVersionName, kinds, type Kind } from '../../src/api/kinds.ts';
+import type { Kind } from '../../src/api/kind.ts';
+import { apiGroup, apiVersionName, kinds } from '../../src/api/kinds.ts';
 import { validateObject } from '../../src/api/validate.ts';
 import type { KubeObject, ResourceType } from '../../src/kube/client.ts';
 import { createMemoryClient } from '../../src/kube/memory-client.ts';

@@ -1,4 +1,4 @@
-import type { RestoredSource } from '../../api/restore-request.ts';
+import type { RestoredSource } from '../../api/restore-spec.ts';
 import type { DatabaseFacts } from '../../domain/manifest.ts';
 import type { Bytes } from '../../pipeline/bytes.ts';
 
