@@ -9,15 +9,12 @@ import { clusterMode } from '../../src/controller/mode.ts';
 import { resources } from '../../src/controller/resources.ts';
 import { isKubeError, type KubeObject } from '../../src/kube/client.ts';
 import { openKubeClient, type HttpKubeClient } from '../../src/kube/http-client.ts';
-import { createInformer } from '../../src/kube/informer.ts';
-import { startExecutor, type Executor } from '../../src/local/executor.ts';
-import { registerNode, removePodFrom, type RegisteredNode } from '../../src/local/node.ts';
 import { jobType, podType, secretType, type Pod } from '../../src/local/workload-types.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { silentLog } from '../../src/support/log.ts';
 import { crdType } from '../api/start-with-crds.ts';
-import { makeAuthority } from '../servers/certificates.ts';
 import { startKubeApiserver, whyNoKubeApiserver, type KubeApiserver } from '../servers/kube-apiserver.ts';
+import { startProcessNode, type ProcessNode } from '../servers/process-node.ts';
 import { never, until } from './executor-world.ts';
 import { findBackups } from './found-backups.ts';
 import { startLocalStand, type LocalStand } from './local-stand.ts';
@@ -25,7 +22,6 @@ import { startLocalStand, type LocalStand } from './local-stand.ts';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const assets = process.env['KUBEBUILDER_ASSETS'];
 const missing = whyNoKubeApiserver(assets, 'kube-controller-manager');
-const bindingType = { group: '', version: 'v1', kind: 'Binding', plural: 'bindings', namespaced: true } as const;
 
 describe.skipIf(missing !== undefined)(
   `the executor as a node of a real cluster${missing ? ` (${missing})` : ''}`,
@@ -33,10 +29,7 @@ describe.skipIf(missing !== undefined)(
     let stand: LocalStand;
     let server: KubeApiserver;
     let client: HttpKubeClient;
-    let executor: Executor;
-    let node: RegisteredNode;
-    const ending = new AbortController();
-    const work: Promise<unknown>[] = [];
+    let node: ProcessNode;
 
     beforeAll(async () => {
       stand = await startLocalStand();
@@ -63,59 +56,10 @@ describe.skipIf(missing !== undefined)(
         return client.get(type, 'default', 'default', never);
       });
 
-      const common = { client, clock: systemClock, random: systemRandom };
-      executor = startExecutor(
-        {
-          ...common,
-          log: silentLog,
-          folder: join(stand.folder, 'node'),
-          nodeName: 'here',
-          command: [process.execPath, join(root, 'src/main.ts')],
-          env: { PATH: '/usr/bin:/bin', PGBACKUP_PROGRAMS: stand.server.binDir },
-          removePod: removePodFrom(client),
-        },
-        ending.signal,
-      );
-      work.push(executor.done);
-      const authority = await makeAuthority(join(stand.folder, 'ca'));
-      const { certFile, keyFile } = await authority.issue({ host: '127.0.0.1' });
-      node = await registerNode(
-        {
-          ...common,
-          name: 'here',
-          address: '127.0.0.1',
-          tls: { key: readFileSync(keyFile, 'utf8'), cert: readFileSync(certFile, 'utf8') },
-          readLog: executor.readLog,
-        },
-        ending.signal,
-      );
-      // A scheduler with one idea.
-      const bind = async (pod: Pod): Promise<void> => {
-        const { name, namespace } = pod.metadata;
-        const target = { apiVersion: 'v1', kind: 'Node', name: 'here' };
-        const binding = {
-          apiVersion: 'v1',
-          kind: 'Binding',
-          metadata: { name: name ?? '', namespace: namespace ?? '' },
-          target,
-        };
-        await client.create(bindingType, binding, never).catch((error: unknown) => {
-          if (!isKubeError(error)) throw error;
-        });
-      };
-      const unbound = createInformer({
-        ...common,
-        type: podType,
-        onChange: ({ object }) => {
-          if (object !== undefined && (object as Pod).spec.nodeName === undefined) work.push(bind(object as Pod));
-        },
-      });
-      work.push(unbound.run(ending.signal));
+      node = await startProcessNode(client, join(stand.folder, 'node'), stand.server.binDir);
     });
     afterAll(async () => {
-      ending.abort();
-      await Promise.all(work);
-      await node?.close();
+      await node?.stop();
       client?.close();
       await server?.stop();
       await stand?.stop();
