@@ -4,7 +4,7 @@ import type { ObjectChange } from '../kube/object-cache.ts';
 import { sameValue } from '../domain/same-value.ts';
 import { resultOf } from './outcome.ts';
 import { readBackup } from './read-object.ts';
-import type { WatchedKind, World } from './world.ts';
+import { isUnfinished, type WatchedKind, type World } from './world.ts';
 
 /** What is looked at: `kind/namespace/name`. */
 export type KeyKind = 'policy' | 'backup' | 'location';
@@ -24,7 +24,10 @@ export function keysOf(kind: WatchedKind, change: ObjectChange, world: World): r
   const { namespace = '', name } = change;
   switch (kind) {
     case 'policy':
-      return [printKey('policy', namespace, name), ...unfinishedOf(world, namespace, name)];
+      return [
+        printKey('policy', namespace, name),
+        ...(isNewToRuns(change) ? unfinishedOf(world, namespace, name) : []),
+      ];
     case 'location':
       return [printKey('location', namespace, name), ...dependOnLocation(world, change)];
     case 'backup':
@@ -36,10 +39,20 @@ export function keysOf(kind: WatchedKind, change: ObjectChange, world: World): r
   return [...new Set([...ownersOf(change.object), ...ownersOf(change.previous)])];
 }
 
+/** A status, which every look may write, says nothing to runs. */
+function isNewToRuns({ object, previous }: ObjectChange): boolean {
+  if (object === undefined || previous === undefined) return true;
+  const isSame =
+    object.metadata.uid === previous.metadata.uid &&
+    object.metadata.deletionTimestamp === previous.metadata.deletionTimestamp &&
+    sameValue(object.spec, previous.spec);
+  return !isSame;
+}
+
 function unfinishedOf(world: World, namespace: string, policy: string): readonly string[] {
   return world
-    .unfinishedBackups()
-    .filter(({ object: { metadata, spec } }) => metadata.namespace === namespace && spec.policy === policy)
+    .backupsOfPolicy(namespace, policy)
+    .filter(({ object }) => isUnfinished(object))
     .map(({ object: { metadata } }) => printKey('backup', namespace, metadata.name));
 }
 
@@ -51,7 +64,6 @@ function dependOnLocation(world: World, { namespace = '', name, object, previous
       return metadata.namespace === namespace && spec.destinations?.some(({ location }) => location === name);
     });
   const keys = policies.map(({ metadata }) => printKey('policy', namespace, metadata.name));
-  // Its status, which every inspection writes, says nothing to runs.
   if (object !== undefined && previous !== undefined && sameValue(object.spec, previous.spec)) return keys;
   return [...keys, ...policies.flatMap(({ metadata }) => unfinishedOf(world, namespace, metadata.name))];
 }
@@ -59,22 +71,28 @@ function dependOnLocation(world: World, { namespace = '', name, object, previous
 function keysOfBackup({ namespace = '', name, object, previous }: ObjectChange, world: World): readonly string[] {
   const policies = [object, previous].flatMap((raw) => {
     const policy = (raw?.spec as { readonly policy?: unknown } | undefined)?.policy;
-    return typeof policy === 'string' ? [printKey('policy', namespace, policy)] : [];
+    return typeof policy === 'string' ? [policy] : [];
   });
   const own = object === undefined ? [] : [printKey('backup', namespace, name)];
-  return [...new Set([...own, ...policies, ...(makesRoom(object, previous) ? waiting(world) : [])])];
+  // A newer run may end an older one of its policy.
+  const siblings = previous === undefined ? policies.flatMap((policy) => unfinishedOf(world, namespace, policy)) : [];
+  const room = makesRoom(object, previous) ? waiting(world) : [];
+  return [
+    ...new Set([...own, ...policies.map((policy) => printKey('policy', namespace, policy)), ...siblings, ...room]),
+  ];
 }
 
-/** A run that ended or is gone makes room for another one; a newer one may end an older one of its policy. */
+/** A run that ended or is gone makes room for another one. */
 function makesRoom(object: KubeObject | undefined, previous: KubeObject | undefined): boolean {
-  const hadEnded = previous !== undefined && resultOf(readBackup(previous).object) !== undefined;
+  const hadEnded = previous === undefined || resultOf(readBackup(previous).object) !== undefined;
   const hasEnded = object === undefined || resultOf(readBackup(object).object) !== undefined;
-  return (hasEnded && !hadEnded) || previous === undefined;
+  return hasEnded && !hadEnded;
 }
 
+/** Those that have no Job yet. */
 function waiting(world: World): readonly string[] {
-  return world.unfinishedBackups().map(({ object: { metadata } }) => {
-    return printKey('backup', metadata.namespace, metadata.name);
+  return world.unfinishedBackups().flatMap(({ object: { metadata, status } }) => {
+    return status?.job === undefined ? [printKey('backup', metadata.namespace, metadata.name)] : [];
   });
 }
 

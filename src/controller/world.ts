@@ -27,7 +27,8 @@ export const worldIndexes = {
   pod: {},
 } as const satisfies Readonly<Record<WatchedKind, Readonly<Record<string, IndexObject>>>>;
 
-function isUnfinished(backup: Backup): boolean {
+/** Neither found nor ended. */
+export function isUnfinished(backup: Backup): boolean {
   return backup.spec?.import === undefined && resultOf(backup) === undefined;
 }
 
@@ -202,15 +203,16 @@ export class World {
   ): readonly KubeObject[] {
     const noted = this.#ofKind(kind);
     if (noted.size === 0) return cached;
-    const merged = new Map(cached.map((raw) => [keyOf(raw.metadata.namespace, raw.metadata.name ?? ''), raw]));
+    const replaced = new Set<KubeObject>();
+    const current: KubeObject[] = [];
     for (const { object } of noted.values()) {
-      const { namespace, name = '' } = object.metadata;
-      const key = keyOf(namespace, name);
-      const current = this.#get(kind, namespace ?? '', name);
-      if (current !== undefined && belongs(current)) merged.set(key, current);
-      else merged.delete(key);
+      const { namespace = '', name = '' } = object.metadata;
+      const known = this.#caches[kind].get(namespace, name);
+      if (known !== undefined) replaced.add(known);
+      const picked = this.#get(kind, namespace, name);
+      if (picked !== undefined && belongs(picked)) current.push(picked);
     }
-    return [...merged.values()];
+    return [...cached.filter((raw) => !replaced.has(raw)), ...current];
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock, Random } from '../support/clock.ts';
 import { backOffMs } from './back-off.ts';
-import { isKubeError, type KubeClient, type KubeObject, type ResourceType } from './client.ts';
+import { isKubeError, type KubeClient, type KubeError, type KubeObject, type ResourceType } from './client.ts';
 
 export const eventType: ResourceType = { group: '', version: 'v1', kind: 'Event', plural: 'events', namespaced: true };
 
@@ -51,8 +51,9 @@ interface Bucket {
   filledMs: number;
 }
 
-const mostPending = 1000;
-const mostBuckets = 1000;
+/** A thousand runs that begin at once tell two each. */
+const mostPending = 4000;
+const mostBuckets = 4000;
 const attempts = 4;
 const maxMessageBytes = 1024;
 
@@ -127,16 +128,21 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     }
   };
 
-  /** Counts up the event of this name, or creates it. */
+  /** Creates the event of this name, which most are, or counts it up. */
   const write = async (name: string, entry: Pending): Promise<void> => {
     const { signal } = stopped;
     const fresh = buildEvent(name, entry, options);
     const { namespace } = fresh.metadata;
-    const known = await client.get(eventType, namespace, name, signal);
-    if (!known) {
+    let taken: KubeError;
+    try {
       await client.create(eventType, fresh, signal);
       return;
+    } catch (error) {
+      if (!isKubeError(error, 'AlreadyExists')) throw error;
+      taken = error;
     }
+    const known = await client.get(eventType, namespace, name, signal);
+    if (!known) throw taken;
     const count = Number(known['count'] ?? 1) + entry.count;
     await client.put(eventType, { ...known, count, lastTimestamp: stamp(entry.lastMs) }, signal);
   };

@@ -129,7 +129,7 @@ it('tries again when the server is away or somebody else was faster, and then gi
 it('does not insist when it may not', async () => {
   const forbidden = (client: KubeClient): KubeClient => ({
     ...client,
-    get: () => Promise.reject(new KubeError('Forbidden', 'no rights', { status: 403 })),
+    create: () => Promise.reject(new KubeError('Forbidden', 'no rights', { status: 403 })),
   });
   const { object, recorder, dropped } = await start(forbidden);
   recorder.record({ object, type: 'Normal', reason: 'Refused', message: 'x' });
@@ -140,7 +140,7 @@ it('does not insist when it may not', async () => {
 it('lets a shutdown give up on a server that does not answer', async () => {
   const silent = (client: KubeClient): KubeClient => ({
     ...client,
-    get: (_type, _namespace, _name, stop) => {
+    create: (_type, _object, stop) => {
       return new Promise((_resolve, reject) => stop.addEventListener('abort', () => reject(stop.reason as Error)));
     },
   });

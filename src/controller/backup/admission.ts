@@ -41,7 +41,7 @@ export function findTurn(
   for (const entry of entries) if (!isWaiting(entry)) take(entry);
   const waiting = entries
     .filter(isWaiting)
-    .toSorted((a, b) => a.createdAtMs - b.createdAtMs || a.key.localeCompare(b.key));
+    .toSorted((a, b) => a.createdAtMs - b.createdAtMs || compareText(a.key, b.key));
   for (const entry of waiting) {
     const full = whyFull(all, 'runs') ?? whyFull(placesOf(entry.server), 'runs of the same server');
     if (entry.key === key) return full === undefined ? { admitted: true } : { admitted: false, waitsFor: full };
@@ -49,6 +49,8 @@ export function findTurn(
   }
   return { admitted: false, waitsFor: 'it is not in the queue' };
 }
+
+const compareText = (a: string, b: string): number => Number(a > b) - Number(a < b);
 
 interface Places {
   readonly limit: number;

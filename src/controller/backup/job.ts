@@ -42,8 +42,16 @@ export function createBackupJob(
   };
 }
 
-/** What the runner of a Job was told; undefined when that cannot be read (any more). */
+const tasksRead = new WeakMap<JobSeen, { readonly task: BackupTask | undefined }>();
+
+/** What the runner of a Job was told; undefined when that cannot be read (any more). Reads each version of a Job once. */
 export function readBackupTask(job: JobSeen): BackupTask | undefined {
+  const known = tasksRead.get(job) ?? { task: parseBackupTask(job) };
+  tasksRead.set(job, known);
+  return known.task;
+}
+
+function parseBackupTask(job: JobSeen): BackupTask | undefined {
   const text = job.spec?.template?.metadata?.annotations?.[annotations.task];
   if (text === undefined) return undefined;
   try {

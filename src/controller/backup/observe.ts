@@ -20,6 +20,7 @@ export interface BackupSeen extends RunObserved {
   readonly locations: ReadonlyMap<string, Read<BackupLocation>>;
   /** Other Backups of the policy that are no imports. */
   readonly siblings: readonly Backup[];
+  /** Empty when it needs no turn any more. */
   readonly queue: readonly QueueEntry[];
   readonly mode: ControllerMode;
 }
@@ -50,6 +51,8 @@ export async function observeBackup(
   const backup = world.backup(namespace, name);
   if (backup === undefined) return undefined;
   const policyName = backup.object.spec.policy;
+  const job = world.job(namespace, jobName) ?? run.job;
+  const hasJob = job !== undefined && isControlledBy(job, backup.object.metadata.uid);
   const siblings = decided ? [] : world.backupsOfPolicy(namespace, policyName).map(({ object }) => object);
   return {
     nowMs: clock.nowMs(),
@@ -57,15 +60,21 @@ export async function observeBackup(
     policy: world.policy(namespace, policyName),
     locations: world.locationsIn(namespace),
     ...run,
-    job: world.job(namespace, jobName) ?? run.job,
+    job,
     siblings: siblings.filter(({ metadata, spec }) => metadata.name !== name && spec.import === undefined),
-    queue: decided ? [] : observeQueue(sources, mode),
+    queue: decided || hasJob ? [] : observeQueue(sources, mode),
     mode,
   };
 }
 
 function observeQueue({ world, clock }: RunSources, mode: ControllerMode): readonly QueueEntry[] {
   const nowMs = clock.nowMs();
+  const locations = new Map<string, BackupSeen['locations']>();
+  const locationsIn = (namespace: string): BackupSeen['locations'] => {
+    const known = locations.get(namespace) ?? world.locationsIn(namespace);
+    locations.set(namespace, known);
+    return known;
+  };
   return world.unfinishedBackups().flatMap(({ object: backup, fault }): readonly QueueEntry[] => {
     const { namespace, name, uid, creationTimestamp, deletionTimestamp } = backup.metadata;
     const entry = { key: `${namespace}/${name}`, createdAtMs: readStamp(creationTimestamp) ?? 0 };
@@ -82,7 +91,7 @@ function observeQueue({ world, clock }: RunSources, mode: ControllerMode): reado
     const isReadable = policy !== undefined && policy.fault === undefined && fault === undefined;
     if (!isReadable || deletionTimestamp !== undefined || backup.status?.job !== undefined) return [];
     const { destinations } = policy.object.spec;
-    const { blocking } = checkDestinations(destinations, world.locationsIn(namespace), mode.claimRequired);
+    const { blocking } = checkDestinations(destinations, locationsIn(namespace), mode.claimRequired);
     if (blocking !== undefined) return [];
     const state = world.refusal(resources.job, namespace, jobName) === undefined ? 'waiting' : 'refused';
     return [{ ...entry, server: serverOfPolicy(policy.object), state }];
