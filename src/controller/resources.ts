@@ -1,5 +1,13 @@
 import type { Kind } from '../api/kind.ts';
-import { apiGroup, apiVersionName, backupKind, backupLocationKind, backupPolicyKind } from '../api/kinds.ts';
+import {
+  apiGroup,
+  apiVersionName,
+  backupKind,
+  backupLocationKind,
+  backupPolicyKind,
+  restorePolicyKind,
+  restoreRequestKind,
+} from '../api/kinds.ts';
 import type { ResourceType } from '../kube/client.ts';
 
 const ours = (kind: Kind): ResourceType => ({
@@ -15,6 +23,8 @@ export const resources = {
   policy: ours(backupPolicyKind),
   backup: ours(backupKind),
   location: ours(backupLocationKind),
+  restoreRequest: ours(restoreRequestKind),
+  restorePolicy: ours(restorePolicyKind),
   job: { group: 'batch', version: 'v1', kind: 'Job', plural: 'jobs', namespaced: true },
   pod: { group: '', version: 'v1', kind: 'Pod', plural: 'pods', namespaced: true },
   event: { group: '', version: 'v1', kind: 'Event', plural: 'events', namespaced: true },
