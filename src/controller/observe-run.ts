@@ -83,6 +83,15 @@ export async function observeRun(
   return { ...nothing, job, pods, progress, trouble };
 }
 
+/**
+ * Whether the Job has ended since its pods were looked at. They were running then: judged by them, a run that has just succeeded would
+ * be one that ended without a word. Looked at again, its pods are those of a finished Job. To be asked without waiting in between.
+ */
+export function hasEndedMeanwhile(run: RunObserved, now: JobSeen | undefined): boolean {
+  if (now === undefined || !isFinished(now)) return false;
+  return run.job === undefined || run.job.metadata.uid !== now.metadata.uid || !isFinished(run.job);
+}
+
 function heardFrom(pod: PodSeen, kind: Verdict['kind']): boolean {
   return parseVerdict(runnerState(pod)?.terminated?.message)?.kind === kind;
 }

@@ -19,6 +19,8 @@ export class FakeCluster {
   readonly client: MemoryClient;
   readonly logs = new Map<string, string>();
   logsRead = 0;
+  /** What happens while a log is read. */
+  whileReadingLog: ((pod: string) => Promise<void>) | undefined;
 
   constructor(now: string) {
     this.clock = new ManualClock(Date.parse(now));
@@ -40,6 +42,7 @@ export class FakeCluster {
       ],
       readLog: async (_namespace, pod) => {
         this.logsRead += 1;
+        await this.whileReadingLog?.(pod);
         return this.logs.get(pod) ?? '';
       },
     });

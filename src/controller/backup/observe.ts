@@ -5,7 +5,7 @@ import type { ControllerMode } from '../mode.ts';
 import { resultOf } from '../outcome.ts';
 import { isControlledBy } from '../pods.ts';
 import type { Read } from '../read-object.ts';
-import { observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
+import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
 import { backupJobName } from '../../domain/names.ts';
 import { serverOf, serverOfPolicy, type QueueEntry } from './admission.ts';
 import { resources } from '../resources.ts';
@@ -38,7 +38,7 @@ export async function observeBackup(
   if (before === undefined) return undefined;
   const decided = resultOf(before) !== undefined || before.spec.import !== undefined;
   const jobName = backupJobName(name);
-  const run = await observeRun(sources, {
+  const about = {
     namespace,
     jobName,
     ownerUid: before.metadata.uid,
@@ -46,7 +46,9 @@ export async function observeBackup(
     decided,
     jobWasMade: before.status?.job !== undefined,
     signal,
-  });
+  } as const;
+  let run = await observeRun(sources, about);
+  while (hasEndedMeanwhile(run, world.job(namespace, jobName))) run = await observeRun(sources, about);
   // From here on nothing waits: what the plan sees is one moment, and its intents are noted before another look begins.
   const backup = world.backup(namespace, name);
   if (backup === undefined) return undefined;

@@ -1,7 +1,7 @@
 import type { Backup, BackupLocation } from '../../api/kinds.ts';
 import { labels } from '../../api/kinds.ts';
 import type { ControllerMode } from '../mode.ts';
-import { observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
+import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
 import { isFinished, type JobSeen } from '../pods.ts';
 import type { Read } from '../read-object.ts';
 import { inspectionName } from './job.ts';
@@ -31,7 +31,7 @@ export async function observeLocation(
   const before = world.location(namespace, name);
   if (before === undefined) return undefined;
   const jobName = inspectionName(before.object);
-  const run = await observeRun(sources, {
+  const about = {
     namespace,
     jobName,
     ownerUid: before.object.metadata.uid,
@@ -39,7 +39,9 @@ export async function observeLocation(
     decided: false,
     jobWasMade: false,
     signal,
-  });
+  } as const;
+  let run = await observeRun(sources, about);
+  while (hasEndedMeanwhile(run, world.job(namespace, jobName))) run = await observeRun(sources, about);
   const location = world.location(namespace, name);
   // Its answer was taken in the meantime: what was heard belongs to another look.
   if (location === undefined || inspectionName(location.object) !== jobName) return undefined;
