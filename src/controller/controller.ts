@@ -18,6 +18,7 @@ import { observePolicy } from './policy/observe.ts';
 import { planPolicy } from './policy/plan.ts';
 import { managedBy, resources } from './resources.ts';
 import { openRunnerLogs } from './runner-logs.ts';
+import { keepJob, keepPod } from './pods.ts';
 import { openTroubles } from './troubles.ts';
 import { World, worldIndexes, type WatchedKind } from './world.ts';
 
@@ -57,6 +58,8 @@ export interface Controller {
 }
 
 const watchedKinds = ['policy', 'backup', 'location', 'job', 'pod'] as const;
+/** Runners' pods and Jobs are large, and there may be thousands. */
+const kept: Readonly<Partial<Record<WatchedKind, (object: KubeObject) => KubeObject>>> = { job: keepJob, pod: keepPod };
 const idle: QueueState = { depth: 0, oldestMs: 0, running: 0, longestRunMs: 0, delayed: 0, retries: 0 };
 /** How long the last events may take to be sent. */
 const drainMs = 5000;
@@ -89,6 +92,7 @@ export function createController(options: ControllerOptions): Controller {
       client,
       type: resources[kind],
       namespace,
+      keep: kept[kind],
       ...(isOurs ? {} : { labelSelector: `${managedBy.key}=${managedBy.value}` }),
       clock,
       random,

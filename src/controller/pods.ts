@@ -1,4 +1,4 @@
-import type { OwnerReference } from '../kube/client.ts';
+import type { KubeObject, OwnerReference } from '../kube/client.ts';
 
 /** What is read of Jobs and Pods: anything may be absent. Times are RFC 3339. */
 interface Meta {
@@ -29,6 +29,15 @@ export interface JobSeen {
   readonly status?: { readonly conditions?: readonly ConditionSeen[]; readonly startTime?: string };
 }
 
+/** What a cache needs of a Job of ours (JobSeen). */
+export function keepJob(raw: KubeObject): KubeObject {
+  const { apiVersion, kind, metadata, status } = raw;
+  const { spec } = raw as { readonly spec?: JobSeen['spec'] };
+  const annotations = spec?.template?.metadata?.annotations;
+  const template = { metadata: { annotations } };
+  return { apiVersion, kind, metadata, spec: { activeDeadlineSeconds: spec?.activeDeadlineSeconds, template }, status };
+}
+
 export interface ContainerState {
   readonly waiting?: { readonly reason?: string; readonly message?: string };
   readonly running?: { readonly startedAt?: string };
@@ -50,6 +59,12 @@ export interface PodSeen {
     readonly conditions?: readonly ConditionSeen[];
     readonly containerStatuses?: readonly { readonly name: string; readonly state?: ContainerState }[];
   };
+}
+
+/** What a cache needs of a pod of ours (PodSeen): its annotations repeat the task, which stands in the Job. */
+export function keepPod({ apiVersion, kind, metadata, status }: KubeObject): KubeObject {
+  const { annotations: _, ...kept } = metadata;
+  return { apiVersion, kind, metadata: kept, status };
 }
 
 export const runnerContainer = 'runner';

@@ -29,8 +29,23 @@ const macros: Readonly<Record<string, string>> = {
   '@hourly': '0 * * * *',
 };
 
+/** Many policies share a schedule, and each look at one needs it. */
+const parsed = new Map<string, Schedule>();
+const parsedMax = 500;
+
 /** @throws Failure ScheduleInvalid: not five fields or a macro, no such zone, or no time ever matches. */
 export function parseSchedule(schedule: string, timeZone: string): Schedule {
+  const key = `${schedule} in ${timeZone}`;
+  const known = parsed.get(key) ?? readSchedule(schedule, timeZone);
+  // Newest last, so that the first is the one to forget.
+  parsed.delete(key);
+  parsed.set(key, known);
+  const [oldest] = parsed.keys();
+  if (parsed.size > parsedMax && oldest !== undefined) parsed.delete(oldest);
+  return known;
+}
+
+function readSchedule(schedule: string, timeZone: string): Schedule {
   const fields = (macros[schedule] ?? schedule).trim().split(/\s+/);
   const [minute, hour, dayOfMonth, month, dayOfWeek] = fields;
   if (fields.length !== 5 || minute === undefined || hour === undefined) {
@@ -88,6 +103,34 @@ function zoneOf(name: string): TimeZone {
 
 /** The first slot after an instant, or undefined when there is none any more. */
 export function nextSlot(schedule: Schedule, afterMs: number): number | undefined {
+  return gapAround(schedule, afterMs).next;
+}
+
+/** The last slot at or before an instant, or undefined when there is none. */
+export function previousSlot(schedule: Schedule, atMs: number): number | undefined {
+  return gapAround(schedule, atMs).previous;
+}
+
+/** The time from one slot until the next; undefined where there is none. */
+interface Gap {
+  readonly previous: number | undefined;
+  readonly next: number | undefined;
+}
+
+const gaps = new WeakMap<Schedule, Gap[]>();
+const gapsMax = 8;
+
+/** Remembered: looks at policies ask for few gaps again and again, and the calendar is slow. */
+function gapAround(schedule: Schedule, ms: number): Gap {
+  const known = gaps.get(schedule) ?? [];
+  const found = known.find(({ previous = -Infinity, next = Infinity }) => previous <= ms && ms < next);
+  if (found !== undefined) return found;
+  const gap = { previous: findPrevious(schedule, ms), next: findNext(schedule, ms) };
+  gaps.set(schedule, [gap, ...known.slice(0, gapsMax - 1)]);
+  return gap;
+}
+
+function findNext(schedule: Schedule, afterMs: number): number | undefined {
   const [from] = wallBounds(schedule, afterMs);
   let best: number | undefined;
   for (const wallMs of wallsFrom(schedule, from)) {
@@ -99,8 +142,7 @@ export function nextSlot(schedule: Schedule, afterMs: number): number | undefine
   return best;
 }
 
-/** The last slot at or before an instant, or undefined when there is none. */
-export function previousSlot(schedule: Schedule, atMs: number): number | undefined {
+function findPrevious(schedule: Schedule, atMs: number): number | undefined {
   const [, to] = wallBounds(schedule, atMs);
   let best: number | undefined;
   for (const wallMs of wallsBack(schedule, to)) {

@@ -11,6 +11,9 @@ export interface Deadline {
   clear(): void;
 }
 
+/** One for all: each request has a deadline, and an error of its own would cost a stack. */
+const done = new Error('done in time');
+
 export function startDeadline(clock: Clock, ms: number, outer: AbortSignal, late: () => Error): Deadline {
   const expired = new AbortController();
   const cleared = new AbortController();
@@ -29,6 +32,6 @@ export function startDeadline(clock: Clock, ms: number, outer: AbortSignal, late
     touch: () => {
       touchedAt = clock.monotonicMs();
     },
-    clear: () => cleared.abort(),
+    clear: () => cleared.abort(done),
   };
 }

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { Clock } from '../support/clock.ts';
 import { KubeError } from './client.ts';
 import { errorOfAnswer, parseKubeStatus } from './kube-answer.ts';
+import { sameJson } from './plain-json.ts';
 
 /** Options of a request that say who asks; the headers are always a record. */
 export type Authorization = Omit<https.RequestOptions, 'headers'> & { readonly headers: Record<string, string> };
@@ -56,19 +56,19 @@ export function createTransport({ source, clock, userAgent, maxAnswerBytes }: Tr
   const base = new URL(source.server);
   const prefix = base.pathname.replace(/\/+$/, '');
   const library = base.protocol === 'http:' ? http : https;
-  let agent: { readonly id: string; readonly agent: http.Agent } | undefined;
+  let agent: { readonly tls: https.RequestOptions; readonly agent: http.Agent } | undefined;
 
   /** One agent per set of TLS material, so that a rotated certificate is used for new connections. */
   const agentFor = (options: https.RequestOptions): http.Agent => {
     if (base.protocol === 'http:') {
-      agent ??= { id: '', agent: new http.Agent({ keepAlive: true }) };
+      agent ??= { tls: {}, agent: new http.Agent({ keepAlive: true }) };
       return agent.agent;
     }
     const tls = Object.fromEntries(tlsMembers.map((name) => [name, options[name]]).filter(([, v]) => v !== undefined));
-    const id = createHash('sha256').update(JSON.stringify(tls)).digest('hex');
-    if (agent?.id !== id) {
+    const known = agent?.tls;
+    if (agent === undefined || tlsMembers.some((name) => !isSameMaterial(known?.[name], options[name]))) {
       if (agent) closeIdle(agent.agent);
-      agent = { id, agent: new https.Agent({ ...tls, keepAlive: true, keepAliveMsecs: 15_000, scheduling: 'lifo' }) };
+      agent = { tls, agent: new https.Agent({ ...tls, keepAlive: true, keepAliveMsecs: 15_000, scheduling: 'lifo' }) };
     }
     return agent.agent;
   };
@@ -149,6 +149,11 @@ export function createTransport({ source, clock, userAgent, maxAnswerBytes }: Tr
   };
 
   return { send, readText, close: () => agent && closeIdle(agent.agent) };
+}
+
+/** Read anew for each request, and nearly always the same. */
+function isSameMaterial(a: unknown, b: unknown): boolean {
+  return a === b || (Buffer.isBuffer(a) && Buffer.isBuffer(b) && a.equals(b)) || sameJson(a, b);
 }
 
 class StaleSocket extends KubeError {}

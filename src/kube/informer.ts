@@ -14,6 +14,8 @@ export interface InformerOptions {
   readonly random: Random;
   /** More ways to look objects up; an index must depend on the object alone. `owner` is taken. */
   readonly indexes?: Readonly<Record<string, IndexObject>>;
+  /** What to keep of an object, for those that are large and of which little is read. Default: all of it. */
+  readonly keep?: ((object: KubeObject) => KubeObject) | undefined;
   /** Told after the cache changed. What it throws is reported as an error and stops nothing. */
   readonly onChange: (change: ObjectChange) => void;
   readonly onState?: (state: InformerState) => void;
@@ -64,6 +66,7 @@ export interface Informer {
 /** A cache that follows the server: list in pages, watch, and again from the last version, or from a new list when that is Gone. */
 export function createInformer(options: InformerOptions): Informer {
   const { client, type, namespace, clock, random, onChange, onState, onError } = options;
+  const { keep = (object: KubeObject): KubeObject => object } = options;
   const { pageSize = 500, watchTimeoutSeconds = 120, graceMs = 20_000 } = options;
   const { backOff = { firstMs: 500, longestMs: 30_000 } } = options;
   const selection = { namespace, ...(options.labelSelector ? { labelSelector: options.labelSelector } : {}) };
@@ -111,7 +114,7 @@ export function createInformer(options: InformerOptions): Informer {
     do {
       const page = await client.list(type, { ...selection, limit: pageSize, continue: token }, signal);
       touch();
-      objects.push(...page.items);
+      for (const item of page.items) objects.push(keep(item));
       ({ resourceVersion } = page);
       token = page.continue;
     } while (token !== undefined);
@@ -140,7 +143,7 @@ export function createInformer(options: InformerOptions): Informer {
           continue;
         }
         const { namespace, name = '', resourceVersion = '' } = event.object.metadata;
-        tell(event.type === 'DELETED' ? cache.remove(namespace, name) : cache.set(event.object));
+        tell(event.type === 'DELETED' ? cache.remove(namespace, name) : cache.set(keep(event.object)));
         advance(resourceVersion);
       }
     } finally {

@@ -43,6 +43,8 @@ export interface Queue {
 
 /** Long sleeps are cut, so that a wall clock that was set forward (or a machine that slept) is noticed. */
 const longestSleepMs = 10_000;
+/** One for all: an abort without a reason makes an error with a stack each time. */
+const earlier = new Error('something comes earlier');
 
 export function createQueue(options: QueueOptions): Queue {
   const { clock, random, workers, work, onError } = options;
@@ -58,6 +60,8 @@ export function createQueue(options: QueueOptions): Queue {
   let retries = 0;
   let active: AbortSignal | undefined;
   let wakeTimer = new AbortController();
+  /** When the timer looks at the keys again by itself. */
+  let wakesAtMs = -Infinity;
 
   const start = (): void => {
     const signal = active;
@@ -102,6 +106,8 @@ export function createQueue(options: QueueOptions): Queue {
         if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
         else if (delayed.delete(key)) queue.add(key);
       }
+      // Without a key there is no time to keep: the first one wakes it.
+      wakesAtMs = delayed.size > 0 ? clock.monotonicMs() + nextMs : Infinity;
       try {
         await clock.sleep(delayed.size > 0 ? nextMs : 3_600_000, AbortSignal.any([signal, wakeTimer.signal]));
       } catch (error) {
@@ -125,7 +131,8 @@ export function createQueue(options: QueueOptions): Queue {
       const known = delayed.get(key);
       if (known && known.monotonicMs <= due.monotonicMs) return;
       delayed.set(key, due);
-      wakeTimer.abort();
+      // Only for what comes before: each wake looks at all of them, and a burst adds thousands.
+      if (due.monotonicMs < wakesAtMs) wakeTimer.abort(earlier);
     },
     addRateLimited: (key) => {
       const count = (failures.get(key) ?? 0) + 1;

@@ -27,6 +27,9 @@ export function findTurn(
   key: string,
   limits: { readonly runs: number; readonly perServer: number },
 ): Turn {
+  // There is room for all: the order does not matter.
+  const mayAll = entries.length <= limits.runs && entries.length <= limits.perServer;
+  if (mayAll && entries.some((entry) => entry.key === key && isWaiting(entry))) return { admitted: true };
   const all = openPlaces(limits.runs);
   const servers = new Map<string, Places>();
   const placesOf = (server: string): Places => {
@@ -37,7 +40,6 @@ export function findTurn(
   const take = ({ server, state }: QueueEntry): void => {
     for (const places of [all, placesOf(server)]) places[state === 'stuck' ? 'stuck' : 'working'] += 1;
   };
-  const isWaiting = ({ state }: QueueEntry): boolean => state === 'waiting' || state === 'refused';
   for (const entry of entries) if (!isWaiting(entry)) take(entry);
   const waiting = entries
     .filter(isWaiting)
@@ -50,6 +52,7 @@ export function findTurn(
   return { admitted: false, waitsFor: 'it is not in the queue' };
 }
 
+const isWaiting = ({ state }: QueueEntry): boolean => state === 'waiting' || state === 'refused';
 const compareText = (a: string, b: string): number => Number(a > b) - Number(a < b);
 
 interface Places {
