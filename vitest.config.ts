@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { FaultReporter } from './scripts/test-report/report-faults.ts';
 import { SkipReporter } from './scripts/test-report/report-skips.ts';
 
 // The counts of CI come from here: a file for vitest's JSON report.
@@ -8,7 +9,7 @@ const report = process.env['PGBACKUP_TEST_REPORT'];
 // `faults` (minutes) and `cluster` (root, a whole node) run when asked for: npm run test:faults, npm run test:cluster.
 export default defineConfig({
   test: {
-    reporters: ['default', new SkipReporter(), ...(report === undefined ? [] : ['json'])],
+    reporters: ['default', new FaultReporter(), new SkipReporter(), ...(report === undefined ? [] : ['json'])],
     ...(report === undefined ? {} : { outputFile: { json: report } }),
     projects: [
       {
@@ -32,15 +33,26 @@ export default defineConfig({
           maxWorkers: 2,
         },
       },
-      ...['faults', 'cluster'].map((name) => ({
+      {
         test: {
-          name,
-          include: [`test/${name}/**/*.real.test.ts`],
+          name: 'faults',
+          include: ['test/faults/**/*.real.test.ts'],
+          globalSetup: ['test/faults/share-server.ts'],
+          setupFiles: ['test/servers/use-private-programs.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'cluster',
+          include: ['test/cluster/**/*.real.test.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 180_000,
           hookTimeout: 300_000,
         },
-      })),
+      },
     ],
   },
 });

@@ -1,5 +1,5 @@
 import type { FailureReason, Reason } from '../../src/api/reasons.ts';
-import type { Postgres } from '../servers/postgres.ts';
+import type { DatabaseServer } from './database-server.ts';
 import type { FaultStand } from './fault-stand.ts';
 import type { PlaceUse } from './places.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
@@ -15,6 +15,8 @@ export interface FaultCase {
   readonly fault: string;
   readonly arrange: (stand: FaultStand, name: string) => Promise<Arranged>;
   readonly expect: Expected;
+  /** Dumps 336 MB: the fault comes in the middle of a long stream, or at its end. */
+  readonly dump?: 'large';
   /** Mounts file systems. */
   readonly needsRoot?: boolean;
 }
@@ -26,8 +28,8 @@ export interface Arranged {
   readonly postgres: TcpProxy;
   readonly databases: readonly string[];
   /** The stand's if absent. */
-  readonly server?: Postgres;
-  /** Its runners give up a place that takes nothing for two seconds. */
+  readonly server?: DatabaseServer;
+  /** Its runners give up a place that takes nothing for ten seconds. */
   readonly impatient?: boolean;
   /** Secret with the login; the administrator's if absent. */
   readonly login?: string;

@@ -1,26 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { S3Client } from '@aws-sdk/client-s3';
-import type { Backup, BackupLocation } from '../../src/api/kinds.ts';
+import type { BackupLocation } from '../../src/api/kinds.ts';
 import { openControllerMetrics, type ControllerMetrics } from '../../src/controller/open-controller-metrics.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import { startLocalOperator, type LocalOperator } from '../../src/local/operator.ts';
-import { isInspected } from '../../src/local/run-once.ts';
 import { secretType } from '../../src/local/workload-types.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { silentLog } from '../../src/support/log.ts';
-import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { startS3, type S3Server } from '../servers/s3.ts';
 import { startSshd, type Sshd } from '../servers/sshd.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
+import { reachServer, type DatabaseServer } from './database-server.ts';
 import { bucketPlace, folderPlace, type PlaceUse } from './places.ts';
 import { startHttpProxy, type HttpProxy } from './http-proxy.ts';
 import type { SftpRule } from './sftp-subsystem.ts';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
+import { templateOf, type Size } from './seed-databases.ts';
+import type { SharedServer } from './share-server.ts';
 import { installPrograms } from './wrapped-programs.ts';
 
 export const never = new AbortController().signal;
@@ -58,17 +58,18 @@ export interface FolderOptions {
 export interface FaultStand {
   readonly folder: string;
   readonly binDir: string;
-  readonly server: Postgres;
+  readonly server: DatabaseServer;
+  /** Random bytes that the servers can read, for more large databases. */
+  readonly blobsFile: string;
   readonly s3: S3Server;
   readonly s3Folder: string;
   readonly http: HttpProxy;
   readonly operator: LocalOperator;
   readonly metrics: ControllerMetrics;
-  /** As `operator`, but its runners give a place up that takes nothing for two seconds. */
+  /** As `operator`, but its runners give a place up that takes nothing for ten seconds. */
   readonly impatient: { readonly operator: LocalOperator; readonly metrics: ControllerMetrics };
-  /** A database whose dump has 10 MB (`big`), 33 MB (`huge`: more than sockets hold) or of a few rows. */
-  makeDatabase(name: string, size: 'small' | 'big' | 'huge'): Promise<void>;
-  postgresProxy(server?: Postgres): Promise<TcpProxy>;
+  makeDatabase(name: string, size: Size): Promise<void>;
+  postgresProxy(server?: DatabaseServer): Promise<TcpProxy>;
   /** A script that pg_dump of this database (or pg_dumpall from it) is; `$REAL` is the true one. */
   wrapProgram(database: string, script: string | undefined): Promise<void>;
   putSecret(name: string, values: Readonly<Record<string, string>>): Promise<void>;
@@ -91,16 +92,14 @@ const impatientMain = fileURLToPath(new URL('runner-process.ts', import.meta.url
 const subsystem = fileURLToPath(new URL('sftp-subsystem.ts', import.meta.url));
 export const sftpServerProgram = '/usr/lib/openssh/sftp-server';
 
-export async function startFaultStand(versitygw: string): Promise<FaultStand> {
-  const binDir = (await listBinDirs(process.env['POSTGRES_BINDIRS'])).at(-1);
-  if (binDir === undefined) throw new Error('there is no PostgreSQL server on this machine');
+/** @param versitygw without it an S3 server that checks nothing is started: for cases that do not use it. */
+export async function startFaultStand(shared: SharedServer, versitygw: string | undefined): Promise<FaultStand> {
+  const { binDir, blobsFile } = shared;
   const temporary = await makeTemporaryFolder();
   const folder = temporary.path;
   await chmod(folder, 0o755);
   const endings: (() => Promise<unknown>)[] = [];
-  const server = await startPostgres({ binDir, dir: join(folder, 'pg') });
-  endings.push(() => server.stop());
-  await makeTemplates(server);
+  const server = reachServer(shared);
   const s3Folder = join(folder, 's3');
   const s3 = await startS3({ dir: s3Folder, versitygw });
   endings.push(() => s3.stop());
@@ -119,7 +118,13 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
       stateDir: join(folder, state),
       platform: process.platform,
       command: [process.execPath, command],
-      env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', PGBACKUP_PROGRAMS: programs.folder },
+      env: {
+        PATH: '/usr/bin:/bin',
+        LANG: 'C.UTF-8',
+        PGBACKUP_PROGRAMS: programs.folder,
+        // Hundreds of runners start from the same sources.
+        NODE_COMPILE_CACHE: join(shared.folder, 'compiled'),
+      },
       clock: systemClock,
       random: systemRandom,
       log: silentLog,
@@ -152,6 +157,7 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
     folder,
     binDir,
     server,
+    blobsFile,
     s3,
     s3Folder,
     http,
@@ -160,7 +166,7 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
     impatient,
     makeDatabase: async (name, size) => {
       // One at a time: a template is copied by one session only.
-      making = making.then(async () => server.sql(`CREATE DATABASE "${name}" TEMPLATE template_${size}`));
+      making = making.then(async () => server.sql(`CREATE DATABASE "${name}" TEMPLATE ${templateOf(size)}`));
       await making;
     },
     postgresProxy: async (other = server) => {
@@ -268,24 +274,6 @@ export async function startFaultStand(versitygw: string): Promise<FaultStand> {
   return stand;
 }
 
-async function makeTemplates(server: Postgres): Promise<void> {
-  for (const [size, rows] of [
-    ['small', 200],
-    ['big', 2_400],
-    ['huge', 8_000],
-  ] as const) {
-    await server.sql(`CREATE DATABASE template_${size}`);
-    // Text that does not compress well and is not compressed by the server: 4 KB a row.
-    await server.sql(
-      `CREATE TABLE notes (i int PRIMARY KEY, m text); ALTER TABLE notes ALTER m SET STORAGE EXTERNAL;
-       INSERT INTO notes SELECT i, (SELECT string_agg(md5((i * 131 + j)::text), '') FROM generate_series(1, 128) j)
-         FROM generate_series(1, ${rows}) i;
-       CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS note FROM generate_series(1, 500) i`,
-      `template_${size}`,
-    );
-  }
-}
-
 async function findProcesses(
   folderPart: string,
 ): Promise<readonly { readonly pid: number; readonly isNode: boolean }[]> {
@@ -301,31 +289,6 @@ async function findProcesses(
     }
   }
   return found;
-}
-
-/** Looks again and again until there is an answer. */
-export async function until<T>(
-  what: string,
-  look: () => T | undefined | false | Promise<T | undefined | false>,
-): Promise<T> {
-  const giveUp = performance.now() + 200_000;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined && found !== false) return found;
-    if (performance.now() > giveUp) throw new Error(`never happened: ${what}`);
-    await delay(20);
-  }
-}
-
-export function backupNamed(operator: LocalOperator, name: string): Backup | undefined {
-  return operator.backups().find(({ metadata }) => metadata.name === name);
-}
-
-export async function untilInspected(operator: LocalOperator, names: readonly string[]): Promise<void> {
-  await until(`${names.join(', ')} inspected`, () => {
-    const found = operator.locations().filter(({ metadata }) => names.includes(metadata.name));
-    return found.length === names.length && found.every(isInspected);
-  });
 }
 
 /** A key nobody knows. */

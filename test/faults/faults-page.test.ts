@@ -14,6 +14,11 @@ test('each case has a name of its own that can be a policy, and each room has ca
   expect(new Set(faultTable.map(({ room }) => room))).toEqual(new Set(faultRooms));
 });
 
+test('every way that bytes take is tried with a long dump', () => {
+  const long = faultTable.filter(({ dump }) => dump === 'large').map(({ room }) => room);
+  expect(new Set(long)).toEqual(new Set(['pod', 'database', 's3', 'sftp', 'fan-out']));
+});
+
 test('a case that succeeds says that every required place has its copy', () => {
   for (const { name, expect: expected } of faultTable) {
     if (expected.reason === 'Succeeded')

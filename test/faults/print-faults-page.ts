@@ -24,6 +24,9 @@ export function printFaultsPage(table: readonly FaultCase[]): string {
     '- earlier backups at the same places are left alone;',
     '- once the fault is over, the next run succeeds at every place.',
     '',
+    'Dumps have 1 to 33 MB; those of the cases marked *long* have 336 MB of random bytes: there the fault comes in the middle of the',
+    'stream, or at its very end.',
+    '',
     'This page is printed from the table: `vitest run --project unit test/faults -u`.',
     '',
   ];
@@ -34,7 +37,10 @@ export function printFaultsPage(table: readonly FaultCase[]): string {
     '|---|---|---|',
     ...table
       .filter((one) => one.room === room)
-      .map(({ name, fault, expect }) => `| ${name} | ${fault} | ${describeEnd(expect)} |`),
+      .map(
+        ({ name, fault, dump, expect }) =>
+          `| ${name} | ${fault}${dump === 'large' ? ' (*long*)' : ''} | ${describeEnd(expect)} |`,
+      ),
     '',
   ]);
   return [...head, ...parts].join('\n');

@@ -4,12 +4,14 @@ import type { Backup } from '../../src/api/kinds.ts';
 import type { ControllerMetrics } from '../../src/controller/open-controller-metrics.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { LocalOperator } from '../../src/local/operator.ts';
-import type { Postgres } from '../servers/postgres.ts';
+import type { DatabaseServer } from './database-server.ts';
 import { phaseOf, type Arranged, type Expected, type FaultCase } from './fault-case.ts';
-import { backupNamed, namespace, never, removeFolder, until, untilInspected, type FaultStand } from './fault-stand.ts';
+import { namespace, never, removeFolder, type FaultStand } from './fault-stand.ts';
 import { listFiles, type PlaceUse } from './places.ts';
+import { largeDumpBytes } from './seed-databases.ts';
 import { seedEarlier, type EarlierBackup } from './seed-earlier.ts';
 import { verifyCopy } from './verify-copies.ts';
+import { backupNamed, until, untilInspected } from './waiting.ts';
 
 export interface CaseOutcome {
   readonly outcome: string;
@@ -31,7 +33,7 @@ export async function runCase(stand: FaultStand, faultCase: FaultCase, earlier: 
   await createPolicy(operator, name, arranged);
   const inspected = places.map(({ location }) => location);
   await untilInspected(operator, inspected);
-  for (const place of places) if (isAvailable(operator, place)) await seedEarlier(earlier, place, namespace, name);
+  for (const place of places) if (isAvailable(operator, place)) await seedEarlier(earlier, place, name);
   const before = await Promise.all(places.map((place) => listFiles(place.root, policyFolder(name))));
 
   await arranged.arm?.();
@@ -51,6 +53,9 @@ export async function runCase(stand: FaultStand, faultCase: FaultCase, earlier: 
   judgeStatus(next, whole, places);
   for (const [index, place] of places.entries()) {
     await judgePlace(place, next, stores[index] ?? new Map(), index, { ...whole, remains: [] }, server, tally);
+  }
+  if (faultCase.dump === 'large') {
+    expect(tally.committedBytes, 'dumps are long').toBeGreaterThan(largeDumpBytes * places.length);
   }
   await judgeMetrics(metrics, name, 'Succeeded', 1);
   for (const place of places) await removeFolder(join(place.root, policyFolder(name)));
@@ -142,7 +147,7 @@ async function judgePlace(
   before: Files,
   index: number,
   expected: Expected,
-  server: Postgres,
+  server: DatabaseServer,
   tally: Tally,
 ): Promise<void> {
   const policy = backup.spec.policy ?? '';

@@ -20,6 +20,6 @@ process.exit(
     signal: stop.signal,
     programDirs: (env['PGBACKUP_PROGRAMS'] ?? '').split(':'),
     version: '0.0.0-test',
-    stallMilliseconds: 2_000,
+    stallMilliseconds: 10_000,
   }),
 );

@@ -1,6 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { resources } from '../../src/controller/resources.ts';
+import { namespace, never, type FaultStand } from './fault-stand.ts';
 import type { PlaceUse } from './places.ts';
+import { backupNamed, until } from './waiting.ts';
 
 /** A committed backup, as files by the path below a policy's folder; the manifest is the last. */
 export interface EarlierBackup {
@@ -8,7 +11,34 @@ export interface EarlierBackup {
   readonly files: readonly (readonly [key: string, bytes: Buffer])[];
 }
 
-export async function readEarlier(root: string, namespace: string, policy: string): Promise<EarlierBackup> {
+/** One real backup, of which every case gets a copy as its earlier one. */
+export async function makeEarlier(stand: FaultStand, database = 'rows'): Promise<EarlierBackup> {
+  // Not named like the database: the name of the policy is another one in each copy.
+  const policy = 'earlier-template';
+  const place = await stand.makeFolder(policy);
+  const { host, port } = stand.server;
+  const spec = {
+    source: {
+      postgres: {
+        host,
+        port,
+        tls: { mode: 'disable' },
+        credentials: { secretName: 'admin' },
+        databases: { names: [database] },
+      },
+    },
+    destinations: [{ location: place.location }],
+  };
+  const { client } = stand.operator;
+  const meta = (name: string) => ({ apiVersion: 'pgbackup.dev/v1', metadata: { name, namespace } });
+  await client.create(resources.policy, { ...meta(policy), kind: 'BackupPolicy', spec }, never);
+  const name = `${policy}-first`;
+  await client.create(resources.backup, { ...meta(name), kind: 'Backup', spec: { policy } }, never);
+  await until('the first backup', () => backupNamed(stand.operator, name)?.status?.phase === 'Succeeded');
+  return readEarlier(place.root, policy);
+}
+
+async function readEarlier(root: string, policy: string): Promise<EarlierBackup> {
   const folder = join(root, namespace, policy);
   const names = (await readdir(folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
@@ -21,12 +51,7 @@ export async function readEarlier(root: string, namespace: string, policy: strin
 }
 
 /** Puts the same backup at a place as an earlier one of another policy. */
-export async function seedEarlier(
-  earlier: EarlierBackup,
-  place: PlaceUse,
-  namespace: string,
-  policy: string,
-): Promise<void> {
+export async function seedEarlier(earlier: EarlierBackup, place: PlaceUse, policy: string): Promise<void> {
   for (const [name, bytes] of earlier.files) {
     const renamed = (text: string): string => text.replaceAll(earlier.policy, policy);
     const content = name.endsWith('manifest.json') ? Buffer.from(renamed(bytes.toString())) : bytes;

@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseManifest, type Manifest, type ManifestArtifact } from '../../src/domain/manifest.ts';
-import type { Postgres } from '../servers/postgres.ts';
+import type { DatabaseServer } from './database-server.ts';
 import { hashFiles } from './places.ts';
 
 const run = promisify(execFile);
@@ -19,7 +19,7 @@ export interface VerifiedCopy {
 }
 
 /** Reads a committed copy with stock programs only: hashes of each volume, of the dump, and the dump's SQL against the database's own. */
-export async function verifyCopy(root: string, key: string, server: Postgres): Promise<VerifiedCopy> {
+export async function verifyCopy(root: string, key: string, server: DatabaseServer): Promise<VerifiedCopy> {
   const manifest = parseManifest(key, await readFile(join(root, key), 'utf8'));
   const problems: string[] = [];
   let bytes = 0;
@@ -35,11 +35,11 @@ export async function verifyCopy(root: string, key: string, server: Postgres): P
       else if ((await hashFiles([file])) !== volume.sha256) found.push(`${volume.key} has another hash`);
     }
     if (found.length === 0) {
-      const [plain] = (await shell(`${unpack(artifact)} | sha256sum`, files)).split(' ');
+      const plain = await shell(`${unpack(artifact)} | ${hash}`, files);
       if (plain !== artifact.plain.sha256) found.push(`${name}: the dump has another hash`);
     }
     if (found.length === 0 && sql !== undefined) {
-      const ours = await shell(`${unpack(artifact)} | ${restore(server)} | ${hashSql}`, files);
+      const ours = await sqlOf(artifact, () => shell(`${unpack(artifact)} | ${restore(server)} | ${hashSql}`, files));
       if (ours !== (await sql())) found.push(`${name}: the dump holds other SQL than the database`);
     }
     if (found.length > 0) differing += artifact.stored.bytes;
@@ -56,6 +56,15 @@ export async function verifyCopy(root: string, key: string, server: Postgres): P
   return { manifest, bytes, differing, problems };
 }
 
+/** The SQL of dumps that were read, by the hash of the dump: what lies in three places is the same dump three times. */
+const readDumps = new Map<string, Promise<string>>();
+
+function sqlOf({ plain }: ManifestArtifact, read: () => Promise<string>): Promise<string> {
+  const sql = readDumps.get(plain.sha256) ?? read();
+  readDumps.set(plain.sha256, sql);
+  return sql;
+}
+
 /** Databases that no case changes are asked once. */
 const references = new Map<string, Promise<string>>();
 
@@ -65,14 +74,14 @@ export function forgetReferences(): void {
 }
 
 /** What pg_dump says of the database now, as SQL, hashed. */
-function dumpReference(server: Postgres, database: string): Promise<string> {
+function dumpReference(server: DatabaseServer, database: string): Promise<string> {
   const key = `${server.port}/${database}`;
   const known = references.get(key) ?? askReference(server, database);
   references.set(key, known);
   return known;
 }
 
-async function askReference(server: Postgres, database: string): Promise<string> {
+async function askReference(server: DatabaseServer, database: string): Promise<string> {
   const { host, port, user, password, binDir } = server;
   const env = {
     PATH: process.env['PATH'],
@@ -87,11 +96,12 @@ async function askReference(server: Postgres, database: string): Promise<string>
 
 const unpack = ({ compression }: ManifestArtifact): string =>
   ({ zstd: 'cat "$@" | zstd -q -d', gzip: 'cat "$@" | gzip -d', none: 'cat "$@"' })[compression];
-const restore = ({ binDir }: Postgres): string => `${join(binDir, 'pg_restore')} -f -`;
+const restore = ({ binDir }: DatabaseServer): string => `${join(binDir, 'pg_restore')} -f -`;
+const hash = `openssl dgst -sha256 -r | cut -d ' ' -f 1`;
 /** Without the random words that guard a script against psql's own commands. */
-const hashSql = String.raw`grep -v -a -E '^\\(un)?restrict ' | sha256sum`;
+const hashSql = String.raw`LC_ALL=C grep -v -a -E '^\\(un)?restrict ' | openssl dgst -sha256 -r | cut -d ' ' -f 1`;
 
 async function shell(script: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<string> {
   const { stdout } = await run('bash', ['-c', `set -e -o pipefail; ${script}`, 'verify', ...args], { env });
-  return stdout;
+  return stdout.trim();
 }

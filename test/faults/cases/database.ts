@@ -4,17 +4,16 @@ import { join } from 'node:path';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import type { Arranged, FaultCase } from '../fault-case.ts';
-import { backupNamed, randomSecret, until, type FaultStand } from '../fault-stand.ts';
+import { randomSecret, type FaultStand } from '../fault-stand.ts';
+import { seedLargeDatabase, type Size } from '../seed-databases.ts';
+import { backupNamed, until } from '../waiting.ts';
 
 const middle = 5_000_000;
+const largeMiddle = 150_000_000;
 const none = async (): Promise<void> => undefined;
 
 /** One database behind a proxy of its own, and one folder. */
-async function arrangeOne(
-  stand: FaultStand,
-  name: string,
-  size: 'small' | 'big' | 'huge' = 'small',
-): Promise<Arranged> {
+async function arrangeOne(stand: FaultStand, name: string, size: Size = 'small'): Promise<Arranged> {
   await stand.makeDatabase(name, size);
   return {
     places: [await stand.makeFolder(name)],
@@ -24,18 +23,17 @@ async function arrangeOne(
   };
 }
 
-/** pg_dump is held in the middle of what it reads, then something happens to its connection. */
-async function meetInMiddle(
-  stand: FaultStand,
-  name: string,
-  happens: (arranged: Arranged) => Promise<unknown>,
-): Promise<Arranged> {
-  const arranged = await arrangeOne(stand, name, 'huge');
+/** pg_dump is held after so many bytes that it read, then something happens to its connection. */
+function meetInMiddle<A extends Arranged>(
+  arranged: A,
+  bytes: number,
+  happens: (arranged: A) => Promise<unknown>,
+): Arranged {
   const { postgres } = arranged;
   return {
     ...arranged,
     arm: async () => {
-      postgres.plan = () => ({ cut: { toClient: middle, how: 'stall' } });
+      postgres.plan = () => ({ cut: { toClient: bytes, how: 'stall' } });
     },
     during: async () => {
       await until('pg_dump is in the middle', () => postgres.cuts() > 0);
@@ -43,8 +41,6 @@ async function meetInMiddle(
       postgres.plan = () => ({});
       postgres.release();
     },
-    met: () => true,
-    lift: none,
   };
 }
 
@@ -86,32 +82,19 @@ export const databaseCases: readonly FaultCase[] = [
     name: 'server-restarted',
     room: 'database',
     fault: 'the server is stopped at once (as in a crash) and started again in the middle of a dump',
+    dump: 'large',
     arrange: async (stand, name) => {
       const server = await ownServer(stand, name);
-      await server.sql('CREATE DATABASE restarted');
-      await server.sql(
-        `CREATE TABLE t (i int, m text); ALTER TABLE t ALTER m SET STORAGE EXTERNAL;
-         INSERT INTO t SELECT i, repeat(md5(i::text), 128) FROM generate_series(1, 8000) i`,
-        'restarted',
-      );
-      const postgres = await stand.postgresProxy(server);
-      return {
+      await seedLargeDatabase(server, 'restarted', stand.blobsFile);
+      const arranged = {
         places: [await stand.makeFolder(name)],
-        postgres,
+        postgres: await stand.postgresProxy(server),
         server,
         login: name,
         databases: ['restarted'],
-        arm: async () => {
-          postgres.plan = () => ({ cut: { toClient: middle, how: 'stall' } });
-        },
-        during: async () => {
-          await until('pg_dump is in the middle', () => postgres.cuts() > 0);
-          await server.restart();
-          postgres.plan = () => ({});
-          postgres.release();
-        },
         lift: none,
       };
+      return meetInMiddle(arranged, largeMiddle, () => server.restart());
     },
     expect: failed('ConnectionLost'),
   },
@@ -119,8 +102,8 @@ export const databaseCases: readonly FaultCase[] = [
     name: 'backend-terminated',
     room: 'database',
     fault: 'an administrator terminates the backend in the middle of a dump',
-    arrange: (stand, name) =>
-      meetInMiddle(stand, name, () =>
+    arrange: async (stand, name) =>
+      meetInMiddle(await arrangeOne(stand, name, 'huge'), middle, () =>
         stand.server.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`),
       ),
     expect: failed('ConnectionLost'),
@@ -129,8 +112,8 @@ export const databaseCases: readonly FaultCase[] = [
     name: 'connection-stalls-then-breaks',
     room: 'database',
     fault: 'the connection stalls in the middle of a dump and is then reset',
-    arrange: (stand, name) =>
-      meetInMiddle(stand, name, async ({ postgres }) => {
+    arrange: async (stand, name) =>
+      meetInMiddle(await arrangeOne(stand, name, 'huge'), middle, async ({ postgres }) => {
         postgres.plan = () => ({});
         postgres.resetAll();
       }),

@@ -105,6 +105,7 @@ async function arrangeThree(
   name: string,
   broken: Readonly<Partial<Record<Kind, How>>>,
   required: boolean,
+  database: 'big' | 'large' = 'big',
 ): Promise<Arranged> {
   const parts: BrokenPlace[] = [];
   for (const kind of kinds) {
@@ -116,7 +117,7 @@ async function arrangeThree(
   return {
     places: parts.map(({ place }) => place),
     postgres: await stand.postgresProxy(),
-    databases: ['big'],
+    databases: [database],
     impatient: Object.values(broken).includes('stall'),
     arm: async () => {
       for (const { arm } of parts) await arm?.();
@@ -153,6 +154,7 @@ const oneBroken = kinds.flatMap((kind) =>
       // A folder cannot be made to stall without a file system of one's own.
       if (how === 'stall' && (kind === 'directory' || !required)) return [];
       const broken = { [kind]: how };
+      const isLarge = kind === 's3' && how === 'last-byte' && required;
       // Who was reset or stalls does not let us clean up either.
       const remains = how === 'stall' ? [kinds.indexOf(kind)] : [];
       return [
@@ -161,7 +163,8 @@ const oneBroken = kinds.flatMap((kind) =>
           room: 'fan-out',
           ...(kind === 'directory' && how === 'last-byte' ? { needsRoot: true } : {}),
           fault: `of three places ${kind} ${words[how]} (${required ? 'required' : 'best-effort'})`,
-          arrange: (stand, name) => arrangeThree(stand, name, broken, required),
+          ...(isLarge ? { dump: 'large' } : {}),
+          arrange: (stand, name) => arrangeThree(stand, name, broken, required, isLarge ? 'large' : 'big'),
           expect: expectOf(broken, required, remains),
         },
       ];

@@ -7,7 +7,8 @@ import { resources } from '../../../src/controller/resources.ts';
 import { makeAuthority } from '../../servers/certificates.ts';
 import { startS3 } from '../../servers/s3.ts';
 import type { Arranged, Expected, FaultCase } from '../fault-case.ts';
-import { namespace, never, until, type FaultStand, type S3Overrides } from '../fault-stand.ts';
+import { namespace, never, type FaultStand, type S3Overrides } from '../fault-stand.ts';
+import { until } from '../waiting.ts';
 import type { HttpFault, HttpScript, S3Verb } from '../http-proxy.ts';
 import { startTcpProxy } from '../tcp-proxy.ts';
 
@@ -19,20 +20,30 @@ const good: Expected = { succeeded: 'True', reason: 'Succeeded', destinations: [
 const bad = (reason: FailureReason): Expected => ({ succeeded: 'False', reason, destinations: [reason] });
 
 /** A bucket behind the proxy, and the big database. */
-async function arrangeBucket(stand: FaultStand, name: string, overrides: S3Overrides = {}): Promise<Arranged> {
+async function arrangeBucket(
+  stand: FaultStand,
+  name: string,
+  overrides: S3Overrides = {},
+  database: 'big' | 'large' = 'big',
+): Promise<Arranged> {
   return {
     places: [await stand.makeS3(name, overrides)],
     postgres: await stand.postgresProxy(),
-    databases: ['big'],
+    databases: [database],
     lift: none,
   };
 }
 
 /** The run's requests meet a script; the inspection before it does not. */
-async function arrangeScript(stand: FaultStand, name: string, script: HttpScript): Promise<Arranged> {
+async function arrangeScript(
+  stand: FaultStand,
+  name: string,
+  script: HttpScript,
+  database?: 'large',
+): Promise<Arranged> {
   let met = 0;
   return {
-    ...(await arrangeBucket(stand, name)),
+    ...(await arrangeBucket(stand, name, {}, database)),
     arm: async () => stand.http.script(name, script),
     during: async ({ isOver }) => {
       await until('the run is over', isOver);
@@ -49,6 +60,12 @@ const scripted = (name: string, fault: string, script: HttpScript, expected: Exp
   fault,
   arrange: (stand, key) => arrangeScript(stand, key, script),
   expect: expected,
+});
+/** The same with a dump of 41 parts. */
+const scriptedLarge = (name: string, fault: string, script: HttpScript, expected: Expected): FaultCase => ({
+  ...scripted(name, fault, script, expected),
+  dump: 'large',
+  arrange: (stand, key) => arrangeScript(stand, key, script, 'large'),
 });
 const once =
   (verb: S3Verb, fault: HttpFault, index = 0): HttpScript =>
@@ -97,7 +114,12 @@ export const s3Cases: readonly FaultCase[] = [
     () => answer(503, 'ServiceUnavailable'),
     bad('StorageFailed'),
   ),
-  scripted('part-reset-once', 'the connection is reset in the middle of a part once', once('part', 'reset', 1), good),
+  scriptedLarge(
+    'part-reset-once',
+    'the connection is reset in the middle of the 21st part once',
+    once('part', 'reset', 20),
+    good,
+  ),
   scripted(
     'part-reset-always',
     'the connection is reset in the middle of each part',
@@ -118,7 +140,7 @@ export const s3Cases: readonly FaultCase[] = [
     always('complete', { body: errorBody }),
     bad('StorageFailed'),
   ),
-  scripted(
+  scriptedLarge(
     'complete-answer-lost',
     'the upload is completed and the answer is lost',
     once('complete', 'lose-answer'),

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import type { FailureReason } from '../../../src/api/reasons.ts';
 import { startSshd } from '../../servers/sshd.ts';
 import type { Arranged, Expected, FaultCase } from '../fault-case.ts';
-import { backupNamed, until, type FaultStand, type FolderOptions, type SftpPlace } from '../fault-stand.ts';
+import type { FaultStand, FolderOptions, SftpPlace } from '../fault-stand.ts';
+import { backupNamed, until } from '../waiting.ts';
 import { growTmpfs, linkFolder, mountTmpfs } from '../mounts.ts';
 import type { SftpRule } from '../sftp-subsystem.ts';
 import type { TcpPlan } from '../tcp-proxy.ts';
@@ -28,12 +29,14 @@ async function arrangePlace(
 }
 
 /** The server misbehaves at a request. */
-const ruled = (name: string, fault: string, rule: SftpRule, expected: Expected): FaultCase => ({
+const ruled = (name: string, fault: string, rule: SftpRule, expected: Expected, dump?: 'large'): FaultCase => ({
   name: `sftp-${name}`,
   room: 'sftp',
   fault,
+  ...(dump === undefined ? {} : { dump }),
   arrange: (stand, key) =>
     arrangePlace(stand, key, (place) => ({
+      databases: [dump ?? 'big'],
       arm: () => place.rule(rule),
       met: async () => rule.answer === undefined || (await place.met()) > 0,
       lift: () => place.rule({}),
@@ -42,12 +45,14 @@ const ruled = (name: string, fault: string, rule: SftpRule, expected: Expected):
 });
 
 /** The network does. */
-const planned = (name: string, fault: string, plan: TcpPlan, expected: Expected): FaultCase => ({
+const planned = (name: string, fault: string, plan: TcpPlan, expected: Expected, dump?: 'large'): FaultCase => ({
   name: `sftp-${name}`,
   room: 'sftp',
   fault,
+  ...(dump === undefined ? {} : { dump }),
   arrange: (stand, key) =>
     arrangePlace(stand, key, ({ proxy }) => ({
+      databases: [dump ?? 'big'],
       arm: async () => {
         proxy.plan = () => plan;
       },
@@ -65,15 +70,16 @@ const manyWrites = 100;
 export const sftpCases: readonly FaultCase[] = [
   planned(
     'reset-mid-write',
-    'the connection is reset after 5 MB',
-    { cut: { toServer: middle, how: 'reset' } },
-    { ...bad('StorageUnreachable') },
+    'the connection is reset after 150 MB',
+    { cut: { toServer: 150_000_000, how: 'reset' } },
+    bad('StorageUnreachable'),
+    'large',
   ),
   planned(
     'close-mid-write',
     'the connection is closed after 5 MB',
     { cut: { toServer: middle, how: 'close' } },
-    { ...bad('StorageUnreachable') },
+    bad('StorageUnreachable'),
   ),
   planned('slow-acknowledgements', 'each answer comes 10 ms late', { answerDelayMs: 10 }, good),
   planned('slow-network', 'bytes pass at 20 MB/s', { bytesPerSecond: 20_000_000 }, good),
@@ -112,6 +118,7 @@ export const sftpCases: readonly FaultCase[] = [
     'the connection ends before the finished file is renamed',
     { on: 'posix-rename@openssh.com', answer: 'disconnect' },
     bad('StorageUnreachable'),
+    'large',
   ),
   ruled(
     'disconnect-before-manifest',

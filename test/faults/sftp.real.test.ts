@@ -1,0 +1,4 @@
+import { sftpCases } from './cases/sftp.ts';
+import { tryFaults } from './try-faults.ts';
+
+tryFaults(sftpCases);
