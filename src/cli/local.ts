@@ -129,6 +129,6 @@ async function serveMetrics(
 }
 
 function countOf(objects: readonly { readonly object: { readonly kind: string } }[]): string {
-  const policies = objects.filter(({ object }) => object.kind === 'BackupPolicy').length;
+  const policies = objects.filter(({ object }) => object.kind.endsWith('Policy')).length;
   return `${policies} ${policies === 1 ? 'policy' : 'policies'}`;
 }

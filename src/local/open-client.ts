@@ -14,7 +14,8 @@ export function openLocalClient(options: {
   readonly random: Random;
   readonly readLog: KubeClient['readLog'];
 }): KubeClient {
-  const ours = [resources.location, resources.policy, resources.backup].map((type): MemoryType => {
+  const { location, policy, backup, restoreRequest, restorePolicy } = resources;
+  const ours = [location, policy, backup, restoreRequest, restorePolicy].map((type): MemoryType => {
     const kind = kinds.find((one) => one.kind === type.kind);
     if (kind === undefined) throw new Error(`there is no kind ${type.kind}`);
     return { type, statusSubresource: true, validate: (object, old) => validateObject(kind, object, old) };

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Backup, BackupLocation, BackupPolicy } from '../api/kinds.ts';
+import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../api/kinds.ts';
 import { clusterMode, type ControllerMode } from '../controller/mode.ts';
 import { createController, type Controller, type ControllerOptions } from '../controller/controller.ts';
 import { resources } from '../controller/resources.ts';
@@ -27,6 +27,8 @@ export interface LocalOperatorOptions {
   readonly log: Log;
   /** For events: where this runs. */
   readonly hostName: string;
+  /** How long runs wait for what they name; absent = a while, as it may still be found in a location. */
+  readonly referenceBudgetMs?: number;
   /** Told of each look and request, for metrics. */
   readonly hooks?: Pick<ControllerOptions, 'onLook' | 'onRequest'>;
 }
@@ -38,6 +40,8 @@ export interface LocalOperator {
   backups(): readonly Backup[];
   locations(): readonly BackupLocation[];
   policies(): readonly BackupPolicy[];
+  restoreRequests(): readonly RestoreRequest[];
+  restorePolicies(): readonly RestorePolicy[];
   /** Aborts, with the error, when a part of it broke; then it stops working, and `stop` is still to be called. */
   readonly broken: AbortSignal;
   /** Ends the controller, then all runners (they get their grace), and waits for them. */
@@ -101,17 +105,21 @@ export async function startLocalOperator(
   running.executor = executor;
   const cacheOf = (type: ResourceType): Informer =>
     createInformer({ client, type, clock, random, onChange: () => undefined });
-  const backups = cacheOf(resources.backup);
-  const locations = cacheOf(resources.location);
-  const policies = cacheOf(resources.policy);
-  const caches = Promise.all([backups, locations, policies].map(async (cache) => cache.run(stopping.rest.signal)));
+  const seen = {
+    backups: cacheOf(resources.backup),
+    locations: cacheOf(resources.location),
+    policies: cacheOf(resources.policy),
+    restoreRequests: cacheOf(resources.restoreRequest),
+    restorePolicies: cacheOf(resources.restorePolicy),
+  };
+  const caches = Promise.all(Object.values(seen).map(async (cache) => cache.run(stopping.rest.signal)));
 
   const controller = createController({
     client,
     clock,
     random,
     log,
-    mode: localMode,
+    mode: { ...localMode, referenceBudgetMs: options.referenceBudgetMs ?? localMode.referenceBudgetMs },
     instance: options.hostName,
     ...options.hooks,
   });
@@ -139,9 +147,11 @@ export async function startLocalOperator(
   return {
     client,
     controller,
-    backups: () => backups.list() as readonly unknown[] as readonly Backup[],
-    locations: () => locations.list() as readonly unknown[] as readonly BackupLocation[],
-    policies: () => policies.list() as readonly unknown[] as readonly BackupPolicy[],
+    backups: () => seen.backups.list() as readonly unknown[] as readonly Backup[],
+    locations: () => seen.locations.list() as readonly unknown[] as readonly BackupLocation[],
+    policies: () => seen.policies.list() as readonly unknown[] as readonly BackupPolicy[],
+    restoreRequests: () => seen.restoreRequests.list() as readonly unknown[] as readonly RestoreRequest[],
+    restorePolicies: () => seen.restorePolicies.list() as readonly unknown[] as readonly RestorePolicy[],
     broken: breaking.signal,
     stop,
     kill: () => executor.kill(),
@@ -156,14 +166,23 @@ async function runUntilAborted(controller: Controller, signal: AbortSignal): Pro
   }
 }
 
+/** What is named comes before what names it. */
+const loadOrder: readonly ResourceType[] = [
+  secretType,
+  resources.location,
+  resources.policy,
+  resources.backup,
+  resources.restorePolicy,
+  resources.restoreRequest,
+];
+
 function typeOf(kind: string): ResourceType {
-  const type = [secretType, resources.location, resources.policy, resources.backup].find((one) => one.kind === kind);
+  const type = loadOrder.find((one) => one.kind === kind);
   if (type === undefined) throw new Error(`there is no type for ${kind}`);
   return type;
 }
 
-/** What is named comes before what names it. */
 function inOrder(objects: readonly LoadedObject[]): readonly LoadedObject[] {
-  const order = ['Secret', 'BackupLocation', 'BackupPolicy', 'Backup'];
-  return objects.toSorted((a, b) => order.indexOf(a.object.kind) - order.indexOf(b.object.kind));
+  const place = ({ object }: LoadedObject): number => loadOrder.findIndex(({ kind }) => kind === object.kind);
+  return objects.toSorted((a, b) => place(a) - place(b));
 }

@@ -1,45 +1,65 @@
-import type { Backup } from '../api/kinds.ts';
+import type { Backup, RestoreRequest } from '../api/kinds.ts';
 import type { Condition } from '../api/parts.ts';
+import { alignColumns } from './align-columns.ts';
 import { formatBytes, formatDuration, formatRate } from './format.ts';
 import type { Paint } from './paint.ts';
 
 const barWidth = 20;
 
-export const isEndedBackup = (backup: Backup): boolean => ['True', 'False'].includes(succeeded(backup)?.status ?? '');
-export const hasSucceeded = (backup: Backup): boolean => succeeded(backup)?.status === 'True';
+/** What runs and ends: both kinds tell it alike. */
+export type Run = Backup | RestoreRequest;
 
-/** One line for each Backup that is going on, in order of names: what a terminal shows. */
-export function renderProgress(backups: readonly Backup[], paint: Paint): readonly string[] {
-  const going = backups.filter((backup) => !isEndedBackup(backup)).sort(byName);
-  const width = Math.max(0, ...going.map((backup) => labelOf(backup).length));
-  return going.map((backup) => `${paint.bold(labelOf(backup).padEnd(width))}  ${renderGoing(backup, paint)}`);
+/** Steps of a restore in which bytes move; in the others the rest is waiting. */
+const movingSteps: readonly string[] = ['Fetching', 'Loading'];
+
+export const hasEnded = (run: Run): boolean => ['True', 'False'].includes(findSucceeded(run)?.status ?? '');
+export const hasSucceeded = (run: Run): boolean => findSucceeded(run)?.status === 'True';
+
+/** One line for each run that is going on, in order of names: what a terminal shows. */
+export function renderProgress(runs: readonly Run[], paint: Paint): readonly string[] {
+  const going = runs.filter((run) => !hasEnded(run)).sort(byLabel);
+  const width = Math.max(0, ...going.map((run) => labelOf(run).length));
+  return going.map((run) => `${paint.bold(labelOf(run).padEnd(width))}  ${renderGoing(run, paint)}`);
 }
 
-/** What goes on with one Backup, in words without a bar; changes of it are worth a line in a log. */
-export function renderState(backup: Backup): string {
-  const condition = succeeded(backup);
+/** What goes on with one run, in words without a bar; changes of it are worth a line in a log. */
+export function renderState(run: Run): string {
+  const condition = findSucceeded(run);
   if (condition === undefined) return 'Pending';
-  const { phase = 'Pending', storedBytes } = backup.status ?? {};
+  const { phase = 'Pending' } = run.status ?? {};
   if (condition.status === 'True') {
-    const reason = condition.reason === 'Succeeded' ? '' : ` (${condition.reason}: ${condition.message})`;
-    return `${phase}${storedBytes === undefined ? '' : `, ${formatBytes(storedBytes)} stored`}${reason}`;
+    const plain = ['Succeeded', 'Restored'].includes(condition.reason);
+    return `${phase}${renderSize(run)}${plain ? '' : ` (${condition.reason}: ${condition.message})`}`;
   }
   if (condition.status === 'False') return `${phase}: ${condition.reason}: ${condition.message}`;
   return condition.reason === 'Running' ? 'Running' : `${condition.reason}: ${condition.message}`;
 }
 
-/** How far a running Backup is, in words: for lines that are not written over. Undefined while nothing moves. */
-export function renderFigures(backup: Backup): string | undefined {
-  const progress = backup.status?.progress;
-  if (progress === undefined || progress.databasesTotal === 0 || isEndedBackup(backup)) return undefined;
+function renderSize(run: Run): string {
+  if (run.kind === 'RestoreRequest') {
+    const { plainBytes = 0 } = run.status ?? {};
+    return plainBytes === 0 ? '' : `, ${formatBytes(plainBytes)} loaded`;
+  }
+  const { storedBytes } = run.status ?? {};
+  return storedBytes === undefined ? '' : `, ${formatBytes(storedBytes)} stored`;
+}
+
+/** How far a run is, in words: for lines that are not written over. Undefined while nothing moves. */
+export function renderFigures(run: Run): string | undefined {
+  const progress = run.status?.progress;
+  if (progress === undefined || progress.databasesTotal === 0 || hasEnded(run)) return undefined;
   const { plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal } = progress;
-  const share = shareOf(backup);
+  const share = shareOf(run);
   const left = (estimatedBytes ?? 0) - plainBytes;
   const number = Math.min(databasesDone + 1, databasesTotal);
+  const step = 'step' in progress ? progress.step : undefined;
+  const where = `database ${number}/${databasesTotal}${database === undefined ? '' : ` ${stripControls(database)}`}`;
+  if (step !== undefined && !movingSteps.includes(step)) return `${step}  ${where}`;
   return [
     share === undefined ? formatBytes(plainBytes) : `${Math.floor(share * 100)}%`.padStart(4),
+    ...(step === undefined ? [] : [step]),
     `${formatRate(bytesPerSecond, 1)} MB/s`,
-    `database ${number}/${databasesTotal}${database === undefined ? '' : ` ${stripControls(database)}`}`,
+    where,
     ...(left > 0 && bytesPerSecond > 0 ? [`ETA ${formatDuration(left / bytesPerSecond)}`] : []),
   ].join('  ');
 }
@@ -48,17 +68,24 @@ export function renderFigures(backup: Backup): string | undefined {
 export function renderTable(backups: readonly Backup[], paint: Paint): readonly string[] {
   if (backups.length === 0) return [];
   const head = ['BACKUP', 'PHASE', 'DATABASES', 'DUMPED', 'STORED', 'DURATION', 'MB/S'];
-  const sorted = backups.toSorted(byName);
-  const rows = sorted.map(tableRow);
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const print = (row: readonly string[]): readonly string[] =>
-    row.map((cell, column) => cell.padEnd(column === row.length - 1 ? 0 : (widths[column] ?? 0)));
+  return renderRuns(head, backups.toSorted(byLabel), tableRow, renderDetails, paint);
+}
+
+/** A table with name and phase first, and lines of details below each run. */
+export function renderRuns<R extends Run>(
+  head: readonly string[],
+  runs: readonly R[],
+  rowOf: (run: R) => readonly string[],
+  detailsOf: (run: R, paint: Paint) => readonly string[],
+  paint: Paint,
+): readonly string[] {
+  const [title = [], ...rows] = alignColumns([head, ...runs.map(rowOf)]);
   return [
-    paint.dim(print(head).join('  ')),
-    ...sorted.flatMap((backup, index) => {
-      const [name = '', phase = '', ...rest] = print(rows[index] ?? []);
-      const colour = hasSucceeded(backup) ? paint.green : paint.red;
-      return [[paint.bold(name), colour(phase), ...rest].join('  '), ...renderDetails(backup, paint)];
+    paint.dim(title.join('  ')),
+    ...runs.flatMap((run, index) => {
+      const [name = '', phase = '', ...rest] = rows[index] ?? [];
+      const colour = hasSucceeded(run) ? paint.green : paint.red;
+      return [[paint.bold(name), colour(phase), ...rest].join('  '), ...detailsOf(run, paint)];
     }),
   ];
 }
@@ -79,7 +106,7 @@ function tableRow(backup: Backup): readonly string[] {
 }
 
 function renderDetails(backup: Backup, paint: Paint): readonly string[] {
-  const condition = succeeded(backup);
+  const condition = findSucceeded(backup);
   const { destinations = [], databases } = backup.status ?? {};
   return [
     ...(condition?.status === 'False' ? [`  ${paint.red(condition.reason)}: ${stripControls(condition.message)}`] : []),
@@ -94,23 +121,23 @@ function renderDetails(backup: Backup, paint: Paint): readonly string[] {
   ];
 }
 
-function renderGoing(backup: Backup, paint: Paint): string {
-  const figures = renderFigures(backup);
-  const condition = succeeded(backup);
-  const waits = condition !== undefined && condition.reason !== 'Running';
-  if (waits || figures === undefined) return paint.yellow(stripControls(renderState(backup)));
-  const filled = Math.round((shareOf(backup) ?? 0) * barWidth);
+function renderGoing(run: Run, paint: Paint): string {
+  const figures = renderFigures(run);
+  const condition = findSucceeded(run);
+  const waits = condition !== undefined && condition.reason !== 'Running' && condition.reason !== 'Fetching';
+  if (waits || figures === undefined) return paint.yellow(stripControls(renderState(run)));
+  const filled = Math.round((shareOf(run) ?? 0) * barWidth);
   return `${'█'.repeat(filled)}${paint.dim('░'.repeat(barWidth - filled))} ${figures}`;
 }
 
 /** Never more than 99 %: the estimate may be too low, and only an end is an end. */
-function shareOf({ status }: Backup): number | undefined {
+function shareOf({ status }: Run): number | undefined {
   const { plainBytes = 0, estimatedBytes = 0 } = status?.progress ?? {};
   return estimatedBytes === 0 ? undefined : Math.min(0.99, plainBytes / estimatedBytes);
 }
 
-function succeeded(backup: Backup): Condition | undefined {
-  return backup.status?.conditions?.find(({ type }) => type === 'Succeeded');
+export function findSucceeded(run: Run): Condition | undefined {
+  return run.status?.conditions?.find(({ type }) => type === 'Succeeded');
 }
 
 const tail = (message: string | undefined): string => (message === undefined ? '' : `: ${stripControls(message)}`);
@@ -118,9 +145,9 @@ const tail = (message: string | undefined): string => (message === undefined ? '
 /** Names of databases and messages may hold what moves a terminal's cursor. */
 export const stripControls = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
 
-const byName = (a: Backup, b: Backup): number => labelOf(a).localeCompare(labelOf(b), 'en');
+export const byLabel = (a: Run, b: Run): number => labelOf(a).localeCompare(labelOf(b), 'en');
 
 /** The namespace is said only when it is not the usual one. */
-export function labelOf({ metadata: { namespace, name } }: Backup): string {
+export function labelOf({ metadata: { namespace, name } }: Pick<Run, 'metadata'>): string {
   return namespace === 'default' ? name : `${namespace}/${name}`;
 }

@@ -29,7 +29,8 @@ export interface RunLocalOptions extends LocalOperatorOptions {
  */
 export async function runLocal(options: RunLocalOptions, signal: AbortSignal): Promise<number> {
   const { clock, screen, once } = options;
-  const { objects, policies } = choosePolicies(options.objects, options.policies);
+  const { objects, policies, leftOut } = choosePolicies(options.objects, options.policies, once);
+  screen.stream.write(leftOut.map((line) => `${line}\n`).join(''));
   const given = objects.filter(({ object }) => object.kind === 'Backup');
   if (once && policies.length === 0 && given.length === 0) {
     throw new Failure('PolicyMissing', 'there is nothing to back up', {
@@ -41,8 +42,8 @@ export async function runLocal(options: RunLocalOptions, signal: AbortSignal): P
   const tellTroubles = trackTroubles();
   const showing = showProgress(
     screen,
-    () => operator.backups(),
-    () => tellTroubles([...operator.locations(), ...operator.policies()]),
+    () => [...operator.backups(), ...operator.restoreRequests()],
+    () => tellTroubles([...operator.locations(), ...operator.policies(), ...operator.restorePolicies()]),
     clock,
     shown.signal,
   );

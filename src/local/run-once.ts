@@ -5,7 +5,7 @@ import { backupName } from '../domain/names.ts';
 import type { Clock } from '../support/clock.ts';
 import type { LoadedObject } from './load.ts';
 import type { LocalOperator } from './operator.ts';
-import { isEndedBackup } from './progress.ts';
+import { hasEnded } from './progress.ts';
 
 const lookAgainMs = 100;
 /** An inspection that takes longer does not keep the backups waiting: they meet the location themselves. */
@@ -43,7 +43,7 @@ export async function runOnce(
       signal,
     );
   }
-  await waitUntil(() => mine().length === wanted.size && mine().every(isEndedBackup));
+  await waitUntil(() => mine().length === wanted.size && mine().every(hasEnded));
   return mine();
 }
 

@@ -1,9 +1,8 @@
 import type { Writable } from 'node:stream';
 import { createLogUpdate } from 'log-update';
-import type { Backup } from '../api/kinds.ts';
 import type { Clock } from '../support/clock.ts';
 import type { Paint } from './paint.ts';
-import { isEndedBackup, labelOf, renderFigures, renderProgress, renderState } from './progress.ts';
+import { hasEnded, labelOf, renderFigures, renderProgress, renderState, type Run } from './progress.ts';
 
 /** Where progress goes: a terminal whose lines are written over, or lines that stay. */
 export interface Screen {
@@ -16,12 +15,12 @@ const redrawMs = 500;
 const figuresEveryMs = 10_000;
 
 /**
- * Shows how the Backups of `list` go, and the lines of `news`, until the signal aborts; then what is left of changes is shown, and it
+ * Shows how the runs of `list` go, and the lines of `news`, until the signal aborts; then what is left of changes is shown, and it
  * resolves.
  */
 export async function showProgress(
   screen: Screen,
-  list: () => readonly Backup[],
+  list: () => readonly Run[],
   news: () => readonly string[],
   clock: Clock,
   signal: AbortSignal,
@@ -48,26 +47,26 @@ export async function showProgress(
 }
 
 /** Lines that stay: changes of state, and where nothing is written over, figures now and then. */
-export function trackChanges(clock: Clock, withFigures: boolean): (backups: readonly Backup[]) => readonly string[] {
+export function trackChanges(clock: Clock, withFigures: boolean): (runs: readonly Run[]) => readonly string[] {
   const states = new Map<string, string>();
   const toldMs = new Map<string, number>();
-  return (backups) =>
-    backups.flatMap((backup) => {
-      const { uid } = backup.metadata;
+  return (runs) =>
+    runs.flatMap((run) => {
+      const { uid } = run.metadata;
       const time = timeOf(clock);
-      const state = renderState(backup);
+      const state = renderState(run);
       const known = states.get(uid);
       // What had ended before we looked (found in storage) is no news; a terminal shows what goes on in its bar.
-      const isNews = state !== known && !(known === undefined && isEndedBackup(backup));
+      const isNews = state !== known && !(known === undefined && hasEnded(run));
       states.set(uid, state);
-      if (isNews && (withFigures || isEndedBackup(backup))) {
+      if (isNews && (withFigures || hasEnded(run))) {
         toldMs.set(uid, clock.monotonicMs());
-        return [`${time}  ${labelOf(backup)}  ${state}`];
+        return [`${time}  ${labelOf(run)}  ${state}`];
       }
-      const figures = withFigures ? renderFigures(backup) : undefined;
+      const figures = withFigures ? renderFigures(run) : undefined;
       if (figures === undefined || clock.monotonicMs() - (toldMs.get(uid) ?? 0) < figuresEveryMs) return [];
       toldMs.set(uid, clock.monotonicMs());
-      return [`${time}  ${labelOf(backup)}  ${figures.trim()}`];
+      return [`${time}  ${labelOf(run)}  ${figures.trim()}`];
     });
 }
 

@@ -1,10 +1,10 @@
-import type { BackupLocation, BackupPolicy } from '../api/kinds.ts';
+import type { BackupLocation, BackupPolicy, RestorePolicy } from '../api/kinds.ts';
 import { stripControls } from './progress.ts';
 
-type Judged = BackupLocation | BackupPolicy;
+type Judged = BackupLocation | BackupPolicy | RestorePolicy;
 
-const mainCondition = { BackupLocation: 'Available', BackupPolicy: 'Ready' } as const;
-const word = { BackupLocation: 'location', BackupPolicy: 'policy' } as const;
+const mainCondition = { BackupLocation: 'Available', BackupPolicy: 'Ready', RestorePolicy: 'Ready' } as const;
+const word = { BackupLocation: 'location', BackupPolicy: 'policy', RestorePolicy: 'restore policy' } as const;
 
 /** Lines about locations and policies that cannot be used, each once, and about those that can again. */
 export function trackTroubles(): (objects: readonly Judged[]) => readonly string[] {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { apiGroup } from '../api/kinds.ts';
+import { apiGroup, restoreRequestKind } from '../api/kinds.ts';
 import type { ResourceType } from '../kube/client.ts';
 import type { Random } from '../support/clock.ts';
 
@@ -8,11 +8,14 @@ const spaceUid = '0b9de6a4-5f0c-4b1e-9d0a-3f6d2a7c8e51';
 
 /**
  * The uid of an object without Kubernetes: of our kinds always the same for kind, namespace and name (UUIDv5), so that a restart
- * recognises what it stored; random for others.
+ * recognises what it stored; random for others. A RestoreRequest is another one whenever it is made: by its uid a runner tells that
+ * its own swap is already done, and the same file restored again is not that.
  */
 export function uidFor(random: Random): (type: ResourceType, namespace: string | undefined, name: string) => string {
   return ({ group, kind }, namespace, name) =>
-    group === apiGroup ? nameUid(`${kind}/${namespace}/${name}`) : printUid(random.bytes(16), 4);
+    group === apiGroup && kind !== restoreRequestKind.kind
+      ? nameUid(`${kind}/${namespace}/${name}`)
+      : printUid(random.bytes(16), 4);
 }
 
 function nameUid(name: string): string {

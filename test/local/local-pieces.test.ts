@@ -113,23 +113,43 @@ describe('choosing policies', () => {
     some.map(({ object: { kind, metadata } }) => `${kind} ${metadata.namespace}/${metadata.name}`);
 
   it('takes all, and backs up those that are not suspended', () => {
-    const { objects: kept, policies } = choosePolicies(objects, []);
-    expect(kept).toBe(objects);
+    const { objects: kept, policies } = choosePolicies(objects, [], true);
+    expect(kept).toEqual(objects);
     expect(names(policies)).toEqual(['BackupPolicy default/a', 'BackupPolicy shop/a']);
   });
   it('takes those that are named, in one namespace or all, also suspended ones, and nothing of others', () => {
-    expect(names(choosePolicies(objects, ['a']).policies)).toEqual(['BackupPolicy default/a', 'BackupPolicy shop/a']);
-    expect(names(choosePolicies(objects, ['shop/a']).objects)).toEqual(['Secret default/s', 'BackupPolicy shop/a']);
-    expect(names(choosePolicies(objects, ['b']).objects)).toEqual([
+    expect(names(choosePolicies(objects, ['a'], true).policies)).toEqual([
+      'BackupPolicy default/a',
+      'BackupPolicy shop/a',
+    ]);
+    expect(names(choosePolicies(objects, ['shop/a'], true).objects)).toEqual([
+      'Secret default/s',
+      'BackupPolicy shop/a',
+    ]);
+    expect(names(choosePolicies(objects, ['b'], true).objects)).toEqual([
       'Secret default/s',
       'BackupPolicy default/b',
       'Backup default/manual',
     ]);
   });
   it('names what there is when a name is unknown', () => {
-    expect(() => choosePolicies(objects, ['a', 'c'])).toThrow(
+    expect(() => choosePolicies(objects, ['a', 'c'], true)).toThrow(
       expect.objectContaining({ reason: 'PolicyMissing', hint: 'they have default/a, default/b, shop/a' }),
     );
+  });
+  it('never runs a RestoreRequest, keeps schedules of restores, and leaves those out of a single run', () => {
+    const restores = [...objects, loaded('RestoreRequest', 'now'), loaded('RestorePolicy', 'nightly')];
+    const kept = choosePolicies(restores, [], false);
+    expect(names(kept.objects)).toEqual([...names(objects), 'RestorePolicy default/nightly']);
+    expect(kept.leftOut).toEqual(['RestoreRequest now is not run here: use pgbackup local restore']);
+    expect(names(choosePolicies(restores, ['nightly'], false).objects)).toEqual([
+      'Secret default/s',
+      'RestorePolicy default/nightly',
+    ]);
+    const once = choosePolicies(restores, [], true);
+    expect(once.objects).toEqual(objects);
+    expect(once.leftOut).toContain('RestorePolicy nightly is left out: --once only backs up');
+    expect(() => choosePolicies(restores, ['nightly'], true)).toThrow('there is no policy nightly');
   });
   it('takes schedules away for a single run, and nothing else', () => {
     expect(withoutSchedules(objects)[1]?.object.spec).toEqual({ suspend: false });
