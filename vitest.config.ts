@@ -50,7 +50,9 @@ export default defineConfig({
           include: ['test/cluster/**/*.real.test.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 180_000,
-          hookTimeout: 300_000,
+          hookTimeout: 600_000,
+          // There can be one node on a machine.
+          maxWorkers: 1,
         },
       },
     ],

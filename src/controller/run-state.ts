@@ -40,8 +40,8 @@ export type RunState =
 
 /** How long after the Job's own deadline the Job controller and the node may take to end it. */
 const graceMs = 5 * 60_000;
-/** How long pods may take to end once the Job is failing: their grace period and the kubelet's report. */
-const endingMs = 2 * 60_000;
+/** How long pods may take to end once the Job is failing: their grace period (60 s) and the kubelet's report. */
+const endingMs = 90_000;
 
 /**
  * Judges a run by verdict, else by exit code and the states of Job and pod. A success needs a verdict: a Job that is Complete

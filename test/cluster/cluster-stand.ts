@@ -10,33 +10,41 @@ import { startKubeNode, type KubeNode } from '../servers/kube-node.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { startS3, type S3Server } from '../servers/s3.ts';
 import { startSshd, type Sshd } from '../servers/sshd.ts';
+import { document } from './cluster-user.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 export const testImage = 'kube.test/pgbackup:1';
 
-/** A cluster with our image on its node, and PostgreSQL, S3 and SFTP beside it, which pods reach. */
+/**
+ * A cluster with our image on its node, and PostgreSQL, S3 and SFTP servers beside it, which pods reach at `node.address`. There can be
+ * one on a machine: files of the project `cluster` run one after the other, each with a stand of its own (about 15 s); the image is built
+ * once for all of them.
+ *
+ *     const stand = await startClusterStand();    // in beforeAll, with time for building the image
+ *     await stand.install();                      // definitions, roles, two replicas
+ *     const user = openClusterUser(stand);        // what somebody with kubectl does
+ *     await user.makeNamespace('shop');           // with Secrets and locations
+ *     await user.apply('shop', user.policy('nightly', { schedule: '* * * * *' }), user.backup('now', 'nightly'));
+ *     …
+ *     await stand.stop();
+ */
 export interface ClusterStand {
   readonly node: KubeNode;
+  /** Has the database `shop` with a table of 20 000 rows; Secrets of a namespace hold its user and password. */
   readonly server: Postgres;
   /** Folders in which bucket and SFTP server keep their files. */
   readonly bucket: string;
   readonly sftpFolder: string;
-  /** manifests/install.yaml with the image that was built. */
-  readonly install: string;
+  /** A folder on the node for other files, such as those of a local volume. */
+  readonly folder: string;
+  /** 0: what was built before is still the same. */
   readonly imageSeconds: number;
-  /** Secrets and locations of a namespace. */
-  places(): string;
+  /** Secrets `shop-db`, `bucket` and `sftp-login`, and the locations `bucket` and `sftp`: for each namespace. */
+  readonly places: readonly object[];
+  /** Applies manifests/install.yaml as it is, but with the image that was built, and waits until the definitions are there. */
+  install(): Promise<void>;
   stop(): Promise<void>;
 }
-
-export const document = (kind: string, name: string, rest: object, apiVersion = 'pgbackup.dev/v1'): object => ({
-  apiVersion,
-  kind,
-  metadata: { name },
-  ...rest,
-});
-export const print = (...documents: readonly object[]): string =>
-  documents.map((each) => JSON.stringify(each)).join('\n---\n');
 
 export async function startClusterStand(): Promise<ClusterStand> {
   const folder = await mkdtemp(join(tmpdir(), 'pgb-cluster-'));
@@ -49,7 +57,7 @@ export async function startClusterStand(): Promise<ClusterStand> {
     const building = buildImage({ root, cache: join(root, '.cache/image'), name: testImage });
     // Awaited below; if the node does not start, this must not be a rejection that nobody heard.
     building.catch(() => undefined);
-    stops.push(async () => (await building.catch(() => undefined))?.remove());
+    stops.push(async () => void (await building.catch(() => undefined)));
     const node = await startKubeNode(process.env);
     stops.push(() => node.stop());
     const { address } = node;
@@ -65,15 +73,20 @@ export async function startClusterStand(): Promise<ClusterStand> {
     await mkdir(sftpFolder);
     const image = await building;
     await node.loadImage(image.archive);
-    const install = readFileSync(join(root, 'manifests/install.yaml'), 'utf8');
+    const printed = readFileSync(join(root, 'manifests/install.yaml'), 'utf8');
+    const install = printed.replaceAll(`${imageName}:${programVersion}`, testImage);
     return {
       node,
       server,
       bucket: join(s3Folder, 'backups'),
       sftpFolder,
-      install: install.replaceAll(`${imageName}:${programVersion}`, testImage),
+      folder,
       imageSeconds: image.seconds,
-      places: () => printPlaces({ server, s3, sshd, sftpFolder }),
+      places: makePlaces({ server, s3, sshd, sftpFolder }),
+      install: async () => {
+        await node.kubectl(['apply', '-f', '-'], install);
+        await node.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+      },
       stop,
     };
   } catch (error) {
@@ -98,15 +111,15 @@ async function startServer(folder: string): Promise<Postgres> {
   return server;
 }
 
-function printPlaces(servers: {
+function makePlaces(servers: {
   readonly server: Postgres;
   readonly s3: S3Server;
   readonly sshd: Sshd;
   readonly sftpFolder: string;
-}): string {
+}): readonly object[] {
   const { server, s3, sshd, sftpFolder } = servers;
   const secret = (name: string, stringData: object): object => document('Secret', name, { stringData }, 'v1');
-  return print(
+  return [
     secret('shop-db', { username: server.user, password: server.password }),
     secret('bucket', { accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey }),
     secret('sftp-login', { username: sshd.username, privateKey: sshd.privateKey }),
@@ -132,5 +145,5 @@ function printPlaces(servers: {
         },
       },
     }),
-  );
+  ];
 }

@@ -19,16 +19,22 @@ export interface KubectlAnswer {
 export interface KubeNode {
   /** Address of this machine that pods reach its servers at. */
   readonly address: string;
+  /** The program. */
+  readonly kubectlPath: string;
   /** Of an administrator. */
   readonly kubeconfig: string;
   /** A folder that goes away with the cluster. */
   readonly folder: string;
   /** Runs kubectl as an administrator, whatever its exit code. */
-  ask(args: readonly string[], stdin?: string): Promise<KubectlAnswer>;
+  readonly ask: (args: readonly string[], stdin?: string) => Promise<KubectlAnswer>;
   /** The same; gives stdout. @throws Error with what kubectl wrote unless it ended with 0 */
-  kubectl(args: readonly string[], stdin?: string): Promise<string>;
+  readonly kubectl: (args: readonly string[], stdin?: string) => Promise<string>;
   /** Makes the node know an image: an OCI archive. */
   loadImage(archive: string): Promise<void>;
+  /** Takes the name of an image away and gives it another. */
+  renameImage(from: string, to: string): Promise<void>;
+  /** The node is heard of no more; its containers go on, and new ones are not started. */
+  killKubelet(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -96,11 +102,21 @@ export async function startKubeNode(env: Environment): Promise<KubeNode> {
     const address = await kubectl(['get', 'nodes', '-o', path]);
     return {
       address,
+      kubectlPath,
       kubeconfig,
       folder,
       ask,
       kubectl,
       loadImage: async (archive) => void (await run(join(bench, 'load-image.sh'), [folder, archive])),
+      renameImage: async (from, to) => {
+        const script = '. "$1/node.env" && $CTR images tag "$2" "$3" && $CTR images rm "$2"';
+        await run('bash', ['-euc', script, 'bash', folder, from, to]);
+      },
+      killKubelet: async () => {
+        const [pid, program] = (await readFile(join(folder, 'pids/kubelet.pid'), 'utf8')).trim().split(' ');
+        if ((await readlink(join('/proc', pid ?? '', 'exe'))) !== program) throw new Error('the kubelet does not run');
+        process.kill(Number(pid), 'SIGKILL');
+      },
       stop,
     };
   } catch (error) {
