@@ -60,6 +60,9 @@ export const restorePolicyStatus = z.strictObject({
   lastSuccessTime: timestamp().optional().meta({ description: 'End of the last request that succeeded.' }),
   active: z.array(z.string().max(63)).max(50).optional().meta({ description: 'Requests that are going on.' }),
   lastRestored: restoredSource().optional().meta({ description: 'What the last successful restore restored.' }),
+  lastRestoredGeneration: count().optional().meta({
+    description: 'Generation of the policy that it was restored for: after a change the source is restored anew.',
+  }),
   lastDurationSeconds: count().optional().meta({ description: 'How long the last successful restore took.' }),
   missedRuns: count().optional().meta({ description: 'Slots that were never run, since the policy was made.' }),
   handledSlot: timestamp()

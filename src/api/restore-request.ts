@@ -37,6 +37,10 @@ export const restoreRequestStatus = z.strictObject({
     .max(63)
     .optional()
     .meta({ description: 'The Job that cleared up after a runner that died without a word.' }),
+  failure: z
+    .strictObject({ reason: failureReason(), message: shortText(), at: timestamp() })
+    .optional()
+    .meta({ description: 'What ended a run that left no word, while it is found out what became of the target.' }),
   startedAt: timestamp().optional(),
   completedAt: timestamp().optional(),
   source: restoredSource().optional().meta({ description: 'What was chosen.' }),

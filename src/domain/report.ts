@@ -89,6 +89,11 @@ export const restoreVerdict = z.object({
    * transaction failed in the middle.
    */
   target: z.enum(restoredOutcomes),
+  /**
+   * True: the server could not be asked any more what the target is now, or what is beside it could not be dropped. A cleanup finds out;
+   * until then `target` is a guess.
+   */
+  unsettled: z.boolean().optional(),
   attempt: z.string(),
   startedAt: time,
   completedAt: time,

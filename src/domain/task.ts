@@ -143,7 +143,8 @@ export const restoreTask = z.strictObject({
     backup: z
       .strictObject({
         name: z.string(),
-        uid: z.string(),
+        /** As its manifest has it: another one is refused. Absent of an import that was made by hand. */
+        uid: z.string().optional(),
         /** Copies in the order in which they are tried. */
         copies: z
           .array(
