@@ -107,7 +107,7 @@ const select = withRules(
     dataOnly: z.boolean().default(false).meta({ description: 'Rows without definitions.' }),
   }),
   rule<{ schemaOnly?: boolean; dataOnly?: boolean }>(
-    '!(self.schemaOnly && self.dataOnly)',
+    '!(has(self.schemaOnly) && self.schemaOnly && has(self.dataOnly) && self.dataOnly)',
     (self) => !(self.schemaOnly === true && self.dataOnly === true),
     'schemaOnly and dataOnly exclude each other',
   ),
@@ -125,7 +125,7 @@ const inPlace = withRules(
       .meta({ description: 'Must be true with clean: dropped objects are gone.' }),
   }),
   rule<{ clean?: boolean; acknowledgeDataLoss?: boolean }>(
-    '!self.clean || self.acknowledgeDataLoss',
+    '!has(self.clean) || !self.clean || (has(self.acknowledgeDataLoss) && self.acknowledgeDataLoss)',
     (self) => self.clean !== true || self.acknowledgeDataLoss === true,
     'clean needs acknowledgeDataLoss: true',
   ),
