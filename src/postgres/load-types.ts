@@ -12,6 +12,8 @@ export interface LoadTools {
   /** A folder of our own for lists and unpacked archives. */
   readonly folder: string;
   readonly clock: Sleeper;
+  /** What an archive is called that contradicts itself: one of ours (BackupDamaged), or somebody's file (default). */
+  readonly damaged?: 'BackupDamaged' | 'FileDamaged';
 }
 
 export interface ArchiveSelection {
@@ -36,6 +38,16 @@ export interface LoadOptions {
   readonly singleTransaction: boolean;
   /** DROP … IF EXISTS before each CREATE. */
   readonly clean: boolean;
+  /**
+   * The database is new and empty: with selected tables come the schemas, extensions, types and functions that they need. Without
+   * it these are expected to be there.
+   */
+  readonly freshDatabase?: boolean;
+}
+
+export interface LoadHooks {
+  /** Called for each chunk of a streamed archive or script that was read, with its length. */
+  readonly onBytes?: (bytes: number) => void;
 }
 
 /** An archive of pg_dump: a stream (custom, or tar in order), or a path for parallel work. */
@@ -53,14 +65,20 @@ export interface ArchiveContents {
   readonly entries: readonly ArchiveEntry[];
 }
 
-/** One line of `pg_restore --list`. */
+/** One entry of the table of contents. */
 export interface ArchiveEntry {
+  /** Unique in the archive. */
   readonly dumpId: number;
   /** `TABLE`, `TABLE DATA`, `INDEX` … */
   readonly type: string;
   readonly schema: string | undefined;
+  /** Exactly as dumped, whatever characters it has. Of a trigger, constraint, default, rule or policy: `table thing`. */
   readonly name: string;
   readonly owner: string | undefined;
+  /** Dump ids of what it needs. Some may not be in the archive. */
+  readonly dependencies: readonly number[];
+  /** The statement that would drop it; kept only where it is needed to tell tables apart. */
+  readonly dropStatement: string | undefined;
   /** The line as pg_restore --use-list takes it. */
   readonly line: string;
 }
