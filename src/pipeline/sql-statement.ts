@@ -1,0 +1,97 @@
+import { trackSqlWords } from './sql-words.ts';
+
+/**
+ * What the lexer tells, in the order of the script. Offsets are those of the buffer that is being fed.
+ * A statement is what psql would send at once: up to a semicolon that is not in parentheses or in a routine's BEGIN … END.
+ */
+export interface SqlEvents {
+  /** The first byte of a statement. */
+  begin(offset: number): void;
+  /** A word of it outside of parentheses: in lower case, or `"` for a quoted name. True: tell the next one too. */
+  word(word: string): boolean;
+  /** Behind its semicolon, or at the end of the script. */
+  end(offset: number): void;
+  /** A command of psql: the line from its backslash on, without the line's end. */
+  command(offset: number, end: number, text: string, insideStatement: boolean): void;
+  /** A line comment between statements: its first bytes, with the dashes. */
+  comment(offset: number, text: string): void;
+}
+
+/** The statement that is being read. */
+export interface SqlStatement {
+  isOpen(): boolean;
+  /** Opens one at `at`, unless one is open. */
+  begin(at: number): void;
+  /** The same at something that is no word. */
+  part(at: number): void;
+  /** An unquoted name in [start, end) of the buffer. */
+  word(buffer: Buffer, start: number, end: number): void;
+  quotedName(at: number): void;
+  parenthesis(at: number, opens: boolean): void;
+  /** `behind` the semicolon. Tells whether it ended the statement, and whether COPY's rows follow. */
+  semicolon(behind: number): 'inside' | 'ended' | 'rows';
+  /** Whether rows will have to follow, as far as it is read. */
+  copies(): boolean;
+  /** Ends it without a semicolon. */
+  end(at: number): void;
+}
+
+const longestWord = 63;
+
+export function trackSqlStatement(events: SqlEvents): SqlStatement {
+  const words = trackSqlWords();
+  let isOpen = false;
+  let asking = false;
+  let parentheses = 0;
+
+  const begin = (at: number): void => {
+    if (isOpen) return;
+    isOpen = true;
+    asking = true;
+    parentheses = 0;
+    words.start();
+    events.begin(at);
+  };
+  const part = (at: number): void => {
+    begin(at);
+    words.part();
+  };
+  const tell = (word: string): void => {
+    if (asking && parentheses === 0) asking = events.word(word);
+  };
+  const end = (at: number): void => {
+    isOpen = false;
+    events.end(at);
+  };
+
+  return {
+    isOpen: () => isOpen,
+    begin,
+    part,
+    word(buffer, start, to) {
+      begin(start);
+      if (!asking && !words.matters()) return;
+      const word = to - start > longestWord ? '-' : buffer.toString('latin1', start, to).toLowerCase();
+      words.take(word, parentheses > 0);
+      tell(word);
+    },
+    quotedName(at) {
+      part(at);
+      tell('"');
+    },
+    parenthesis(at, opens) {
+      part(at);
+      if (opens) parentheses += 1;
+      else if (parentheses > 0) parentheses -= 1;
+    },
+    semicolon(behind) {
+      part(behind - 1);
+      if (parentheses > 0 || words.insideBlock()) return 'inside';
+      const copies = words.copiesFromStdin();
+      end(behind);
+      return copies ? 'rows' : 'ended';
+    },
+    copies: () => words.copiesFromStdin(),
+    end,
+  };
+}
