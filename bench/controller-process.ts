@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse, parseAllDocuments } from 'yaml';
 import { findFreePort } from '../test/servers/free-port.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -26,13 +28,18 @@ export async function startController(options: {
   readonly kubeconfigPath: string;
   readonly runs: number;
   readonly logPath: string;
+  /** Made for the files of its service account. */
+  readonly accountFolder: string;
 }): Promise<ControllerProcess> {
-  const { main, kubeconfigPath, runs, logPath } = options;
+  const { main, kubeconfigPath, runs, logPath, accountFolder } = options;
   const port = await findFreePort();
-  const args = ['controller', '--leader-election', `--metrics-port=${port}`, `--kubeconfig=${kubeconfigPath}`];
+  const shipped = await readDeployment();
+  const args = [...shipped.args.filter((arg) => !arg.startsWith('--metrics-port')), `--metrics-port=${port}`];
   const limits = [`--max-runs=${runs}`, `--max-runs-per-server=${runs}`];
-  const child = spawn(process.execPath, [main, ...args, ...limits], {
-    env: { NODE_ENV: 'production', PGBACKUP_RUNNER_IMAGE: 'pgbackup:bench', POD_NAME: 'bench' },
+  const pod = await layServiceAccount(kubeconfigPath, accountFolder);
+  const [program = '', ...rest] = [...pod.command, process.execPath, main, ...args, ...limits];
+  const child = spawn(program, rest, {
+    env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', ...shipped.env, ...pod.env, POD_NAME: 'bench' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const log = createWriteStream(logPath);
@@ -80,6 +87,56 @@ export async function startController(options: {
     },
     queueDepth: async () => sumOf('pgbackup_queue_depth'),
     stop,
+  };
+}
+
+/** Arguments and environment of the Deployment in manifests/install.yaml. */
+async function readDeployment(): Promise<{ readonly args: readonly string[]; readonly env: Record<string, string> }> {
+  const text = await readFile(join(import.meta.dirname, '..', 'manifests', 'install.yaml'), 'utf8');
+  const objects = parseAllDocuments(text).map((document) => document.toJS() as Deployment);
+  const container = objects.find(({ kind }) => kind === 'Deployment')?.spec?.template?.spec?.containers?.[0];
+  if (container?.args === undefined) throw new Error('manifests/install.yaml has no Deployment');
+  const env = container.env?.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const]));
+  return { args: container.args, env: Object.fromEntries(env ?? []) };
+}
+
+interface Deployment {
+  readonly kind?: string;
+  readonly spec?: {
+    readonly template?: {
+      readonly spec?: {
+        readonly containers?: readonly {
+          readonly args?: readonly string[];
+          readonly env?: readonly { readonly name: string; readonly value?: string }[];
+        }[];
+      };
+    };
+  };
+}
+
+/** A view of the file system of its own in which the files of a service account lie where a kubelet puts them. */
+const asPod =
+  'mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io && cp -r "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"';
+
+/** What a pod has: a token, and the address of the API server in its environment. Who is not root gets the kubeconfig. */
+async function layServiceAccount(
+  kubeconfigPath: string,
+  folder: string,
+): Promise<{ readonly command: readonly string[]; readonly env: Readonly<Record<string, string>> }> {
+  if (process.getuid?.() !== 0) return { command: [], env: { KUBECONFIG: kubeconfigPath } };
+  const config = parse(await readFile(kubeconfigPath, 'utf8')) as {
+    readonly clusters: readonly [{ readonly cluster: Readonly<Record<string, string>> }];
+    readonly users: readonly [{ readonly user: { readonly token: string } }];
+  };
+  const { server = '', 'certificate-authority-data': ca = '' } = config.clusters[0].cluster;
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'ca.crt'), Buffer.from(ca, 'base64'));
+  await writeFile(join(folder, 'token'), config.users[0].user.token);
+  await writeFile(join(folder, 'namespace'), 'default');
+  const { hostname, port } = new URL(server);
+  return {
+    command: ['unshare', '--mount', 'sh', '-c', asPod, folder],
+    env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
   };
 }
 

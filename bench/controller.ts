@@ -61,7 +61,13 @@ try {
   owned.defer(async () => plane.stop());
   const logPath = values.log ?? join(folder, 'controller.log');
   const { kubeconfigPath } = plane;
-  const controller = await startController({ main: values.program, kubeconfigPath, runs: count, logPath });
+  const controller = await startController({
+    main: values.program,
+    kubeconfigPath,
+    runs: count,
+    logPath,
+    accountFolder: join(folder, 'account'),
+  });
   owned.defer(async () => controller.stop());
   await compare(plane, controller);
   if (idleSeconds > 0) await idle(plane, controller);

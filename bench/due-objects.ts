@@ -1,4 +1,5 @@
-import { apiVersion, backupLocationKind, backupPolicyKind, type Kind } from '../src/api/kinds.ts';
+import type { Kind } from '../src/api/kind.ts';
+import { apiVersion, backupLocationKind, backupPolicyKind } from '../src/api/kinds.ts';
 import { resources } from '../src/controller/resources.ts';
 import type { InspectVerdict } from '../src/domain/report.ts';
 import type { KubeObject, ResourceType } from '../src/kube/client.ts';

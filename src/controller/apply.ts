@@ -9,6 +9,8 @@ export interface Writer {
   readonly client: KubeClient;
   readonly events: Pick<EventRecorder, 'record'>;
   readonly world: World;
+  /** Awaited before a status that comes after a creation: others may have something to create, and a status can wait. */
+  readonly giveWay?: (() => Promise<void>) | undefined;
 }
 
 /** `again`: somebody else was faster, or a name is taken; the rest was not done, and the next look sees why. */
@@ -19,7 +21,9 @@ export async function applyActions(writer: Writer, actions: readonly Action[], s
   const creations = actions.filter((action) => action.type === 'create');
   for (const { resource, object } of creations) writer.world.intend(resource, object);
   try {
-    for (const action of actions) {
+    for (const [index, action] of actions.entries()) {
+      const created = index > 0 && actions[index - 1]?.type === 'create';
+      if (created && action.type === 'set-status') await writer.giveWay?.();
       const done = await perform(writer, action, signal);
       if (!done) return 'again';
     }

@@ -157,7 +157,7 @@ export function createController(options: ControllerOptions): Controller {
       random,
       workers,
       onError,
-      work: async (key, signal) => {
+      work: async (key, signal, giveWay) => {
         const startedAt = clock.monotonicMs();
         const { kind } = parseKey(key);
         const report = (error: boolean): void => {
@@ -165,7 +165,8 @@ export function createController(options: ControllerOptions): Controller {
         };
         try {
           const plan = await look(key, signal);
-          const applied = plan === undefined ? 'done' : await applyActions(writer, plan.actions, signal);
+          const applied =
+            plan === undefined ? 'done' : await applyActions({ ...writer, giveWay }, plan.actions, signal);
           if (applied === 'again') queue.addRateLimited(key);
           else if (plan?.wakeAt !== undefined) queue.addAfter(key, plan.wakeAt - clock.nowMs());
         } catch (error) {

@@ -20,6 +20,7 @@ import {
 import { absentAsUndefined, readList, readObject, readWatchEvent } from './read-answer.ts';
 import { requireKind } from './object-meta.ts';
 import { forbidVersion, nameOf, namespaceOf, pathOf, requireVersion, requireWatchVersion } from './resource-path.ts';
+import { openServiceAccount, type Access } from './service-account.ts';
 import { splitLines } from './split-lines.ts';
 
 /** Where the address of the server and the credentials come from. */
@@ -63,20 +64,18 @@ export interface HttpKubeClient extends KubeClient {
   close(): void;
 }
 
-const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
-
 /** A client of a real API server. Rejects with KubeError BadRequest when the configuration cannot be read or names no server. */
 export async function openKubeClient(options: HttpClientOptions): Promise<HttpKubeClient> {
   const { clock, requestTimeoutMs = 30_000, maxAnswerBytes = 64 << 20, onRequest } = options;
-  let config = await loadConfig(options.source);
-  const server = config.getCurrentCluster()?.server;
+  let access = await loadAccess(options.source, clock);
+  const { server } = access;
   if (server === undefined)
     throw new KubeError('BadRequest', 'the kubeconfig names no cluster for its current context');
   const source: ConnectionSource = {
     server,
-    authorize: () => authorize(config),
+    authorize: () => access.authorize(),
     renew: async () => {
-      config = await loadConfig(options.source);
+      access = await loadAccess(options.source, clock);
     },
   };
   const transport = createTransport({ source, clock, userAgent: options.userAgent, maxAnswerBytes });
@@ -162,7 +161,7 @@ export async function openKubeClient(options: HttpClientOptions): Promise<HttpKu
 
   return {
     server,
-    namespace: config.getContextObject(config.currentContext)?.namespace,
+    namespace: access.namespace,
     close: () => transport.close(),
     watch,
     get: async (type, namespace, name, signal) => {
@@ -214,42 +213,29 @@ export async function openKubeClient(options: HttpClientOptions): Promise<HttpKu
   };
 }
 
-async function loadConfig(source: KubeSource): Promise<KubeConfig> {
-  // Imported when a server is really asked: it costs 90 MB and half a second.
-  const { KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
+async function loadAccess(source: KubeSource, clock: Clock): Promise<Access> {
   try {
-    if (source.kind === 'in-cluster') {
-      const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = source.environment;
-      if (!host) throw new Error('KUBERNETES_SERVICE_HOST is not set');
-      const folder = `${source.root ?? ''}${serviceAccount}`;
-      const { readFile } = await import('node:fs/promises');
-      config.loadFromOptions({
-        clusters: [{ name: 'pod', caFile: `${folder}/ca.crt`, server: `https://${bracket(host)}:${port}` }],
-        users: [{ name: 'pod', authProvider: { name: 'tokenFile', config: { tokenFile: `${folder}/token` } } }],
-        contexts: [
-          {
-            name: 'pod',
-            cluster: 'pod',
-            user: 'pod',
-            namespace: (await readFile(`${folder}/namespace`, 'utf8')).trim(),
-          },
-        ],
-        currentContext: 'pod',
-      });
-      return config;
-    }
-    if (source.kind === 'file') config.loadFromFile(source.path);
-    else config.loadFromString(source.text);
-    if (source.context !== undefined) config.setCurrentContext(source.context);
-    return config;
+    if (source.kind === 'in-cluster') return await openServiceAccount(source.environment, source.root ?? '', clock);
+    return await loadKubeconfig(source);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new KubeError('BadRequest', `the Kubernetes configuration cannot be read: ${why}`, { cause: error });
   }
 }
 
-const bracket = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+async function loadKubeconfig(source: Exclude<KubeSource, { readonly kind: 'in-cluster' }>): Promise<Access> {
+  // Imported when a kubeconfig is really read: it costs 90 MB and half a second.
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  if (source.kind === 'file') config.loadFromFile(source.path);
+  else config.loadFromString(source.text);
+  if (source.context !== undefined) config.setCurrentContext(source.context);
+  return {
+    server: config.getCurrentCluster()?.server,
+    namespace: config.getContextObject(config.currentContext)?.namespace,
+    authorize: () => authorize(config),
+  };
+}
 
 async function authorize(config: KubeConfig): Promise<Authorization> {
   const options: Authorization = { headers: {} };

@@ -6,8 +6,11 @@ export interface QueueOptions {
   readonly random: Random;
   /** How many keys are worked on at the same time. */
   readonly workers: number;
-  /** Works on one key. When it rejects, the key comes again after a back-off; when it resolves, its back-off begins anew. */
-  readonly work: (key: string, signal: AbortSignal) => Promise<void>;
+  /**
+   * Works on one key. When it rejects, the key comes again after a back-off; when it resolves, its back-off begins anew. Before what is
+   * not urgent it may await `giveWay`: its place goes to keys that are ready, until there are none (or it has waited long enough).
+   */
+  readonly work: (key: string, signal: AbortSignal, giveWay: () => Promise<void>) => Promise<void>;
   readonly onError: (key: string, error: unknown) => void;
   readonly backOff?: BackOffLimits;
 }
@@ -43,6 +46,8 @@ export interface Queue {
 
 /** Long sleeps are cut, so that a wall clock that was set forward (or a machine that slept) is noticed. */
 const longestSleepMs = 10_000;
+/** Who gave way for this long goes first. */
+const longestRestMs = 15_000;
 /** One for all: an abort without a reason makes an error with a stack each time. */
 const earlier = new Error('something comes earlier');
 
@@ -57,6 +62,10 @@ export function createQueue(options: QueueOptions): Queue {
   const delayed = new Map<string, { readonly monotonicMs: number; readonly wallMs: number }>();
   const failures = new Map<string, number>();
   const tasks = new Set<Promise<void>>();
+  /** Keys that gave way, oldest first: still worked on, but without a place. */
+  const resting = new Set<{ readonly sinceMs: number; readonly resume: () => void }>();
+  /** Places taken. */
+  let busy = 0;
   let retries = 0;
   let active: AbortSignal | undefined;
   let wakeTimer = new AbortController();
@@ -66,9 +75,15 @@ export function createQueue(options: QueueOptions): Queue {
   const start = (): void => {
     const signal = active;
     if (!signal || signal.aborted) return;
-    while (running.size < workers) {
+    while (busy < workers) {
       const [key] = ready.keys();
+      const [rested] = resting;
+      if (rested && (key === undefined || clock.monotonicMs() - rested.sinceMs >= longestRestMs)) {
+        rested.resume();
+        continue;
+      }
       if (key === undefined) return;
+      busy += 1;
       ready.delete(key);
       running.set(key, clock.monotonicMs());
       const task = perform(key, signal).finally(() => tasks.delete(task));
@@ -76,10 +91,34 @@ export function createQueue(options: QueueOptions): Queue {
     }
   };
 
+  const giveWay = async (signal: AbortSignal): Promise<void> => {
+    if (ready.size === 0 || signal.aborted) return;
+    const place = Promise.withResolvers<void>();
+    const retake = (): void => {
+      signal.removeEventListener('abort', stop);
+      resting.delete(rest);
+      busy += 1;
+    };
+    const stop = (): void => {
+      retake();
+      place.reject(signal.reason);
+    };
+    const resume = (): void => {
+      retake();
+      place.resolve();
+    };
+    const rest = { sinceMs: clock.monotonicMs(), resume };
+    signal.addEventListener('abort', stop, { once: true });
+    resting.add(rest);
+    busy -= 1;
+    start();
+    await place.promise;
+  };
+
   const perform = async (key: string, signal: AbortSignal): Promise<void> => {
     const before = failures.get(key);
     try {
-      await work(key, signal);
+      await work(key, signal, () => giveWay(signal));
       // A worker that asked for a rate-limited return itself keeps its back-off.
       if (failures.get(key) === before) failures.delete(key);
     } catch (error) {
@@ -91,6 +130,7 @@ export function createQueue(options: QueueOptions): Queue {
       }
     } finally {
       running.delete(key);
+      busy -= 1;
       if (again.delete(key)) queue.add(key);
       start();
     }

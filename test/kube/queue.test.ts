@@ -155,6 +155,29 @@ it('keeps the back-off of a worker that asked to come again itself, until it is 
   expect(begunAt.length).toBeGreaterThan(before);
 });
 
+it('lets keys that are ready go before who gives way, and whoever has waited long before them', async () => {
+  const begun: string[] = [];
+  const { clock, queue } = startQueue({
+    workers: 1,
+    work: async (key, signal, giveWay) => {
+      begun.push(`${key} begins`);
+      await giveWay();
+      begun.push(`${key} ends`);
+      if (key === 'long') await clock.sleep(20_000, signal);
+    },
+  });
+  // Nothing is ready yet when the first one gives way.
+  for (const key of ['first', 'b', 'long', 'c', 'd']) queue.add(key);
+  await settle();
+  const before = ['first begins', 'first ends', 'b begins', 'long begins', 'c begins', 'd begins', 'd ends', 'b ends'];
+  expect(begun).toEqual([...before, 'long ends']);
+  queue.add('e');
+  queue.add('f');
+  await clock.advance(20_000);
+  expect(begun.slice(before.length + 1)).toEqual(['c ends', 'e begins', 'f begins', 'f ends', 'e ends']);
+  expect(queue.state()).toMatchObject({ depth: 0, running: 0 });
+});
+
 it('waits for its workers when it is stopped, and begins nothing more', async () => {
   const { clock, queue, begun, errors, stop, running, finish } = startQueue({ workers: 1 });
   queue.add('a');

@@ -64,12 +64,13 @@ export async function observeBackup(
     ...run,
     job,
     siblings: siblings.filter(({ metadata, spec }) => metadata.name !== name && spec.import === undefined),
-    queue: decided || hasJob ? [] : observeQueue(sources, mode),
+    queue: decided || hasJob ? [] : observeQueue(sources, mode, name),
     mode,
   };
 }
 
-function observeQueue({ world, clock }: RunSources, mode: ControllerMode): readonly QueueEntry[] {
+/** All that want a place; only the one that asks when there is room for all, which is what a thousand at once may ask a thousand times. */
+function observeQueue({ world, clock }: RunSources, mode: ControllerMode, asking: string): readonly QueueEntry[] {
   const nowMs = clock.nowMs();
   const locations = new Map<string, BackupSeen['locations']>();
   const locationsIn = (namespace: string): BackupSeen['locations'] => {
@@ -77,7 +78,10 @@ function observeQueue({ world, clock }: RunSources, mode: ControllerMode): reado
     locations.set(namespace, known);
     return known;
   };
-  return world.unfinishedBackups().flatMap(({ object: backup, fault }): readonly QueueEntry[] => {
+  const unfinished = world.unfinishedBackups();
+  const hasRoom = unfinished.length <= Math.min(mode.limits.runs, mode.limits.perServer);
+  const seen = hasRoom ? unfinished.filter(({ object }) => object.metadata.name === asking) : unfinished;
+  return seen.flatMap(({ object: backup, fault }): readonly QueueEntry[] => {
     const { namespace, name, uid, creationTimestamp, deletionTimestamp } = backup.metadata;
     const entry = { key: `${namespace}/${name}`, createdAtMs: readStamp(creationTimestamp) ?? 0 };
     const policy = world.policy(namespace, backup.spec.policy);
