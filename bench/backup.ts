@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { startS3 } from '../test/servers/s3.ts';
 import { startSshd } from '../test/servers/sshd.ts';
 import { clusterFolder, startBenchDatabase, type BenchDatabase } from './bench-database.ts';
-import { runner, shellPipe, type BenchRun, type Contender, type Stand } from './contenders.ts';
+import { resticPipe, runner, shellPipe, type BenchRun, type Contender, type Place, type Stand } from './contenders.ts';
 import { readOptions } from './options.ts';
 import { median, printResults } from './print-results.ts';
 import { seedDatabase } from './seed-database.ts';
@@ -16,11 +16,15 @@ import { seedDatabase } from './seed-database.ts';
 const options = readOptions(process.argv.slice(2));
 const tell = (line: string): void => void process.stdout.write(`${line}\n`);
 
-try {
-  execFileSync('rclone', ['version'], { stdio: 'ignore' });
-} catch {
-  tell('rclone is missing; install the package rclone');
-  process.exit(1);
+const allPlaces: readonly Place[] = ['s3', 'sftp', 'directory'];
+
+for (const program of ['rclone', ...(options.restic ? ['restic'] : [])]) {
+  try {
+    execFileSync(program, ['version'], { stdio: 'ignore' });
+  } catch {
+    tell(`${program} is missing; install the package ${program}`);
+    process.exit(1);
+  }
 }
 const owned = new AsyncDisposableStack();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -51,6 +55,8 @@ async function compareContenders(stand: Stand): Promise<void> {
     ours,
     shellPipe('pg_dump -Z0 | zstd -3 | rclone', '-Fc -Z0 | zstd -3 -q', database, stand),
     ...(options.gzip ? [shellPipe('pg_dump -Fc | rclone', '-Fc', database, stand)] : []),
+    ...(options.restic ? [resticPipe('pg_dump -Z0 | restic', database, stand)] : []),
+    ...(options.places === 3 ? [runner('runner → 3 places', database, stand, allPlaces)] : []),
     ...(options.sftp ? [runner('runner → sftp', database, stand, ['sftp'])] : []),
   ];
   tell(`scale ${options.scale}, ${options.pairs} pairs after a warm-up, ${stand.s3.kind} on loopback, zstd 3`);
@@ -60,9 +66,11 @@ async function compareContenders(stand: Stand): Promise<void> {
 /** The same runner on a database and on one five times as large: memory should not follow. */
 async function compareMemory(stand: Stand): Promise<void> {
   const peaks: number[] = [];
+  const places: readonly Place[] = options.places === 3 ? allPlaces : ['s3'];
+  tell(`${options.pairs} runs each after a warm-up, to ${places.join(', ')}`);
   for (const scale of [options.scale, options.scale * 5]) {
     const database = await openDatabase(scale);
-    const results = await runInTurns([runner(`scale ${scale}`, database, stand, ['s3'])], options.pairs);
+    const results = await runInTurns([runner(`scale ${scale}`, database, stand, places)], options.pairs);
     tell(printResults(results).join('\n'));
     peaks.push(median([...results.values()].flat().map(({ peakRssBytes }) => peakRssBytes)));
     await database.stop();

@@ -6,6 +6,7 @@ import { parseVerdict } from '../src/domain/report.ts';
 import { runnerEnvironment, type TaskLocation } from '../src/domain/task.ts';
 import {
   backupTaskOf,
+  directoryLocation,
   layRoot,
   pgSecret,
   s3Location,
@@ -28,12 +29,13 @@ export interface Contender {
   run(): Promise<BenchRun>;
 }
 
+export type Place = 's3' | 'sftp' | 'directory';
+
 export interface Stand {
   readonly folder: string;
   readonly s3: S3Server;
   readonly sshd: Sshd;
   readonly bucket: string;
-  /** Flags of Node for the runner, as a Job gives them. */
 }
 
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -43,30 +45,24 @@ const path = (process.env['PATH'] ?? '')
   .join(':');
 
 /** The built runner, with a task of one database, zstd 3, to these places. */
-export function runner(
-  name: string,
-  database: BenchDatabase,
-  stand: Stand,
-  places: readonly ('s3' | 'sftp')[],
-): Contender {
+export function runner(name: string, database: BenchDatabase, stand: Stand, places: readonly Place[]): Contender {
   return {
     name,
     run: async () => {
       const root = await mkdtemp(join(stand.folder, 'root-'));
       const sftpFolder = join(root, 'sftp');
-      await mkdir(sftpFolder);
-      const locations: Record<string, TaskLocation> = {
+      const directory = join(root, 'directory');
+      await Promise.all([mkdir(sftpFolder), mkdir(directory)]);
+      const locations: Record<Place, TaskLocation> = {
         s3: s3Location('s3', stand.s3, stand.bucket),
         sftp: sftpLocation('sftp', stand.sshd, sftpFolder),
+        directory: directoryLocation('directory', directory),
       };
       const task = backupTaskOf(database, {
         databases: { names: [databaseName] },
         dump: { globals: false, rolePasswords: false, lockTimeoutSeconds: 60 },
         compression: { algorithm: 'zstd', level: 3 },
-        destinations: places.flatMap((place) => {
-          const location = locations[place];
-          return location === undefined ? [] : [{ location, required: true }];
-        }),
+        destinations: places.map((place) => ({ location: locations[place], required: true })),
       });
       const secrets = { ...s3Secret(stand.s3), ...sftpSecret(stand.sshd), ...pgSecret(database) };
       await layRoot(root, task, secrets, '12345678-0000-4000-8000-000000000000');
@@ -93,18 +89,13 @@ export function runner(
 
 /** A shell pipe into `rclone rcat`; `dump` is everything before it. */
 export function shellPipe(name: string, dump: string, database: BenchDatabase, stand: Stand): Contender {
+  const pipe = `"$PG_DUMP" -d ${databaseName} ${dump} | rclone rcat bench:${stand.bucket}/${databaseName}.dump`;
   return {
     name,
     run: async () => {
       try {
-        const pipe = `"$PG_DUMP" -d ${databaseName} ${dump} | rclone rcat bench:${stand.bucket}/${databaseName}.dump`;
         const measured = await measureProcess(['bash', '-o', 'pipefail', '-c', pipe], {
-          PATH: path,
-          HOME: stand.folder,
-          PG_DUMP: join(database.binDir, 'pg_dump'),
-          PGHOST: database.host,
-          PGPORT: String(database.port),
-          PGUSER: database.user,
+          ...shellEnvironment(database, stand),
           RCLONE_CONFIG_BENCH_TYPE: 's3',
           RCLONE_CONFIG_BENCH_PROVIDER: 'Other',
           RCLONE_CONFIG_BENCH_REGION: 'us-east-1',
@@ -120,6 +111,44 @@ export function shellPipe(name: string, dump: string, database: BenchDatabase, s
         throw error;
       }
     },
+  };
+}
+
+/** `pg_dump | restic backup --stdin`, into a repository that is made anew for each run, unmeasured. */
+export function resticPipe(name: string, database: BenchDatabase, stand: Stand): Contender {
+  const pipe = `"$PG_DUMP" -d ${databaseName} -Fc -Z0 | restic backup -q --stdin --stdin-filename ${databaseName}.dump`;
+  const env = {
+    ...shellEnvironment(database, stand),
+    RESTIC_REPOSITORY: `s3:${stand.s3.endpoint}/${stand.bucket}`,
+    RESTIC_PASSWORD: 'bench',
+    RESTIC_CACHE_DIR: join(stand.folder, 'restic-cache'),
+    AWS_ACCESS_KEY_ID: stand.s3.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: stand.s3.secretAccessKey,
+    AWS_DEFAULT_REGION: 'us-east-1',
+  };
+  return {
+    name,
+    run: async () => {
+      try {
+        await measureProcess(['restic', 'init', '-q'], env);
+        const measured = await measureProcess(['bash', '-o', 'pipefail', '-c', pipe], env);
+        return { ...measured, storedBytes: await emptyBucket(stand) };
+      } catch (error) {
+        await emptyBucket(stand);
+        throw error;
+      }
+    },
+  };
+}
+
+function shellEnvironment(database: BenchDatabase, { folder }: Stand): Readonly<Record<string, string>> {
+  return {
+    PATH: path,
+    HOME: folder,
+    PG_DUMP: join(database.binDir, 'pg_dump'),
+    PGHOST: database.host,
+    PGPORT: String(database.port),
+    PGUSER: database.user,
   };
 }
 

@@ -11,6 +11,10 @@ export interface BenchOptions {
   readonly gzip: boolean;
   /** Also our runner to SFTP alone. */
   readonly sftp: boolean;
+  /** Also `pg_dump -Fc -Z0 | restic backup --stdin`, which compresses, encrypts and deduplicates. */
+  readonly restic: boolean;
+  /** 3: our runner also (with `memory`: only) to S3, SFTP and a folder at once. */
+  readonly places: 1 | 3;
   /** Compare the memory of this scale with that of five times as much, instead. */
   readonly memory: boolean;
   /** Folder for clusters; other users must be able to reach it when we are root. */
@@ -26,6 +30,8 @@ export function readOptions(args: readonly string[]): BenchOptions {
       pairs: { type: 'string', default: '9' },
       gzip: { type: 'boolean', default: false },
       sftp: { type: 'boolean', default: false },
+      restic: { type: 'boolean', default: false },
+      places: { type: 'string', default: '1' },
       memory: { type: 'boolean', default: false },
       cache: { type: 'string', default: fileURLToPath(new URL('../.cache/bench', import.meta.url)) },
     },
@@ -36,6 +42,8 @@ export function readOptions(args: readonly string[]): BenchOptions {
       throw new Error(`--${name} must be a whole number from 1, not ${values[name]}`);
     return number;
   };
-  const { gzip, sftp, memory, cache } = values;
-  return { scale: whole('scale'), pairs: whole('pairs'), gzip, sftp, memory, cache: resolve(cache) };
+  const { gzip, sftp, restic, memory, cache } = values;
+  if (values.places !== '1' && values.places !== '3') throw new Error(`--places must be 1 or 3, not ${values.places}`);
+  const places = values.places === '3' ? 3 : 1;
+  return { scale: whole('scale'), pairs: whole('pairs'), gzip, sftp, restic, places, memory, cache: resolve(cache) };
 }

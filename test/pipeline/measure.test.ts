@@ -27,6 +27,18 @@ describe('measure', () => {
     expect(() => left.result()).toThrow('before it was read to its end');
   });
 
+  test('goes on with the next stream, as if both were one', async () => {
+    const [first, second] = [sampleBytes(5000), sampleBytes(300)];
+    const one = measure();
+    await collect(one.through(inPieces(first, 1000)));
+    const both = one.goOn();
+    await collect(both.through(inPieces(second, 70)));
+    const whole = Buffer.concat([first, second]);
+    expect(both.result()).toEqual({ bytes: 5300, sha256: createHash('sha256').update(whole).digest('hex') });
+    expect(one.result()).toEqual({ bytes: 5000, sha256: createHash('sha256').update(first).digest('hex') });
+    expect(() => measure().goOn()).toThrow('before it was read to its end');
+  });
+
   test('refuses a second stream', () => {
     const tap = measure();
     tap.through(inPieces(sampleBytes(10), 1));
