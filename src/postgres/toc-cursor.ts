@@ -1,0 +1,82 @@
+import type { Failure } from '../api/failure.ts';
+import type { Bytes } from '../pipeline/bytes.ts';
+
+/** A longer string is none: real statements are far below. */
+const maxTextBytes = 256 * 1024 * 1024;
+
+/** More bytes are needed; the piece is read again from its beginning when they are there. */
+class Short extends Error {}
+
+/**
+ * The numbers and strings of an archive's head, as pg_restore reads them. What is held is one piece (the header, an entry) and one
+ * chunk. `damaged` makes the failure of an archive that cannot be right.
+ */
+export class TocCursor {
+  /** The header says how many an integer has. */
+  integerBytes = 4;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #damaged: (what: string) => Failure;
+  #held: Buffer = Buffer.alloc(0);
+  #offset = 0;
+
+  constructor(source: Bytes, damaged: (what: string) => Failure) {
+    this.#chunks = source[Symbol.asyncIterator]();
+    this.#damaged = damaged;
+  }
+
+  /** Calls `parse` until there are enough bytes for it: it must only read, and return. Throws what the source throws. */
+  async piece<Piece>(parse: () => Piece): Promise<Piece> {
+    this.#held = this.#held.subarray(this.#offset);
+    for (;;) {
+      this.#offset = 0;
+      try {
+        return parse();
+      } catch (error) {
+        if (!(error instanceof Short)) throw error;
+      }
+      // Twice as much each time, so that a long piece is not copied and read again for each chunk.
+      const wanted = Math.max(1, this.#held.length);
+      const more: Uint8Array[] = [];
+      let length = 0;
+      while (length < wanted) {
+        const next = await this.#chunks.next();
+        if (next.done === true) break;
+        more.push(next.value);
+        length += next.value.length;
+      }
+      if (length === 0) throw this.#damaged('it ends within its table of contents');
+      this.#held = Buffer.concat([this.#held, ...more]);
+    }
+  }
+
+  /** Lets go of the source. */
+  async leave(): Promise<void> {
+    await this.#chunks.return?.();
+  }
+
+  take(count: number): Buffer {
+    if (this.#held.length - this.#offset < count) throw new Short();
+    this.#offset += count;
+    return this.#held.subarray(this.#offset - count, this.#offset);
+  }
+
+  byte(): number {
+    return this.take(1).readUInt8();
+  }
+
+  /** One byte of sign, then the value, lowest byte first. */
+  integer(): number {
+    const negative = this.byte() !== 0;
+    const bytes = this.take(this.integerBytes);
+    if (bytes.subarray(4).some((high) => high !== 0)) throw this.#damaged('a number in it is too large');
+    return negative ? -bytes.readUInt32LE() : bytes.readUInt32LE();
+  }
+
+  /** Undefined is NULL, which is not the empty string. */
+  text(): Buffer | undefined {
+    const length = this.integer();
+    if (length < 0) return undefined;
+    if (length > maxTextBytes) throw this.#damaged('a string in it is too long');
+    return this.take(length);
+  }
+}
