@@ -61,6 +61,7 @@ const world: World = {
 // Each command is imported when it is asked for: a runner's memory is counted.
 const commands: Commands = {
   local: async (...args) => (await import('./cli/local.ts')).runLocalCommand(...args),
+  localRestore: async (...args) => (await import('./cli/local-restore.ts')).runLocalRestore(...args),
   controller: async (...args) => (await import('./cli/controller.ts')).runController(...args),
   runner: async (...args) => (await import('./cli/runner.ts')).runRunner(...args),
 };

@@ -1,17 +1,10 @@
 import { Command, Option } from 'commander';
 import { programVersion } from '../support/version.ts';
+import { addLocalRestore } from './add-local-restore.ts';
+import type { LocalRestoreOptions } from './local-restore.ts';
+import type { LocalOptions } from './local.ts';
 import { wholeNumber } from './parse-number.ts';
 import type { World } from './world.ts';
-
-export interface LocalOptions {
-  readonly once: boolean;
-  /** Only these policies; all if empty. */
-  readonly policies: readonly string[];
-  readonly stateDir: string | undefined;
-  readonly metricsPort: number | undefined;
-  readonly color: boolean;
-  readonly debug: boolean;
-}
 
 export interface ControllerOptions {
   readonly kubeconfig: string | undefined;
@@ -38,6 +31,7 @@ export interface ControllerOptions {
 /** What the commands do; each resolves with the exit code. */
 export interface Commands {
   local(world: World, paths: readonly string[], options: LocalOptions): Promise<number>;
+  localRestore(world: World, paths: readonly string[], options: LocalRestoreOptions): Promise<number>;
   controller(world: World, options: ControllerOptions): Promise<number>;
   runner(world: World): Promise<number>;
 }
@@ -48,6 +42,8 @@ export function makeProgram(world: World, commands: Commands, done: (exitCode: n
     .description('Logical PostgreSQL backups that prove themselves.')
     .version(programVersion, '--version', 'print the version')
     .helpCommand(false)
+    // `local restore` may have options of the same names as `local`.
+    .enablePositionalOptions()
     .showSuggestionAfterError(true)
     .configureOutput({
       writeOut: (text) => void world.stdout.write(text),
@@ -65,15 +61,21 @@ export function makeProgram(world: World, commands: Commands, done: (exitCode: n
 }
 
 function addLocal(program: Command, world: World, commands: Commands, done: (exitCode: number) => void): void {
-  program
+  const local = program
     .command('local')
     .summary('the operator without Kubernetes')
     .description(
       'Runs the policies of YAML files on this machine: the same controller and runners as in a cluster, as child processes. ' +
-        'What was stored is found again at the next start.',
+        'What was stored is found again at the next start. A RestorePolicy starts afresh: slots that were missed are not made up, and ' +
+        'its first run restores also what has not changed. RestoreRequests are run by `pgbackup local restore` only.',
     )
-    .argument('<files...>', 'YAML files or folders with BackupPolicies, BackupLocations, Secrets, Backups; - for stdin')
-    .option('--once', 'back up every policy now, wait for the end, and exit: 0 if all succeeded', false)
+    .usage('[options] <files...>')
+    .helpCommand(false)
+    .argument(
+      '<files...>',
+      'YAML files or folders with BackupPolicies, BackupLocations, Secrets, Backups, RestorePolicies; - for stdin',
+    )
+    .option('--once', 'back up every BackupPolicy now, wait for the end, and exit: 0 if all succeeded', false)
     .option('--policy <name>', 'only this policy (name or namespace/name; repeatable)', collect, [])
     .option('--state-dir <folder>', 'folder for work in progress and the log (default: XDG state folder)')
     .addOption(port('--metrics-port <port>', 'serve /metrics on this port of the loopback interface'))
@@ -84,6 +86,7 @@ function addLocal(program: Command, world: World, commands: Commands, done: (exi
       const given = { stateDir: undefined, metricsPort: undefined, ...rest, policies: policy };
       done(await commands.local(world, paths, given as unknown as LocalOptions));
     });
+  addLocalRestore(local, async (paths, options) => done(await commands.localRestore(world, paths, options)));
 }
 
 function addController(program: Command, world: World, commands: Commands, done: (exitCode: number) => void): void {

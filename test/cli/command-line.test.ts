@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
 import { listProgramFolders } from '../../src/cli/program-folders.ts';
+import type { LocalRestoreOptions } from '../../src/cli/local-restore.ts';
 import type { Commands } from '../../src/cli/program.ts';
 import { runCommandLine } from '../../src/cli/run-command-line.ts';
 import { KubeError } from '../../src/kube/client.ts';
+import { listGivenFlags } from '../../src/local/restore-flags.ts';
 import { programVersion } from '../../src/support/version.ts';
 import { makeWorld } from './make-world.ts';
 
@@ -22,6 +24,7 @@ async function ask(
   };
   const commands: Commands = {
     local: async (_, paths, given) => answer('local', { paths, ...given }),
+    localRestore: async (_, paths, given) => answer('localRestore', { paths, ...given }),
     controller: async (_, given) => answer('controller', given),
     runner: async () => answer('runner', {}),
   };
@@ -51,6 +54,53 @@ describe('the command line', () => {
       metricsPort: 0,
       color: false,
       debug: true,
+    });
+  });
+
+  it('gives `local restore` its files and options, which may have the names of those of `local`', async () => {
+    const { asked } = await ask(['local', 'restore', 'a.yaml', 'b']);
+    expect(asked).toMatchObject({
+      command: 'localRestore',
+      paths: ['a.yaml', 'b'],
+      list: false,
+      output: 'table',
+      limit: 50,
+      print: false,
+      stateDir: undefined,
+      color: true,
+      debug: false,
+    });
+    expect(listGivenFlags((asked as LocalRestoreOptions).flags)).toEqual([]);
+    const line =
+      'local restore - --policy nightly --at 2026-01-01T00:00:00Z --location disk --target-env URI --database a --database b=c ' +
+      '--mode InPlace --jobs 3 --keep-previous --globals --no-owner --no-privileges --namespace shop --state-dir /s --debug --print';
+    expect((await ask(line.split(' '))).asked).toMatchObject({
+      command: 'localRestore',
+      paths: ['-'],
+      flags: {
+        requests: [],
+        policy: 'nightly',
+        latest: false,
+        at: '2026-01-01T00:00:00Z',
+        location: 'disk',
+        targetEnv: 'URI',
+        databases: ['a', 'b=c'],
+        mode: 'InPlace',
+        jobs: 3,
+        keepPrevious: true,
+        globals: true,
+        owner: false,
+        privileges: false,
+        namespace: 'shop',
+      },
+      stateDir: '/s',
+      debug: true,
+      print: true,
+    });
+    expect((await ask('local restore x --list --output json --limit 7'.split(' '))).asked).toMatchObject({
+      list: true,
+      output: 'json',
+      limit: 7,
     });
   });
 
@@ -103,6 +153,9 @@ describe('the command line', () => {
   it.each([
     [['local'], "error: missing required argument 'files'"],
     [['local', 'x', '--onec'], "error: unknown option '--onec'\n(Did you mean --once?)"],
+    [['local', 'restore'], "error: missing required argument 'files'"],
+    [['local', 'restore', 'x', '--mode', 'replace'], 'Allowed choices are Replace, Create, InPlace.'],
+    [['local', 'restore', 'x', '--once'], "error: unknown option '--once'"],
     [['locla'], "error: unknown command 'locla'\n(Did you mean local?)"],
     [['local', 'x', '--metrics-port', '70000'], 'it must be a whole number from 0 to 65535.'],
     [['controller', '--runner-image', 'x', '--max-runs', '0'], 'it must be a whole number from 1 to 1000.'],

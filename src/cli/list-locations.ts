@@ -1,0 +1,83 @@
+import { Failure, toFailure } from '../api/failure.ts';
+import type { BackupLocation } from '../api/kinds.ts';
+import { nameClaims, taskLocation } from '../controller/backup/task.ts';
+import { findObject } from '../local/find-object.ts';
+import { listLocation } from '../local/list-location.ts';
+import type { LoadedObject } from '../local/load.ts';
+import { openObjectSecrets } from '../local/object-secrets.ts';
+import { ansiPaint, noPaint } from '../local/paint.ts';
+import { recogniseFile } from '../local/recognise-file.ts';
+import { renderListings, type NamedListing } from '../local/render-listing.ts';
+import { findPlace } from '../runner/open-location.ts';
+import { openStorage } from '../storage/open.ts';
+import { redactor } from '../support/redaction.ts';
+import type { LocalRestoreOptions } from './local-restore.ts';
+import type { World } from './world.ts';
+
+/**
+ * `pgbackup local restore --list`: what the locations of the files hold, or the one of `--location`. Resolves with 0, or the exit code of
+ * the first location that cannot be listed; the others are shown all the same.
+ */
+export async function listLocations(
+  world: World,
+  objects: readonly LoadedObject[],
+  { flags, limit, output, color }: LocalRestoreOptions,
+): Promise<number> {
+  const { location, namespace } = flags;
+  const chosen =
+    location === undefined
+      ? objects.filter(
+          ({ object: { kind, metadata } }) =>
+            kind === 'BackupLocation' && (namespace ?? metadata.namespace) === metadata.namespace,
+        )
+      : [findObject(objects, 'BackupLocation', location, namespace, 'LocationMissing')];
+  if (chosen.length === 0) {
+    throw new Failure('LocationMissing', 'the files have no BackupLocation', { hint: 'give a file with one' });
+  }
+  const listings = await Promise.all(chosen.map(async ({ object }) => listOne(world, object, objects, limit)));
+  world.signal.throwIfAborted();
+  if (output === 'json') {
+    world.stdout.write(`${JSON.stringify({ locations: listings.map(printable) }, undefined, 2)}\n`);
+  } else {
+    const colours = color && (world.env['NO_COLOR'] ?? '') === '' && world.stdout.isTTY === true;
+    world.stdout.write(`${renderListings(listings, colours ? ansiPaint : noPaint).join('\n')}\n`);
+  }
+  return listings.flatMap((one) => ('failure' in one ? [one.failure.exitCode] : []))[0] ?? 0;
+}
+
+async function listOne(
+  { clock, random, signal }: World,
+  object: LoadedObject['object'],
+  objects: readonly LoadedObject[],
+  limit: number,
+): Promise<NamedListing> {
+  const { name, namespace } = object.metadata;
+  const redact = redactor();
+  const secrets = openObjectSecrets(objects, namespace, redact);
+  const given = object as unknown as BackupLocation;
+  let place = '';
+  try {
+    const found = await findPlace(taskLocation(given, nameClaims([given], false)), '/', secrets, signal);
+    const storage = await openStorage(found.place, found.credentials, { clock, random });
+    place = storage.name;
+    try {
+      return { location: name, namespace, place, listing: await listLocation(storage, limit, recogniseFile, signal) };
+    } finally {
+      await storage.close();
+    }
+  } catch (error) {
+    const { reason, message, hint } = toFailure(error);
+    const failure = new Failure(reason, redact.text(message), {
+      ...(hint === undefined ? {} : { hint }),
+      cause: error,
+    });
+    return { location: name, namespace, place, failure };
+  }
+}
+
+function printable(one: NamedListing): object {
+  const { location, namespace, place } = one;
+  if (!('failure' in one)) return { location, namespace, place, ...one.listing };
+  const { reason, message, hint } = one.failure;
+  return { location, namespace, place, error: { reason, message, hint } };
+}

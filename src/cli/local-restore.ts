@@ -1,0 +1,53 @@
+import { join } from 'node:path';
+import { chooseRestores } from '../local/choose-restores.ts';
+import type { RestoreFlags } from '../local/restore-flags.ts';
+import { runRestore } from '../local/run-restore.ts';
+import { loadFiles, prepareLocal, type LocalWorkOptions } from './prepare-local.ts';
+import type { World } from './world.ts';
+
+export interface LocalRestoreOptions extends LocalWorkOptions {
+  readonly flags: RestoreFlags;
+  /** Only tell what the locations hold. */
+  readonly list: boolean;
+  readonly output: 'table' | 'json';
+  /** Of each location, with `list`. */
+  readonly limit: number;
+  /** Only print the RestoreRequests. */
+  readonly print: boolean;
+}
+
+/** `pgbackup local restore`: see chooseRestores and runRestore. */
+export async function runLocalRestore(
+  world: World,
+  paths: readonly string[],
+  options: LocalRestoreOptions,
+): Promise<number> {
+  const { clock, env, stderr } = world;
+  const objects = await loadFiles(world, paths);
+  if (options.list) {
+    const { listLocations } = await import('./list-locations.ts');
+    return listLocations(world, objects, options);
+  }
+  const choice = chooseRestores(objects, options.flags, env, clock.nowMs());
+  if (options.print) {
+    const { stringify } = await import('yaml');
+    world.stdout.write(choice.requests.map(({ object }) => stringify(object)).join('---\n'));
+    return 0;
+  }
+  const { operator: common, log, logFile, stateDir, ...output } = await prepareLocal(world, options);
+  try {
+    const exitCode = await runRestore(
+      {
+        ...common,
+        ...output,
+        choice,
+        onStart: (operator) => world.onForce(() => operator.kill()),
+      },
+      world.signal,
+    );
+    if (exitCode !== 0) stderr.write(`logs of what failed: ${join(stateDir, 'failed')}; of the operator: ${logFile}\n`);
+    return exitCode;
+  } finally {
+    await log.close();
+  }
+}
