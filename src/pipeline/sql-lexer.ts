@@ -149,12 +149,10 @@ export function openSqlLexer(events: SqlEvents): SqlLexer {
     beginPart(at);
     return enter('quote', at + 1);
   };
-  const readBlank = (at: number, kind: number | undefined): number => {
-    if (behindEscape !== 'no') {
-      if (kind === byteKind.lineFeed) behindEscape = 'no';
-      else if (kind === byteKind.carriageReturn) behindEscape = 'return';
-      else if (behindEscape === 'directly') behindEscape = 'blank';
-    }
+  const readBlank = (at: number, kind: number): number => {
+    if (kind === byteKind.lineFeed) behindEscape = 'no';
+    else if (kind === byteKind.carriageReturn) behindEscape = 'return';
+    else if (behindEscape === 'directly') behindEscape = 'blank';
     return at + 1;
   };
   const readDashOrSlash = (at: number, kind: number): number => {
@@ -182,7 +180,7 @@ export function openSqlLexer(events: SqlEvents): SqlLexer {
         case byteKind.space:
         case byteKind.lineFeed:
         case byteKind.carriageReturn:
-          at = readBlank(at, kind);
+          at = behindEscape === 'no' ? at + 1 : readBlank(at, kind);
           break;
         case byteKind.letter:
           at = readLetter(at, byte);

@@ -78,7 +78,7 @@ export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScri
   };
   const leaveOut = (kind: LeftOut): void => {
     if (countsHere()) counts.add(kind);
-    pieces.leaveOut();
+    pieces.leaveOut(isWanted());
   };
   /** Judges the whole statement in [held, at). */
   const judge = (at: number): void => {
@@ -126,7 +126,7 @@ export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScri
       if (mustConnect) throw refuse(offset, 'a statement behind \\encoding');
       mayRestrict = false;
       words = [];
-      pieces.hold(offset, isWanted());
+      pieces.hold(offset);
     },
     word(word) {
       words.push(word);
@@ -140,7 +140,7 @@ export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScri
     command(offset, end, line, insideStatement) {
       const command = insideStatement ? undefined : parsePsqlCommand(line);
       if (command === undefined) throw refuseCommand(offset, line);
-      pieces.hold(offset, isWanted());
+      pieces.cut(offset, isWanted());
       pieces.drop(end, false);
       obey(offset, line, command);
     },

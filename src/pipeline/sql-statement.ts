@@ -44,6 +44,17 @@ export function trackSqlStatement(events: SqlEvents): SqlStatement {
   let asking = false;
   let parentheses = 0;
 
+  /** The word before, which often comes again: making strings is what costs here. */
+  let sameBytes: Buffer = Buffer.alloc(0);
+  let sameWord = '';
+
+  const readWord = (buffer: Buffer, start: number, end: number): string => {
+    if (end - start > longestWord) return '-';
+    if (isSame(buffer, start, end, sameBytes)) return sameWord;
+    sameBytes = Buffer.from(buffer.subarray(start, end));
+    sameWord = sameBytes.toString('latin1').toLowerCase();
+    return sameWord;
+  };
   const begin = (at: number): void => {
     if (isOpen) return;
     isOpen = true;
@@ -71,7 +82,7 @@ export function trackSqlStatement(events: SqlEvents): SqlStatement {
     word(buffer, start, to) {
       begin(start);
       if (!asking && !words.matters()) return;
-      const word = to - start > longestWord ? '-' : buffer.toString('latin1', start, to).toLowerCase();
+      const word = readWord(buffer, start, to);
       words.take(word, parentheses > 0);
       tell(word);
     },
@@ -94,4 +105,10 @@ export function trackSqlStatement(events: SqlEvents): SqlStatement {
     copies: () => words.copiesFromStdin(),
     end,
   };
+}
+
+function isSame(buffer: Buffer, start: number, end: number, bytes: Buffer): boolean {
+  if (end - start !== bytes.length) return false;
+  for (let at = 0; at < bytes.length; at += 1) if (buffer[start + at] !== bytes[at]) return false;
+  return true;
 }

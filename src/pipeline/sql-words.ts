@@ -59,7 +59,7 @@ export function trackSqlWords(): SqlWords {
     part() {
       last = '';
     },
-    matters: () => count < 4 || routine || first === 'copy',
+    matters: () => count === 0 || routine || first === 'copy' || (first === 'create' && count < 4),
     insideBlock: () => blocks > 0,
     copiesFromStdin: () => copies,
   };
