@@ -16,6 +16,8 @@ export interface ConnectOptions {
 export interface Connection {
   /** Rows of one statement; values as `pg` gives them. Throws a Failure. */
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<readonly Row[]>;
+  /** The same, with values as the server prints them, in the order of the columns. */
+  texts(text: string): Promise<readonly (readonly (string | null)[])[]>;
   /** Idempotent; never throws. */
   close(): Promise<void>;
 }
@@ -84,9 +86,21 @@ export async function connectClient(
         throw queryFailure(broken ?? error, error, server, database);
       }
     },
+    async texts(text: string) {
+      try {
+        const { rows } = await client.query<(string | null)[]>({ text, rowMode: 'array', types: asText });
+        return rows;
+      } catch (error) {
+        if (signal.aborted) throw aborted(signal);
+        throw queryFailure(broken ?? error, error, server, database);
+      }
+    },
     close,
   };
 }
+
+/** No value is read as anything but its text. */
+const asText = { getTypeParser: () => (text: string | Buffer) => text.toString() };
 
 function streamOf(client: Client): Socket {
   return (client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream;

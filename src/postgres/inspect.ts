@@ -49,16 +49,22 @@ export async function inspectServer(connection: Connection): Promise<ServerFacts
   return { major: Math.floor(Number(row.number) / 10_000), version: row.version };
 }
 
-/** Every database that can be dumped: allows connections, is no template, no provider's own, not half dropped. By name. */
+/** What restores make and drop again: never worth a backup. */
+const restoresOwn = '^pgbackup_(restore|replaced)_[0-9a-f]{12}(_[0-9a-f]{8})?(_[0-9]+)?$';
+
+/**
+ * Every database that can be dumped: allows connections, is no template, no provider's own, not half dropped, not half restored.
+ * By name.
+ */
 export async function listDatabases(connection: Connection): Promise<readonly ListedDatabase[]> {
   const rows = await connection.query<{ name: string; size: string | null }>(
     `SELECT datname AS name,
             CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')
                  THEN pg_database_size(oid) END AS size
        FROM pg_database
-      WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2 AND datname <> ALL ($1)
+      WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2 AND datname <> ALL ($1) AND datname !~ $2
       ORDER BY datname COLLATE "C"`,
-    [providersOwn],
+    [providersOwn, restoresOwn],
   );
   return rows.map(({ name, size }) => ({ name, ...(size === null ? {} : { sizeBytes: Number(size) }) }));
 }

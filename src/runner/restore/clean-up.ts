@@ -1,9 +1,54 @@
-import { Failure } from '../../api/failure.ts';
-import type { CleanupVerdict } from '../../domain/report.ts';
+import { toFailure } from '../../api/failure.ts';
+import { reportVersion, type CleanupVerdict } from '../../domain/report.ts';
 import type { CleanupTask } from '../../domain/task.ts';
+import { isoTime } from '../iso-time.ts';
 import type { Workshop } from '../workshop.ts';
+import { openTarget, type OpenTarget } from './open-target.ts';
+import { tellDatabase } from './restore-verdict.ts';
+import { settle } from './settle.ts';
 
-/** Clears up after a restore whose runner died. */
-export async function cleanUp(_task: CleanupTask, _workshop: Workshop): Promise<CleanupVerdict> {
-  return Promise.reject(new Failure('Internal', 'cleanups are not built yet'));
+const shownDropped = 20;
+
+/**
+ * Clears up after a restore whose runner died: drops its scratch databases, or finishes what its swap began. A runner that still
+ * lives somewhere loses its session first and cannot swap any more. Only an abort is thrown.
+ */
+export async function cleanUp(task: CleanupTask, workshop: Workshop): Promise<CleanupVerdict> {
+  const { clock, lines, log, signal } = workshop;
+  const startedAt = isoTime(clock);
+  const envelope = (dropped: readonly string[]) =>
+    ({
+      v: reportVersion,
+      kind: 'cleanup',
+      startedAt,
+      completedAt: isoTime(clock),
+      dropped: dropped.slice(0, shownDropped),
+      resultLines: lines.resultLines(),
+    }) as const;
+  let target: OpenTarget | undefined;
+  try {
+    target = await openTarget(task, workshop, signal);
+    const { swapped, dropped, databases } = await settle(task.request, task.target.databases, target, log);
+    const outcome = swapped ? 'Restored' : 'Untouched';
+    for (const database of databases) tellDatabase(lines, { ...database, outcome });
+    log.info('cleared up', { swapped, dropped });
+    return { ...envelope(dropped), verdict: 'Succeeded', target: outcome };
+  } catch (error) {
+    signal.throwIfAborted();
+    const failure = toFailure(error);
+    if (failure.reason === 'Internal') log.error('internal error', { stack: stackOf(error) });
+    return {
+      ...envelope([]),
+      verdict: 'Failed',
+      reason: failure.reason,
+      message: failure.message,
+      ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+    };
+  } finally {
+    await target?.close();
+  }
+}
+
+function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : undefined;
 }

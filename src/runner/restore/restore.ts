@@ -1,9 +1,224 @@
-import { Failure } from '../../api/failure.ts';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Failure, toFailure } from '../../api/failure.ts';
 import type { RestoreVerdict } from '../../domain/report.ts';
-import type { RestoreTask } from '../../domain/task.ts';
+import { runnerFiles, type RestoreTask } from '../../domain/task.ts';
+import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
+import type { LoadTools } from '../../postgres/load-types.ts';
+import { findPrograms } from '../../postgres/programs.ts';
+import { isoTime } from '../iso-time.ts';
 import type { Workshop } from '../workshop.ts';
+import { checkExtensions, checkRoles } from './check-needs.ts';
+import { checkTargets, type TargetPlan } from './check-target.ts';
+import { chooseLikeness } from './choose-likeness.ts';
+import { createRoles } from './create-roles.ts';
+import { openTarget, type OpenTarget } from './open-target.ts';
+import { prepareInput, type PreparedInput } from './prepare-input.ts';
+import { restoreBeside, type BesidePart } from './restore-beside.ts';
+import { restoreInPlace } from './restore-in-place.ts';
+import { openProgress, type RestoreProgress } from './restore-progress.ts';
+import { judgeFailed, judgeRestored, tellDatabase, type DatabaseEnd, type TargetOutcome } from './restore-verdict.ts';
+import { settle, type Settled } from './settle.ts';
+import type { RestoreSource } from './source.ts';
+import { Unsettled } from './unsettled.ts';
 
-/** Does a restore and answers. */
-export async function restore(_task: RestoreTask, _workshop: Workshop): Promise<RestoreVerdict> {
-  return Promise.reject(new Failure('Internal', 'restores are not built yet'));
+/**
+ * One restore, from the first look at the server to the swap. Every end is a verdict with a result line for each target; nothing is
+ * thrown. Unless it says otherwise the targets are as they were, and nothing is left beside them.
+ */
+export async function restore(task: RestoreTask, workshop: Workshop): Promise<RestoreVerdict> {
+  const { clock, lines, log, signal, attempt } = workshop;
+  const startedAt = isoTime(clock);
+  const startMs = clock.monotonicMs();
+  const state: RunState = { working: undefined, progress: undefined, source: undefined, target: undefined };
+  const folder = join(workshop.root, runnerFiles.work, 'restore');
+  const totals = () => ({
+    attempt,
+    startedAt,
+    completedAt: isoTime(clock),
+    source: state.source?.chosen,
+    readBytes: state.source?.readBytes() ?? 0,
+    plainBytes: state.progress?.loaded.bytes() ?? 0,
+    resultLines: lines.resultLines(),
+  });
+  const tell = (end: DatabaseEnd): void =>
+    tellDatabase(lines, { ...end, durationMilliseconds: clock.monotonicMs() - startMs });
+  try {
+    const ended = await work(task, folder, state, workshop);
+    if (ended.kind === 'recovered') return tellRecovered(ended.settled, tell, totals);
+    if (ended.kind === 'unchanged') return judgeRestored(totals(), 'Untouched', { unchanged: true });
+    for (const end of ended.ends) tell(end);
+    const failure = ended.ends.find((end) => end.failure !== undefined)?.failure;
+    const outcome = sumUp(ended.ends);
+    return failure === undefined ? judgeRestored(totals(), outcome) : judgeFailed(totals(), outcome, failure);
+  } catch (error) {
+    const unsettled = error instanceof Unsettled;
+    const failure = causeOf(error, signal);
+    if (failure.reason === 'Internal') log.error('internal error', { stack: stackOf(error) });
+    for (const { source, target } of task.target.databases) {
+      const guilty = state.working === undefined || state.working.target === target;
+      tell({ source, target, outcome: 'Untouched', failure: guilty ? failure : undefined, notes: [] });
+    }
+    return { ...judgeFailed(totals(), 'Untouched', failure), ...(unsettled ? { unsettled: true } : {}) };
+  } finally {
+    await state.progress?.stop();
+    await state.target?.close();
+    await state.source?.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** What is open, and where it is; closed by `restore`. */
+interface RunState {
+  working: TargetPlan | undefined;
+  progress: RestoreProgress | undefined;
+  source: RestoreSource | undefined;
+  target: OpenTarget | undefined;
+}
+
+type WorkEnd =
+  | { readonly kind: 'recovered'; readonly settled: Settled }
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'done'; readonly ends: readonly DatabaseEnd[] };
+
+async function work(task: RestoreTask, folder: string, state: RunState, workshop: Workshop): Promise<WorkEnd> {
+  const { signal, log } = workshop;
+  checkChecks(task);
+  const target = await openTarget(task, workshop, signal);
+  state.target = target;
+  log.info('server reached', { server: target.facts.version });
+  const settled = await settle(task.request, task.target.databases, target, log);
+  if (settled.swapped) return { kind: 'recovered', settled };
+  const plans = await checkTargets(task, target, workshop.attempt);
+  const source = await openSource(task, workshop);
+  state.source = source;
+  log.info('source chosen', { ...source.chosen, unchanged: source.unchanged });
+  if (source.unchanged) return { kind: 'unchanged' };
+
+  const tools = await makeTools(task, target, folder, workshop);
+  const inputs: PreparedInput[] = [];
+  for (const plan of plans) {
+    state.working = plan;
+    const found = source.inputs.find(({ target: name }) => name === plan.target);
+    if (found === undefined) throw new Failure('Internal', `the source has nothing for "${plan.target}"`);
+    inputs.push(await prepareInput(plan, found.input, task, tools, signal));
+  }
+  state.working = undefined;
+  await checkExtensions(inputs, task, target.session);
+  const globalNotes = task.options.globals ? await createRoles(source, target, workshop) : [];
+  await checkRoles(inputs, task, target.session);
+  const progress = openProgress(workshop, plans.length, estimate(inputs));
+  state.progress = progress;
+  const onWork = (plan: TargetPlan | undefined): void => {
+    state.working = plan;
+  };
+  const ends =
+    task.mode === 'InPlace'
+      ? await restoreInPlace(task, inputs, target, progress, workshop)
+      : await beside(task, inputs, source, target, progress, workshop, onWork);
+  return {
+    kind: 'done',
+    ends: ends.map(({ plan, notes, ...end }) => {
+      const from = inputs.find((input) => input.plan === plan)?.input.database;
+      return { ...end, source: from, target: plan.target, notes: [...notes, ...globalNotes] };
+    }),
+  };
+}
+
+async function beside(
+  task: RestoreTask,
+  inputs: readonly PreparedInput[],
+  source: RestoreSource,
+  target: OpenTarget,
+  progress: RestoreProgress,
+  workshop: Workshop,
+  onWork: (plan: TargetPlan | undefined) => void,
+) {
+  const parts: BesidePart[] = [];
+  for (const { plan, input, load } of inputs) {
+    const like = await chooseLikeness(plan, input.facts, task.options, target);
+    parts.push({ plan, like, load: () => load(progress, workshop.signal) });
+  }
+  const ends = await restoreBeside(task, parts, source.chosen, target, progress, workshop, onWork);
+  return ends.map((end) => ({ ...end, outcome: 'Restored' as const, failure: undefined }));
+}
+
+async function openSource(task: RestoreTask, workshop: Workshop): Promise<RestoreSource> {
+  if (task.source.backup !== undefined) {
+    const { openBackupSource } = await import('./backup-source.ts');
+    return openBackupSource(task, workshop);
+  }
+  const { openFileSource } = await import('./file-source.ts');
+  return openFileSource(task, workshop);
+}
+
+async function makeTools(
+  task: RestoreTask,
+  target: OpenTarget,
+  folder: string,
+  { programDirs, clock, signal }: Workshop,
+): Promise<LoadTools> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return {
+    available: await findPrograms(programDirs, clock, signal),
+    serverMajor: target.facts.major,
+    // Secrets of libpq lie there, readable by us alone, for as long as the restore goes on.
+    environment: await libpqEnvironment(target.server, join(folder, 'libpq')),
+    folder,
+    clock,
+    damaged: task.source.backup === undefined ? 'FileDamaged' : 'BackupDamaged',
+  };
+}
+
+/** A check that belongs to no target would never fail. @throws Failure SpecInvalid */
+function checkChecks({ checks, target }: RestoreTask): void {
+  const names = target.databases.map((database) => database.target);
+  for (const { database, sql } of checks) {
+    if (database === undefined && names.length > 1) {
+      throw new Failure('SpecInvalid', `with several databases a check must name its own: ${sql.slice(0, 200)}`);
+    }
+    if (database !== undefined && !names.includes(database)) {
+      throw new Failure('SpecInvalid', `a check is for the database "${database}", which is no target`, {
+        hint: `the targets are: ${names.join(', ')}`,
+      });
+    }
+  }
+}
+
+function tellRecovered(
+  settled: Settled,
+  tell: (end: DatabaseEnd) => void,
+  totals: () => Parameters<typeof judgeRestored>[0],
+): RestoreVerdict {
+  for (const database of settled.databases) tell({ ...database, outcome: 'Restored' });
+  return judgeRestored({ ...totals(), source: settled.source }, 'Restored', {
+    message: 'RecoveredAfterSwap: an earlier try had done the swap; what was left of it is finished',
+  });
+}
+
+function sumUp(ends: readonly DatabaseEnd[]): TargetOutcome {
+  const [first] = ends;
+  if (first === undefined) return 'Untouched';
+  return ends.every(({ outcome }) => outcome === first.outcome) ? first.outcome : 'Changed';
+}
+
+function estimate(inputs: readonly PreparedInput[]): number | undefined {
+  let sum = 0;
+  for (const { input } of inputs) {
+    if (input.expectedBytes === undefined) return undefined;
+    sum += input.expectedBytes;
+  }
+  return sum;
+}
+
+function causeOf(error: unknown, signal: AbortSignal): Failure {
+  if (!signal.aborted) return toFailure(error instanceof Unsettled ? error.failure : error);
+  const reason: unknown = signal.reason;
+  if (reason instanceof Failure) return reason;
+  return new Failure('Aborted', 'stopped before it was done', { cause: reason });
+}
+
+function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : undefined;
 }

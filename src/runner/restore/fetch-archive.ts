@@ -1,0 +1,32 @@
+import { open } from 'node:fs/promises';
+import { Failure } from '../../api/failure.ts';
+import type { Bytes } from '../../pipeline/bytes.ts';
+
+/** Writes all bytes to a new file. @throws Failure DiskFull, and what the source throws; the file is of no use then */
+export async function fetchArchive(source: Bytes, path: string): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    for await (const chunk of source) {
+      for (let offset = 0; offset < chunk.length;) {
+        offset += (await write(() => file.write(chunk, offset, chunk.length - offset), path)).bytesWritten;
+      }
+    }
+    // Some file systems tell only here that there was no room.
+    await write(() => file.datasync(), path);
+  } finally {
+    await file.close();
+  }
+}
+
+async function write<T>(work: () => Promise<T>, path: string): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'EFBIG') throw error;
+    throw new Failure('DiskFull', `no room for the archive on the scratch volume (${path})`, {
+      cause: error,
+      hint: 'raise scratch.size, or restore with options.jobs: 1, which needs no disk',
+    });
+  }
+}

@@ -1,0 +1,109 @@
+import { Failure, toFailure } from '../../api/failure.ts';
+import type { RestoreTaskTarget } from '../../domain/task.ts';
+import { connectClient, type Connection } from '../../postgres/connection.ts';
+import { inspectServer, type ServerFacts } from '../../postgres/inspect.ts';
+import type { Server } from '../../postgres/server.ts';
+import { lockTargets, steadySession } from '../../postgres/target-lock.ts';
+import { waitForServer } from '../../postgres/wait-for-server.ts';
+import { idleProgress } from '../backup/backup-progress.ts';
+import { readServer } from '../read-server.ts';
+import type { Workshop } from '../workshop.ts';
+import { sessionName } from './scratch-names.ts';
+
+const connectTimeoutMilliseconds = 30_000;
+const lockWaitMilliseconds = 30_000;
+const tellMilliseconds = 5_000;
+
+/** The server of a restore, reached and locked for its targets. */
+export interface OpenTarget {
+  /** Its `database` is one that is not among the targets. */
+  readonly server: Server;
+  readonly facts: ServerFacts;
+  /** Holds the locks, and does the swap. */
+  readonly session: Connection;
+  /** The server's process behind it. */
+  readonly sessionPid: number;
+  /** Another connection; to be closed by the caller. */
+  connect(database: string, signal: AbortSignal): Promise<Connection>;
+  /** From now on an abort does not end the session any more: what it does is finished. */
+  shelter(): void;
+  close(): Promise<void>;
+}
+
+interface TargetTask {
+  readonly request: { readonly uid: string };
+  readonly target: RestoreTaskTarget;
+  readonly waitForServerSeconds: number;
+}
+
+/**
+ * Waits for the server within the task's time, connects beside the targets, and locks them.
+ * @throws Failure SecretMissing, SecretInvalid, TargetBusy and those of connecting
+ */
+export async function openTarget(task: TargetTask, workshop: Workshop, signal: AbortSignal): Promise<OpenTarget> {
+  const { clock } = workshop;
+  const given = await readServer(task.target.server, workshop.secrets, signal);
+  const names = task.target.databases.map(({ target }) => target);
+  const server = { ...given, database: besideTargets(given.database, names) };
+  const waiting = tellWaiting(workshop);
+  await waitForServer(
+    server,
+    {
+      budgetMs: task.waitForServerSeconds * 1000,
+      clock,
+      onWaiting: ({ message }) => waiting(message),
+    },
+    signal,
+  );
+  const end = new AbortController();
+  const onAbort = (): void => end.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  const session = await connectClient(server, server.database, { timeoutMs: connectTimeoutMilliseconds }, end.signal);
+  const close = async (): Promise<void> => {
+    signal.removeEventListener('abort', onAbort);
+    await session.close();
+  };
+  try {
+    const facts = await inspectServer(session);
+    await steadySession(session, facts.major);
+    await lockTargets(
+      session,
+      names,
+      { holder: sessionName(task.request.uid), waitMs: lockWaitMilliseconds, clock, onWaiting: waiting },
+      signal,
+    );
+    const [row] = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    return {
+      server,
+      facts,
+      session,
+      sessionPid: row?.pid ?? 0,
+      connect: (database, until) => connectClient(server, database, { timeoutMs: connectTimeoutMilliseconds }, until),
+      shelter: () => signal.removeEventListener('abort', onAbort),
+      close,
+    };
+  } catch (error) {
+    await close();
+    signal.throwIfAborted();
+    throw toFailure(error);
+  }
+}
+
+/** Nobody can rename the database that he is connected to. */
+function besideTargets(wanted: string, targets: readonly string[]): string {
+  const beside = [wanted, 'postgres', 'template1'].find((name) => !targets.includes(name));
+  if (beside !== undefined) return beside;
+  throw new Failure('SpecInvalid', 'all databases that could be connected to are targets of the restore', {
+    hint: 'name another database in target.postgres.maintenanceDatabase',
+  });
+}
+
+function tellWaiting({ clock, lines }: Workshop): (detail: string) => void {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  return (detail) => {
+    if (clock.monotonicMs() - toldAtMs < tellMilliseconds) return;
+    toldAtMs = clock.monotonicMs();
+    lines.progress({ ...idleProgress, waiting: 'WaitingForServer', detail });
+  };
+}

@@ -1,0 +1,176 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Failure } from '../../api/failure.ts';
+import type { RestoreTask } from '../../domain/task.ts';
+import type { Bytes } from '../../pipeline/bytes.ts';
+import { loadArchive } from '../../postgres/load-archive.ts';
+import { loadScript } from '../../postgres/load-script.ts';
+import type { Archive, ArchiveContents, ArchiveEntry, LoadOptions, LoadTools } from '../../postgres/load-types.ts';
+import { readContents } from '../../postgres/read-contents.ts';
+import { chooseRestorePrograms } from '../../postgres/restore-programs.ts';
+import { selectEntries } from '../../postgres/select-entries.ts';
+import { tryDefinitions } from '../../postgres/try-definitions.ts';
+import type { TargetPlan } from './check-target.ts';
+import { fetchArchive } from './fetch-archive.ts';
+import type { RestoreProgress } from './restore-progress.ts';
+import type { RestoreInput } from './source.ts';
+
+/** What goes into one target, looked at. */
+export interface PreparedInput {
+  readonly plan: TargetPlan;
+  readonly input: RestoreInput;
+  /** What of the archive is restored; undefined: a script, whose content nobody knows before it runs. */
+  readonly entries: readonly ArchiveEntry[] | undefined;
+  /** Loads it. @returns notes */
+  load(progress: RestoreProgress, signal: AbortSignal): Promise<readonly string[]>;
+}
+
+/**
+ * Reads the head of an archive: whether there are programs that read it and load it here, and whether what is selected is in it.
+ * @throws Failure ProgramMissing, SelectionMissing, BackupDamaged, FileDamaged and those of the place
+ */
+export async function prepareInput(
+  plan: TargetPlan,
+  input: RestoreInput,
+  task: RestoreTask,
+  tools: LoadTools,
+  signal: AbortSignal,
+): Promise<PreparedInput> {
+  const options = loadOptions(plan, task);
+  if (input.format === 'sql') return prepareScript(plan, input, task, options, tools);
+  const folder = join(tools.folder, `input-${plan.index}`);
+  await mkdir(folder, { recursive: true });
+  const archive = await openArchive(input, folder, signal);
+  const contents = await readContents(tools, archive, signal);
+  chooseRestorePrograms(tools.available, { serverMajor: tools.serverMajor, archiveVersion: contents.archiveVersion });
+  const selected = selectEntries(contents, task.select, { freshDatabase: options.freshDatabase ?? false });
+  return {
+    plan,
+    input,
+    entries: selected.entries ?? contents.entries,
+    async load(progress, until) {
+      const notes = [...selected.notes];
+      if (isNewer(contents, tools) && task.mode !== 'InPlace') {
+        notes.push(...(await tryDefinitions(tools, archive, options, until)).notes);
+      }
+      const ready = await fetchFor(archive, options, folder, plan, progress, until);
+      progress.at('Loading', plan.target);
+      notes.push(...(await loadWhole(ready, options, tools, progress, until)));
+      await rm(folder, { recursive: true, force: true });
+      return notes;
+    },
+  };
+}
+
+function prepareScript(
+  plan: TargetPlan,
+  input: RestoreInput,
+  task: RestoreTask,
+  options: LoadOptions,
+  tools: LoadTools,
+): PreparedInput {
+  const { schemas, tables, schemaOnly, dataOnly } = task.select;
+  if (schemas !== undefined || tables !== undefined || schemaOnly || dataOnly || task.clean) {
+    throw new Failure('SelectionMissing', 'a script of SQL runs as a whole: nothing of it can be selected or cleaned', {
+      hint: 'restore it with mode Create to another database and take from there, or use an archive of pg_dump',
+    });
+  }
+  return {
+    plan,
+    input,
+    entries: undefined,
+    async load(progress, signal) {
+      progress.at('Loading', plan.target);
+      const stream = whole(input.open);
+      const { notes } = await loadScript(
+        tools,
+        (until) => progress.loaded.through(stream.open(until)),
+        options,
+        signal,
+      );
+      stream.check();
+      const { noOwner, noPrivileges } = task.options;
+      return [
+        ...notes,
+        ...(input.notes?.() ?? []),
+        ...(noOwner || noPrivileges
+          ? ['a script says itself whose everything is: noOwner and noPrivileges do not count']
+          : []),
+      ];
+    },
+  };
+}
+
+function loadOptions(plan: TargetPlan, task: RestoreTask): LoadOptions {
+  const { noOwner, noPrivileges, role, jobs } = task.options;
+  const inPlace = task.mode === 'InPlace';
+  return {
+    database: plan.loadInto,
+    selection: task.select,
+    noOwner,
+    noPrivileges,
+    role,
+    jobs,
+    singleTransaction: inPlace,
+    clean: task.clean,
+    freshDatabase: !inPlace,
+  };
+}
+
+async function openArchive(input: RestoreInput, folder: string, signal: AbortSignal): Promise<Archive> {
+  if (input.format === 'custom' || input.format === 'tar') {
+    return { kind: 'stream', format: input.format, open: input.open };
+  }
+  if (input.unpack === undefined) throw new Failure('Internal', 'a folder of an archive that cannot be unpacked');
+  return { kind: 'path', format: 'directory', path: await input.unpack(folder, signal) };
+}
+
+/** Several connections need the archive as a file; of a tar nobody can take them apart. */
+async function fetchFor(
+  archive: Archive,
+  { jobs }: LoadOptions,
+  folder: string,
+  plan: TargetPlan,
+  progress: RestoreProgress,
+  signal: AbortSignal,
+): Promise<Archive> {
+  if (archive.kind === 'path' || archive.format === 'tar' || jobs === 1) return archive;
+  progress.at('Fetching', plan.target);
+  const path = join(folder, 'archive');
+  await fetchArchive(progress.loaded.through(archive.open(signal)), path);
+  return { kind: 'path', format: archive.format, path };
+}
+
+async function loadWhole(
+  archive: Archive,
+  options: LoadOptions,
+  tools: LoadTools,
+  progress: RestoreProgress,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  if (archive.kind === 'path') return (await loadArchive(tools, archive, options, signal)).notes;
+  const stream = whole(archive.open);
+  const counted: Archive = { ...archive, open: (until) => progress.loaded.through(stream.open(until)) };
+  const { notes } = await loadArchive(tools, counted, options, signal);
+  stream.check();
+  return notes;
+}
+
+function isNewer(contents: ArchiveContents, tools: LoadTools): boolean {
+  return contents.serverMajor > tools.serverMajor;
+}
+
+/** Hashes and sizes are known at the very end of a stream: a load counts only if it was read that far. */
+function whole(open: (signal: AbortSignal) => Bytes): { open(signal: AbortSignal): Bytes; check(): void } {
+  let ended = false;
+  return {
+    async *open(signal) {
+      ended = false;
+      yield* open(signal);
+      ended = true;
+    },
+    check() {
+      if (!ended) throw new Failure('Internal', 'the archive was loaded without being read to its end');
+    },
+  };
+}

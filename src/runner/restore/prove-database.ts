@@ -1,0 +1,59 @@
+import type { RestoreTask } from '../../domain/task.ts';
+import type { Connection } from '../../postgres/connection.ts';
+import { settingValue, type DatabaseProperties } from '../../postgres/database-properties.ts';
+import { steadySession } from '../../postgres/target-lock.ts';
+import { sqlFailure, runChecks } from './run-checks.ts';
+import type { OpenTarget } from './open-target.ts';
+import type { RestoreProgress } from './restore-progress.ts';
+import { runAfterSql } from './run-after-sql.ts';
+
+/**
+ * What comes between loading a database and showing it: afterSql, ANALYZE, the checks. Names without a schema mean what they will
+ * mean to whoever uses the database.
+ * @throws Failure SqlFailed, CheckFailed
+ */
+export async function proveDatabase(
+  task: Pick<RestoreTask, 'afterSql' | 'checks' | 'options' | 'target'>,
+  plan: { readonly target: string; readonly loadInto: string },
+  properties: Pick<DatabaseProperties, 'settings'> | undefined,
+  target: Pick<OpenTarget, 'connect' | 'facts'>,
+  progress: RestoreProgress,
+  signal: AbortSignal,
+): Promise<void> {
+  const single = task.target.databases.length === 1;
+  const checks = task.checks.filter(({ database }) => database === plan.target || (database === undefined && single));
+  const work = async (use: (connection: Connection) => Promise<void>): Promise<void> => {
+    const connection = await target.connect(plan.loadInto, signal);
+    try {
+      await steadySession(connection, target.facts.major);
+      await connection.query('RESET search_path');
+      const path = findSetting(properties, 'search_path');
+      if (path !== undefined) await connection.query(`SET search_path TO ${settingValue('search_path', path)}`);
+      await use(connection);
+    } finally {
+      await connection.close();
+    }
+  };
+  if (task.afterSql.length > 0) await work((connection) => runAfterSql(connection, task.afterSql));
+  if (task.options.analyze) {
+    progress.at('Analyzing', plan.target);
+    await work(analyze);
+  }
+  if (checks.length === 0) return;
+  progress.at('Checking', plan.target);
+  // Each in a session of its own: what afterSql sets there does not count here.
+  await work((connection) => runChecks(connection, checks));
+}
+
+async function analyze(connection: Connection): Promise<void> {
+  try {
+    await connection.query('ANALYZE');
+  } catch (error) {
+    throw sqlFailure('ANALYZE', error);
+  }
+}
+
+function findSetting(properties: Pick<DatabaseProperties, 'settings'> | undefined, name: string): string | undefined {
+  const found = properties?.settings.find(({ role, setting }) => role === undefined && setting.startsWith(`${name}=`));
+  return found?.setting.slice(name.length + 1);
+}

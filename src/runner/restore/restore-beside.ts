@@ -1,0 +1,143 @@
+import type { RestoredSource } from '../../api/restore-spec.ts';
+import { toFailure } from '../../api/failure.ts';
+import type { RestoreTask } from '../../domain/task.ts';
+import { dropDatabase } from '../../postgres/create-database.ts';
+import { endSession, steadySession } from '../../postgres/target-lock.ts';
+import { bounded } from '../bounded.ts';
+import type { Workshop } from '../workshop.ts';
+import type { TargetPlan } from './check-target.ts';
+import { makeScratch, type Scratch } from './make-scratch.ts';
+import type { NewDatabase } from './new-database.ts';
+import type { OpenTarget } from './open-target.ts';
+import { proveDatabase } from './prove-database.ts';
+import type { RestoreProgress } from './restore-progress.ts';
+import { scratchName, sessionName } from './scratch-names.ts';
+import { settle } from './settle.ts';
+import { swapScratch } from './swap-scratch.ts';
+import { Unsettled } from './unsettled.ts';
+
+/** A pod gets 30 s between SIGTERM and SIGKILL. */
+const dropMilliseconds = 20_000;
+/** Dropping a large database takes minutes on slow disks. */
+const finishMilliseconds = 15 * 60_000;
+
+export interface BesidePart {
+  readonly plan: TargetPlan;
+  readonly like: NewDatabase;
+  /** Loads the database of that name. @returns notes */
+  load(database: string): Promise<readonly string[]>;
+}
+
+export interface BesideEnd {
+  readonly plan: TargetPlan;
+  readonly previous?: string;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Modes Replace and Create: every database is made, loaded and proved under a name of its own; then all of them take their
+ * targets' places at once. On a failure before that the targets are as they were, and what was made is dropped.
+ * @param onWork names the database that is worked on
+ */
+export async function restoreBeside(
+  task: RestoreTask,
+  parts: readonly BesidePart[],
+  source: RestoredSource,
+  target: OpenTarget,
+  progress: RestoreProgress,
+  workshop: Workshop,
+  onWork: (plan: TargetPlan | undefined) => void,
+): Promise<readonly BesideEnd[]> {
+  const { signal } = workshop;
+  const made: Scratch[] = [];
+  let begun = false;
+  const notes = new Map<string, readonly string[]>();
+  let previous: ReadonlyMap<string, string>;
+  try {
+    // All of them first: a locale or a right that is missing shows before a byte is fetched.
+    for (const { plan, like } of parts) {
+      onWork(plan);
+      begun = true;
+      made.push(await makeScratch(plan, like, task.request, source, target));
+    }
+    for (const [index, { plan, load }] of parts.entries()) {
+      onWork(plan);
+      signal.throwIfAborted();
+      progress.at('Loading', plan.target);
+      notes.set(plan.target, await load(plan.loadInto));
+      await proveDatabase(task, plan, made[index]?.properties, target, progress, signal);
+      progress.databaseDone();
+    }
+    onWork(undefined);
+    progress.at('Swapping');
+    previous = await swapScratch(
+      made,
+      { uid: task.request.uid, keepPrevious: task.keepPrevious, source },
+      target,
+      workshop,
+    );
+  } catch (error) {
+    const dropped = begun ? await dropAll(task, target, workshop) : true;
+    if (error instanceof Unsettled) throw error;
+    throw dropped ? error : new Unsettled(toFailure(error));
+  }
+  const tidying = await finish(task, target, workshop);
+  return made.map(({ plan, notes: madeNotes }) => {
+    const kept = previous.get(plan.target);
+    return {
+      plan,
+      ...(kept === undefined ? {} : { previous: kept }),
+      notes: [...madeNotes, ...(notes.get(plan.target) ?? []), ...tidying],
+    };
+  });
+}
+
+/** The targets hold what was restored, whatever happens here. @returns what is left to be done, for people */
+async function finish(task: RestoreTask, target: OpenTarget, { clock, log }: Workshop): Promise<readonly string[]> {
+  try {
+    return await bounded(clock, finishMilliseconds, async (limit) => {
+      // The session may have been lost in the swap.
+      const connection = await target.connect(target.server.database, limit);
+      try {
+        await steadySession(connection, target.facts.major);
+        const settled = await settle(
+          task.request,
+          task.target.databases,
+          { session: connection, facts: target.facts },
+          log,
+        );
+        return settled.databases[0]?.notes ?? [];
+      } finally {
+        await connection.close();
+      }
+    });
+  } catch (error) {
+    const { message } = toFailure(error);
+    log.error('restored, but what is left could not be cleared up', { error: message });
+    return [`what was replaced could not be cleared up: ${message}`];
+  }
+}
+
+/**
+ * In a time and on a connection of its own: the run may be aborted. The session is ended first, so that nothing it began on the
+ * server comes to its end afterwards. @returns whether nothing is left; a cleanup drops what is
+ */
+async function dropAll(task: RestoreTask, target: OpenTarget, { attempt, clock, log }: Workshop): Promise<boolean> {
+  const names = task.target.databases.map((_, index) => scratchName(task.request.uid, attempt, index));
+  try {
+    await bounded(clock, dropMilliseconds, async (limit) => {
+      const connection = await target.connect(target.server.database, limit);
+      try {
+        const session = { pid: target.sessionPid, holder: sessionName(task.request.uid) };
+        await endSession(connection, session, clock, limit);
+        for (const name of names) await dropDatabase(connection, name);
+      } finally {
+        await connection.close();
+      }
+    });
+    return true;
+  } catch (error) {
+    log.error('scratch databases could not be dropped', { databases: names, error: toFailure(error).message });
+    return false;
+  }
+}

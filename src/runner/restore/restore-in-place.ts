@@ -1,0 +1,54 @@
+import { toFailure, type Failure } from '../../api/failure.ts';
+import type { RestoreTask } from '../../domain/task.ts';
+import type { Workshop } from '../workshop.ts';
+import type { TargetPlan } from './check-target.ts';
+import type { OpenTarget } from './open-target.ts';
+import type { PreparedInput } from './prepare-input.ts';
+import { proveDatabase } from './prove-database.ts';
+import type { RestoreProgress } from './restore-progress.ts';
+import type { TargetOutcome } from './restore-verdict.ts';
+
+export interface InPlaceEnd {
+  readonly plan: TargetPlan;
+  readonly outcome: TargetOutcome;
+  readonly failure?: Failure;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Mode InPlace: each database is loaded in a transaction of its own, one after the other; the first failure ends it. afterSql and
+ * checks come after the commit and cannot take it back: what fails there leaves the target Changed.
+ */
+export async function restoreInPlace(
+  task: RestoreTask,
+  inputs: readonly PreparedInput[],
+  target: OpenTarget,
+  progress: RestoreProgress,
+  workshop: Workshop,
+): Promise<readonly InPlaceEnd[]> {
+  const { signal } = workshop;
+  const ends: InPlaceEnd[] = [];
+  for (const { plan, load } of inputs) {
+    if (ends.some(({ failure }) => failure !== undefined)) {
+      ends.push({ plan, outcome: 'Untouched', notes: [] });
+      continue;
+    }
+    let notes: readonly string[] = [];
+    let outcome: TargetOutcome = 'Untouched';
+    try {
+      signal.throwIfAborted();
+      notes = await load(progress, signal);
+      outcome = 'Changed';
+      await proveDatabase(task, plan, undefined, target, progress, signal);
+      progress.databaseDone();
+      ends.push({ plan, outcome: 'Restored', notes });
+    } catch (error) {
+      const after =
+        outcome === 'Changed'
+          ? ['what was restored is committed: afterSql and checks of mode InPlace come after it']
+          : [];
+      ends.push({ plan, outcome, failure: toFailure(error), notes: [...notes, ...after] });
+    }
+  }
+  return ends;
+}

@@ -1,0 +1,87 @@
+import type { Failure } from '../../api/failure.ts';
+import type { RestoredSource } from '../../api/restore-spec.ts';
+import { reportVersion, type RestoreVerdict } from '../../domain/report.ts';
+import { cutText } from '../cut-text.ts';
+import type { ReportLines } from '../report-lines.ts';
+
+export interface RestoreTotals {
+  readonly attempt: string;
+  readonly startedAt: string;
+  readonly completedAt: string;
+  readonly source?: RestoredSource | undefined;
+  readonly readBytes: number;
+  readonly plainBytes: number;
+  readonly resultLines: number;
+}
+
+export type TargetOutcome = RestoreVerdict['target'];
+
+/** What became of one target; a result line. */
+export interface DatabaseEnd {
+  readonly source?: string | undefined;
+  readonly target: string;
+  readonly outcome: TargetOutcome;
+  readonly failure?: Failure | undefined;
+  readonly previous?: string | undefined;
+  readonly notes: readonly string[];
+  readonly plainBytes?: number | undefined;
+  readonly durationMilliseconds?: number | undefined;
+}
+
+const notesMax = 16;
+const noteMaxBytes = 500;
+/** Key and member have up to 1 024 characters each; the verdict has 3 KiB in all. */
+const sourceMaxBytes = 2_200;
+
+export function judgeRestored(
+  totals: RestoreTotals,
+  target: TargetOutcome,
+  more: { readonly unchanged?: boolean; readonly message?: string } = {},
+): RestoreVerdict {
+  return { ...envelope(totals), verdict: 'Succeeded', target, ...more };
+}
+
+export function judgeFailed(totals: RestoreTotals, target: TargetOutcome, failure: Failure): RestoreVerdict {
+  const { reason, message, hint } = failure;
+  return {
+    ...envelope(totals),
+    verdict: 'Failed',
+    reason,
+    message,
+    ...(hint === undefined ? {} : { hint }),
+    target,
+  };
+}
+
+export function tellDatabase(lines: ReportLines, end: DatabaseEnd): void {
+  const { source, target, outcome, failure, previous, plainBytes, durationMilliseconds } = end;
+  const notes = [...new Set(end.notes)].slice(0, notesMax).map((note) => cutText(note, noteMaxBytes));
+  lines.result({
+    kind: 'restored',
+    ...(source === undefined ? {} : { source }),
+    target,
+    outcome,
+    ...(failure === undefined ? {} : { reason: failure.reason, detail: failure.message }),
+    ...(previous === undefined ? {} : { previous }),
+    ...(notes.length === 0 ? {} : { notes }),
+    ...(plainBytes === undefined ? {} : { plainBytes }),
+    ...(durationMilliseconds === undefined ? {} : { durationMilliseconds: Math.round(durationMilliseconds) }),
+  });
+}
+
+function envelope(totals: RestoreTotals) {
+  const { source, ...rest } = totals;
+  return {
+    v: reportVersion,
+    kind: 'restore',
+    ...rest,
+    ...(source === undefined ? {} : { source: shorten(source) }),
+  } as const;
+}
+
+/** Without the member rather than without a verdict that can be read. */
+function shorten(source: RestoredSource): RestoredSource {
+  const { member, ...rest } = source;
+  if (member === undefined || Buffer.byteLength(JSON.stringify(source)) <= sourceMaxBytes) return source;
+  return rest;
+}

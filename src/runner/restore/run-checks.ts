@@ -1,0 +1,115 @@
+import { Failure, toFailure } from '../../api/failure.ts';
+import type { RestoreTask } from '../../domain/task.ts';
+import type { Connection } from '../../postgres/connection.ts';
+import { cutText } from '../cut-text.ts';
+
+export type Check = RestoreTask['checks'][number];
+
+const shownBytes = 200;
+
+/**
+ * Asks each check's query, read-only, and compares the first column of its first row.
+ * @throws Failure CheckFailed for the first that does not hold, SqlFailed for a query that fails
+ */
+export async function runChecks(connection: Connection, checks: readonly Check[]): Promise<void> {
+  for (const check of checks) {
+    const actual = await ask(connection, check.sql);
+    if (holds(actual, check)) continue;
+    const wanted = `${words[check.operator]} ${cutText(check.value, shownBytes)}`;
+    const got = actual === undefined ? 'nothing' : cutText(actual, shownBytes);
+    throw new Failure('CheckFailed', `the check ${shorten(check.sql)} gave ${got}, wanted ${wanted}`);
+  }
+}
+
+const words = {
+  Equal: 'equal to',
+  NotEqual: 'not equal to',
+  Less: 'less than',
+  LessOrEqual: 'at most',
+  Greater: 'greater than',
+  GreaterOrEqual: 'at least',
+} as const satisfies Record<Check['operator'], string>;
+
+/** Undefined: no row, or NULL, which is neither equal nor unequal to anything. */
+export function holds(actual: string | undefined, { operator, value }: Pick<Check, 'operator' | 'value'>): boolean {
+  if (actual === undefined) return false;
+  const order = compare(actual, value);
+  switch (operator) {
+    case 'Equal':
+      return order === 0;
+    case 'NotEqual':
+      return order !== 0;
+    case 'Less':
+      return order < 0;
+    case 'LessOrEqual':
+      return order <= 0;
+    case 'Greater':
+      return order > 0;
+    case 'GreaterOrEqual':
+      return order >= 0;
+  }
+}
+
+const decimal = /^\s*([+-]?)0*(\d*)(?:\.(\d*?)0*)?\s*$/;
+
+function compare(a: string, b: string): number {
+  const numbers = asNumbers(a, b);
+  if (numbers !== undefined) return numbers;
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+/** By their digits where both are plain decimals: counts and sums may have more of them than a double keeps. */
+function asNumbers(a: string, b: string): number | undefined {
+  const [left, right] = [a, b].map(scale);
+  if (left !== undefined && right !== undefined) {
+    const places = Math.max(left.places, right.places);
+    const difference =
+      left.digits * 10n ** BigInt(places - left.places) - right.digits * 10n ** BigInt(places - right.places);
+    if (difference === 0n) return 0;
+    return difference < 0n ? -1 : 1;
+  }
+  const [x, y] = [a, b].map((text) => (text.trim() === '' ? Number.NaN : Number(text)));
+  if (x === undefined || y === undefined || !Number.isFinite(x) || !Number.isFinite(y)) return undefined;
+  return Math.sign(x - y);
+}
+
+function scale(text: string): { readonly digits: bigint; readonly places: number } | undefined {
+  const match = decimal.exec(text);
+  if (match === null || !/\d/.test(text) || text.length > 1000) return undefined;
+  const [, sign = '', whole = '', fraction = ''] = match;
+  const digits = BigInt(`${whole}${fraction}` === '' ? '0' : `${whole}${fraction}`);
+  return { digits: sign === '-' ? -digits : digits, places: fraction.length };
+}
+
+/** Through a cursor: of a query with a million rows one comes.. */
+async function ask(connection: Connection, sql: string): Promise<string | undefined> {
+  try {
+    await connection.query('BEGIN READ ONLY');
+    try {
+      await connection.query(`DECLARE pgbackup_check NO SCROLL CURSOR FOR ${sql.replace(/;\s*$/, '')}`);
+      const [row] = await connection.texts('FETCH 1 FROM pgbackup_check');
+      return row?.[0] ?? undefined;
+    } finally {
+      await connection.query('ROLLBACK').catch(() => {});
+    }
+  } catch (error) {
+    throw sqlFailure(`the query of the check ${shorten(sql)}`, error);
+  }
+}
+
+/** What is ours stays what it is: a lost connection, an abort. */
+export function sqlFailure(subject: string, error: unknown): Failure {
+  const failure = toFailure(error);
+  if (['ConnectionLost', 'ServerUnreachable', 'Aborted', 'DeadlineExceeded', 'DiskFull'].includes(failure.reason)) {
+    return failure;
+  }
+  const { cause } = failure;
+  const message = cause instanceof Error ? cause.message : failure.message;
+  return new Failure('SqlFailed', `${subject} failed: ${message}`, { cause: error });
+}
+
+/** One line of at most 200 bytes. */
+export function shorten(sql: string): string {
+  return cutText(sql.replaceAll(/\s+/g, ' ').trim(), shownBytes);
+}

@@ -1,0 +1,176 @@
+import { Failure, toFailure } from '../../api/failure.ts';
+import type { RestoredSource } from '../../api/restore-spec.ts';
+import { propertyStatements } from '../../postgres/database-properties.ts';
+import { swapDatabases, type Swap } from '../../postgres/swap-databases.ts';
+import { findDatabases, listMatching } from '../../postgres/target-database.ts';
+import { findHolds } from '../../postgres/target-rights.ts';
+import { endSession } from '../../postgres/target-lock.ts';
+import { waitForServer } from '../../postgres/wait-for-server.ts';
+import { bounded } from '../bounded.ts';
+import type { Workshop } from '../workshop.ts';
+import type { Scratch } from './make-scratch.ts';
+import { printMarker } from './marker.ts';
+import { likeExisting } from './new-database.ts';
+import type { OpenTarget } from './open-target.ts';
+import { previousName, replacedName, sessionName } from './scratch-names.ts';
+import { finalComment } from './settle.ts';
+import { Unsettled } from './unsettled.ts';
+
+const swapMilliseconds = 90_000;
+const lookMilliseconds = 60_000;
+
+export interface SwapRequest {
+  readonly uid: string;
+  readonly keepPrevious: boolean;
+  readonly source: RestoredSource;
+}
+
+/**
+ * Puts all scratch databases in their targets' places, in one transaction, with the properties that the targets have at this
+ * moment. After it the targets carry markers until `settle` finishes. Once begun it is not aborted.
+ * @returns names under which replaced databases are kept, by target
+ * @throws Failure TargetBusy and others: nothing is changed then. Unsettled when nobody could be asked whether it was done.
+ */
+export async function swapScratch(
+  made: readonly Scratch[],
+  request: SwapRequest,
+  target: OpenTarget,
+  workshop: Workshop,
+): Promise<ReadonlyMap<string, string>> {
+  const { clock, signal, log } = workshop;
+  signal.throwIfAborted();
+  target.shelter();
+  const swaps = await describeSwaps(made, request, target, clock.nowMs());
+  try {
+    await bounded(clock, swapMilliseconds, async (limit) => {
+      const second = await target.connect(target.server.database, limit);
+      try {
+        await swapDatabases(swaps, { connection: target.session, second, clock }, limit);
+      } finally {
+        await second.close();
+      }
+    });
+  } catch (error) {
+    const failure = toFailure(error);
+    log.error('the swap failed', { reason: failure.reason, error: failure.message });
+    if (failure.reason === 'TargetBusy') throw await withHolds(failure, swaps, target);
+    if (failure.reason !== 'ConnectionLost' && failure.reason !== 'ServerUnreachable') throw failure;
+    if (!(await knowsDone(swaps, request.uid, target, workshop, failure))) throw failure;
+    log.warn('the connection was lost in the swap, which was done');
+  }
+  return new Map(
+    request.keepPrevious
+      ? swaps.flatMap(({ target: name, replaced }) => (replaced === undefined ? [] : [[name, replaced.name]]))
+      : [],
+  );
+}
+
+async function describeSwaps(
+  made: readonly Scratch[],
+  request: SwapRequest,
+  { session, facts }: OpenTarget,
+  nowMs: number,
+): Promise<readonly Swap[]> {
+  const existing = await findDatabases(
+    session,
+    facts.major,
+    made.map(({ plan }) => plan.target),
+  );
+  const taken = new Set((await listMatching(session, '')).map(({ name }) => name));
+  return made.map((scratch) => {
+    const { index, target, existing: before } = scratch.plan;
+    const now = existing.get(target);
+    if (now?.oid !== before?.oid) {
+      throw new Failure('TargetBusy', `the database "${target}" is another one than when the restore began`);
+    }
+    const like = now === undefined ? scratch : likeExisting(now);
+    const replaced =
+      now === undefined
+        ? undefined
+        : {
+            oid: now.oid,
+            name: request.keepPrevious
+              ? previousName(target, nowMs, (name) => taken.has(name))
+              : replacedName(request.uid, index),
+          };
+    if (replaced !== undefined) taken.add(replaced.name);
+    const marker = printMarker({
+      request: request.uid,
+      target,
+      swapped: true,
+      source: request.source,
+      ...(request.keepPrevious && replaced !== undefined ? { previous: replaced.name } : {}),
+      ...(like.comment === undefined ? {} : { comment: like.comment }),
+    });
+    return {
+      scratch: { name: scratch.name, oid: scratch.oid },
+      target,
+      ...(replaced === undefined ? {} : { replaced }),
+      statements: [...propertyStatements(target, scratch.owner, like.properties), finalComment(target, marker)],
+    };
+  });
+}
+
+async function withHolds(failure: Failure, swaps: readonly Swap[], { session }: OpenTarget): Promise<Failure> {
+  try {
+    const holds: string[] = [];
+    for (const { replaced } of swaps)
+      if (replaced !== undefined) holds.push(...(await findHolds(session, replaced.oid)));
+    if (holds.length === 0) return failure;
+    return new Failure('TargetBusy', `${failure.message}; it has ${holds.join(', ')}`, {
+      cause: failure,
+      ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+    });
+  } catch {
+    return failure;
+  }
+}
+
+async function knowsDone(
+  swaps: readonly Swap[],
+  requestUid: string,
+  target: OpenTarget,
+  workshop: Workshop,
+  failure: Failure,
+): Promise<boolean> {
+  try {
+    return await wasDone(swaps, requestUid, target, workshop);
+  } catch (error) {
+    const message = `the connection was lost in the swap, and whether it was done is not known: ${failure.message}`;
+    throw new Unsettled(new Failure('ConnectionLost', message, { cause: error }));
+  }
+}
+
+/** A commit whose answer got lost: what has the target's name now tells. @throws Failure of connecting */
+async function wasDone(
+  swaps: readonly Swap[],
+  requestUid: string,
+  target: OpenTarget,
+  workshop: Workshop,
+): Promise<boolean> {
+  const { clock, log } = workshop;
+  return bounded(clock, lookMilliseconds + 10_000, async (limit) => {
+    await waitForServer(
+      target.server,
+      {
+        budgetMs: lookMilliseconds,
+        clock,
+        onWaiting: ({ message }) => log.warn('waiting to see whether the swap was done', { error: message }),
+      },
+      limit,
+    );
+    const connection = await target.connect(target.server.database, limit);
+    try {
+      // It may still be at it, with nobody to answer to.
+      await endSession(connection, { pid: target.sessionPid, holder: sessionName(requestUid) }, clock, limit);
+      const now = await findDatabases(
+        connection,
+        target.facts.major,
+        swaps.map((swap) => swap.target),
+      );
+      return swaps.every((swap) => now.get(swap.target)?.oid === swap.scratch.oid);
+    } finally {
+      await connection.close();
+    }
+  });
+}
