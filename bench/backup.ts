@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { startS3 } from '../test/servers/s3.ts';
 import { startSshd } from '../test/servers/sshd.ts';
 import { clusterFolder, startBenchDatabase, type BenchDatabase } from './bench-database.ts';
-import { resticPipe, runner, shellPipe, type BenchRun, type Contender, type Place, type Stand } from './contenders.ts';
+import { resticPipe, runner, shellPipe, type Place, type Stand } from './contenders.ts';
 import { readOptions } from './options.ts';
 import { median, printResults } from './print-results.ts';
+import { runInTurns } from './run-in-turns.ts';
 import { seedDatabase } from './seed-database.ts';
 
 // `npm run bench:backup -- --scale 100 --pairs 9 --sftp --gzip`: our runner against shell pipes, on the same servers, in turns.
@@ -90,20 +91,4 @@ async function openDatabase(scale: number): Promise<BenchDatabase> {
   };
   owned.defer(stop);
   return { ...database, stop };
-}
-
-/** All of them once unmeasured, then in turns, every other round backwards, so that what drifts meets all alike. */
-async function runInTurns(
-  contenders: readonly Contender[],
-  rounds: number,
-): Promise<ReadonlyMap<string, readonly BenchRun[]>> {
-  const results = new Map<string, BenchRun[]>(contenders.map(({ name }) => [name, []]));
-  for (let round = 0; round <= rounds; round += 1) {
-    for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
-      const result = await contender.run();
-      if (round > 0) results.get(contender.name)?.push(result);
-      if (process.stdout.isTTY) process.stdout.write('.');
-    }
-  }
-  return results;
 }

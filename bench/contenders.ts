@@ -18,6 +18,7 @@ import type { S3Server } from '../test/servers/s3.ts';
 import type { Sshd } from '../test/servers/sshd.ts';
 import { databaseName, type BenchDatabase } from './bench-database.ts';
 import { measureProcess, type Measurement } from './measure-process.ts';
+import { rcloneEnvironment } from './rclone-environment.ts';
 
 export interface BenchRun extends Measurement {
   readonly storedBytes: number;
@@ -96,14 +97,7 @@ export function shellPipe(name: string, dump: string, database: BenchDatabase, s
       try {
         const measured = await measureProcess(['bash', '-o', 'pipefail', '-c', pipe], {
           ...shellEnvironment(database, stand),
-          RCLONE_CONFIG_BENCH_TYPE: 's3',
-          RCLONE_CONFIG_BENCH_PROVIDER: 'Other',
-          RCLONE_CONFIG_BENCH_REGION: 'us-east-1',
-          RCLONE_CONFIG_BENCH_ENDPOINT: stand.s3.endpoint,
-          RCLONE_CONFIG_BENCH_FORCE_PATH_STYLE: 'true',
-          RCLONE_CONFIG_BENCH_ACCESS_KEY_ID: stand.s3.accessKeyId,
-          RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY: stand.s3.secretAccessKey,
-          RCLONE_S3_NO_CHECK_BUCKET: 'true',
+          ...rcloneEnvironment(stand.s3),
         });
         return { ...measured, storedBytes: await emptyBucket(stand) };
       } catch (error) {

@@ -1,0 +1,81 @@
+import '../test/servers/use-private-programs.ts';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { startS3 } from '../test/servers/s3.ts';
+import { clusterFolder, startBenchDatabase } from './bench-database.ts';
+import { printResults } from './print-results.ts';
+import { restoreRunner, restoreShell, type RestoreStand } from './restore-contenders.ts';
+import { runInTurns } from './run-in-turns.ts';
+import { seedDatabase } from './seed-database.ts';
+import { storeBackup } from './store-backup.ts';
+
+// `npm run bench:restore -- --scale 100 --pairs 5`: our runner against shell commands, from the same bucket to the same server, in turns.
+
+const { values } = parseArgs({
+  options: {
+    scale: { type: 'string', default: '100' },
+    pairs: { type: 'string', default: '5' },
+    only: { type: 'string' },
+    cache: { type: 'string', default: fileURLToPath(new URL('../.cache/bench', import.meta.url)) },
+  },
+});
+const [scale, pairs] = [Number(values.scale), Number(values.pairs)];
+const races = ['streaming', 'parallel'].filter((race) => values.only === undefined || values.only === race);
+if (![scale, pairs].every((one) => Number.isInteger(one) && one > 0) || races.length === 0) {
+  throw new Error('--scale and --pairs are whole numbers from 1, --only is streaming or parallel');
+}
+const tell = (line: string): void => void process.stdout.write(`${line}\n`);
+
+for (const program of ['rclone', 'zstd']) {
+  try {
+    execFileSync(program, ['--version'], { stdio: 'ignore' });
+  } catch {
+    tell(`${program} is missing; install the package ${program}`);
+    process.exit(1);
+  }
+}
+const owned = new AsyncDisposableStack();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => void owned.disposeAsync().finally(() => process.exit(130)));
+}
+try {
+  const stand = await prepare();
+  tell(`scale ${scale}, ${pairs} pairs after a warm-up, from ${stand.s3.kind} on loopback, zstd, without ANALYZE`);
+  if (races.includes('streaming')) await race('runner, jobs 1', 1, 'rclone cat | zstd -d | pg_restore', stand);
+  if (races.includes('parallel')) await race('runner, jobs 2', 2, 'rclone copyto, zstd -d, pg_restore -j2', stand);
+} finally {
+  await owned.disposeAsync();
+}
+
+/** Seeds and backs up; the source's server has ended when the race begins. */
+async function prepare(): Promise<RestoreStand> {
+  const cache = resolve(values.cache);
+  const folder = await mkdtemp(join(tmpdir(), 'pgbackup-bench-'));
+  owned.defer(async () => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
+  await chmod(folder, 0o755);
+  const s3 = await startS3({ dir: join(folder, 's3'), versitygw: process.env['VERSITYGW'] });
+  owned.defer(async () => s3.stop());
+  const bucket = 'bench-bucket';
+  await s3.createBucket(bucket);
+  await mkdir(cache, { recursive: true });
+  await seedDatabase(cache, scale, tell);
+  const source = await startBenchDatabase(clusterFolder(cache, scale));
+  const backup = await storeBackup(folder, source, s3, bucket).finally(async () => source.stop());
+  const target = await startBenchDatabase(join(folder, 'target'));
+  owned.defer(async () => target.stop());
+  return { folder, s3, bucket, target, backup };
+}
+
+async function race(ours: string, jobs: number, theirs: string, stand: RestoreStand): Promise<void> {
+  const load = '"$PG_RESTORE" --exit-on-error -d bench';
+  const script =
+    jobs === 1
+      ? `rclone cat "$REMOTE" | zstd -dc | ${load}`
+      : `rclone copyto "$REMOTE" dump.zst; zstd -dq --rm dump.zst -o dump; ${load} -j${jobs} dump`;
+  const contenders = [restoreRunner(ours, stand, jobs), restoreShell(theirs, script, stand)];
+  tell(['', ...printResults(await runInTurns(contenders, pairs))].join('\n'));
+}
