@@ -1,9 +1,19 @@
-import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
+import {
+  createGunzip,
+  createInflateRaw,
+  createZstdDecompress,
+  type Gunzip,
+  type InflateRaw,
+  type ZstdDecompress,
+} from 'node:zlib';
 import { Failure } from '../api/failure.ts';
 import { chunkBytes, gather, type Bytes, type Stage } from './bytes.ts';
 
 export interface DecompressOptions {
-  readonly algorithm: 'zstd' | 'gzip' | 'none';
+  /** deflate: one raw stream, as in a ZIP; it has no checksum of its own. */
+  readonly algorithm: 'zstd' | 'gzip' | 'deflate' | 'none';
+  /** What it is called when it cannot be read: BackupDamaged if absent. */
+  readonly damage?: 'BackupDamaged' | 'FileDamaged';
 }
 
 /**
@@ -14,14 +24,19 @@ export interface DecompressOptions {
 export function decompress(options: DecompressOptions): Stage {
   const { algorithm } = options;
   if (algorithm === 'none') return (source) => source;
-  const makeDecoder =
-    algorithm === 'zstd'
-      ? () => createZstdDecompress({ chunkSize: chunkBytes })
-      : () => createGunzip({ chunkSize: chunkBytes });
-  return (source) => decode(source, algorithm, makeDecoder);
+  const damaged = (what: string, cause?: unknown): Failure =>
+    new Failure(options.damage ?? 'BackupDamaged', `${algorithm} data cannot be read: ${what}`, { cause });
+  return (source) => decode(source, decoders[algorithm], algorithm !== 'deflate', damaged);
 }
 
-type Decoder = ZstdDecompress | Gunzip;
+type Decoder = ZstdDecompress | Gunzip | InflateRaw;
+type Damaged = (what: string, cause?: unknown) => Failure;
+
+const decoders = {
+  zstd: () => createZstdDecompress({ chunkSize: chunkBytes }),
+  gzip: () => createGunzip({ chunkSize: chunkBytes }),
+  deflate: () => createInflateRaw({ chunkSize: chunkBytes }),
+} as const satisfies Record<string, () => Decoder>;
 
 /**
  * Node's zstd decoder stops, without a word, at the end of a frame when the same write holds more of them. So what a decoder
@@ -29,25 +44,27 @@ type Decoder = ZstdDecompress | Gunzip;
  */
 async function* decode(
   source: Bytes,
-  format: string,
   makeDecoder: () => Decoder,
+  mayGoOn: boolean,
+  damaged: Damaged,
 ): AsyncGenerator<Uint8Array, void, void> {
   let run: DecoderRun | undefined;
   try {
     for await (const chunk of gather(source, chunkBytes)) {
       let rest: Uint8Array = chunk;
       while (rest.length > 0) {
-        run ??= runDecoder(makeDecoder(), format);
+        run ??= runDecoder(makeDecoder(), damaged);
         const taken: number = yield* run.write(rest);
         if (taken === rest.length) break;
-        if (taken === 0 && run.isFresh()) throw damaged(format, 'bytes that are no frame');
+        if (!mayGoOn) throw damaged('bytes behind its end');
+        if (taken === 0 && run.isFresh()) throw damaged('bytes that are no frame');
         rest = rest.subarray(taken);
         run.close();
         run = undefined;
       }
     }
     // An empty stream is refused as well: not even an empty dump compresses to nothing.
-    run ??= runDecoder(makeDecoder(), format);
+    run ??= runDecoder(makeDecoder(), damaged);
     yield* run.end();
   } finally {
     run?.close();
@@ -63,7 +80,7 @@ interface DecoderRun {
   close(): void;
 }
 
-function runDecoder(decoder: Decoder, format: string): DecoderRun {
+function runDecoder(decoder: Decoder, damaged: Damaged): DecoderRun {
   let failure: Failure | undefined;
   let ended = false;
   let wake = (): void => {};
@@ -73,7 +90,7 @@ function runDecoder(decoder: Decoder, format: string): DecoderRun {
     wake();
   });
   decoder.on('error', (error) => {
-    failure = damaged(format, error.message, error);
+    failure = damaged(error.message, error);
     wake();
   });
 
@@ -113,8 +130,4 @@ function runDecoder(decoder: Decoder, format: string): DecoderRun {
       decoder.destroy();
     },
   };
-}
-
-function damaged(format: string, what: string, cause?: unknown): Failure {
-  return new Failure('BackupDamaged', `${format} data cannot be read: ${what}`, { cause });
 }
