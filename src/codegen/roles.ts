@@ -1,4 +1,4 @@
-import { apiGroup, backupKind, kinds } from '../api/kinds.ts';
+import { apiGroup, backupKind, kinds, restoreRequestKind } from '../api/kinds.ts';
 
 export interface RolesOptions {
   /** Of the ServiceAccount, and of the Lease. */
@@ -22,6 +22,8 @@ const plurals = kinds.map(({ plural }) => plural);
 export const clusterRules: readonly Rule[] = [
   { apiGroups: [apiGroup], resources: plurals, verbs: ['get', 'list', 'watch'] },
   { apiGroups: [apiGroup], resources: [backupKind.plural], verbs: ['create'] },
+  // Update: a request is held (finalizer) until what its runner left is cleared up. Delete: those that have had their time.
+  { apiGroups: [apiGroup], resources: [restoreRequestKind.plural], verbs: ['create', 'update', 'delete'] },
   { apiGroups: [apiGroup], resources: plurals.map((plural) => `${plural}/status`), verbs: ['update'] },
   // Where OwnerReferencesPermissionEnforcement is on, children may not be made without it.
   { apiGroups: [apiGroup], resources: plurals.map((plural) => `${plural}/finalizers`), verbs: ['update'] },

@@ -10,17 +10,19 @@ import { applyActions } from './apply.ts';
 import { observeBackup } from './backup/observe.ts';
 import { planBackup } from './backup/plan.ts';
 import { countRequests, type RequestSeen } from './count-requests.ts';
-import { keysOf, parseKey, printKey, type KeyKind } from './keys.ts';
+import { keyKinds, keysOf, parseKey, printKey, type KeyKind } from './keys.ts';
 import { observeLocation } from './location/observe.ts';
 import { planLocation } from './location/plan.ts';
 import type { ControllerMode } from './mode.ts';
 import { observePolicy } from './policy/observe.ts';
 import { planPolicy } from './policy/plan.ts';
 import { managedBy, resources } from './resources.ts';
+import { observeRestore } from './restore/observe.ts';
+import { planRestore } from './restore/plan.ts';
 import { openRunnerLogs } from './runner-logs.ts';
 import { keepJob, keepPod } from './pods.ts';
 import { openTroubles } from './troubles.ts';
-import { World, worldIndexes, type WatchedKind } from './world.ts';
+import { watchedKinds, World, worldIndexes, type WatchedKind } from './world.ts';
 
 export interface ControllerOptions {
   readonly client: KubeClient;
@@ -57,7 +59,6 @@ export interface Controller {
   queue(): QueueState;
 }
 
-const watchedKinds = ['policy', 'backup', 'location', 'job', 'pod'] as const;
 /** Runners' pods and Jobs are large, and there may be thousands. */
 const kept: Readonly<Partial<Record<WatchedKind, (object: KubeObject) => KubeObject>>> = { job: keepJob, pod: keepPod };
 const idle: QueueState = { depth: 0, oldestMs: 0, running: 0, longestRunMs: 0, delayed: 0, retries: 0 };
@@ -115,6 +116,11 @@ export function createController(options: ControllerOptions): Controller {
       const seen = await observeBackup(sources, mode, namespace, name, signal);
       return seen && planBackup(seen);
     }
+    if (kind === 'restoreRequest') {
+      const seen = await observeRestore(sources, mode, namespace, name, signal);
+      return seen && planRestore(seen);
+    }
+    if (kind === 'restorePolicy') return undefined;
     const seen = await observeLocation(sources, mode, namespace, name, signal);
     return seen && planLocation(seen);
   };
@@ -212,7 +218,7 @@ export function createController(options: ControllerOptions): Controller {
   };
 
   const allKeys = (): readonly string[] =>
-    (['location', 'policy', 'backup'] as const).flatMap((kind) =>
+    keyKinds.flatMap((kind) =>
       informers[kind].list().map(({ metadata }) => printKey(kind, metadata.namespace ?? '', metadata.name ?? '')),
     );
 

@@ -45,7 +45,23 @@ function findProblem(
   name: string,
   found: Read<BackupLocation> | undefined,
   claimRequired: boolean,
-): { readonly reason: FailureReason; readonly message: string } | undefined {
+): Problem | undefined {
+  const problem = findLocationProblem(name, found, claimRequired);
+  if (problem !== undefined || found?.object.spec.accessMode !== 'ReadOnly') return problem;
+  return { reason: 'LocationReadOnly', message: `BackupLocation ${name} has accessMode ReadOnly` };
+}
+
+interface Problem {
+  readonly reason: FailureReason;
+  readonly message: string;
+}
+
+/** What keeps a location from being opened, be it only for reading. */
+export function findLocationProblem(
+  name: string,
+  found: Read<BackupLocation> | undefined,
+  claimRequired: boolean,
+): Problem | undefined {
   if (found === undefined || found.object.metadata.deletionTimestamp !== undefined) {
     return { reason: 'LocationMissing', message: `there is no BackupLocation ${name}` };
   }
@@ -53,9 +69,6 @@ function findProblem(
     return { reason: 'SpecInvalid', message: `BackupLocation ${name} cannot be read: ${found.fault}` };
   }
   const { spec } = found.object;
-  if (spec.accessMode === 'ReadOnly') {
-    return { reason: 'LocationReadOnly', message: `BackupLocation ${name} has accessMode ReadOnly` };
-  }
   if (claimRequired && spec.directory !== undefined && spec.directory.claimName === undefined) {
     return { reason: 'ClaimRequired', message: `BackupLocation ${name} has no directory.claimName` };
   }

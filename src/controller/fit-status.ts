@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { maxDatabases } from '../api/backup-policy.ts';
 import { backupStatus, type BackupStatus } from '../api/backup.ts';
 
@@ -12,10 +13,15 @@ export function fitStatus(status: BackupStatus): BackupStatus {
     failed: databases.failed.filter(({ name }) => fitsName(name)).slice(0, maxDatabases),
   };
   const copies = describeCopies(rest.destinations);
-  const members = Object.entries({ ...rest, databases: fitted, copies }).filter(([member, value]) => {
-    return value !== undefined && backupStatus.shape[member as keyof BackupStatus].safeParse(value).success;
+  return fitMembers(backupStatus.shape, { ...rest, databases: fitted, copies });
+}
+
+/** The members that fit their schema. */
+export function fitMembers<T extends object>(shape: { readonly [Member in keyof T]-?: z.ZodType }, status: T): T {
+  const members = Object.entries(status).filter(([member, value]) => {
+    return value !== undefined && shape[member as keyof T].safeParse(value).success;
   });
-  return Object.fromEntries(members);
+  return Object.fromEntries(members) as T;
 }
 
 function describeCopies(destinations: BackupStatus['destinations']): string | undefined {

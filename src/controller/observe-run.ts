@@ -113,7 +113,7 @@ async function askForJob(
 
 async function askForPods({ client }: RunSources, job: JobSeen, signal: AbortSignal): Promise<readonly PodSeen[]> {
   const { namespace, uid, labels: all } = job.metadata;
-  const key = all?.[labels.backup] === undefined ? labels.location : labels.backup;
+  const key = [labels.backup, labels.restore].find((label) => all?.[label] !== undefined) ?? labels.location;
   const pods: PodSeen[] = [];
   let token: string | undefined;
   do {

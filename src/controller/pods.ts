@@ -26,7 +26,12 @@ export interface JobSeen {
     readonly activeDeadlineSeconds?: number;
     readonly template?: { readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> } };
   };
-  readonly status?: { readonly conditions?: readonly ConditionSeen[]; readonly startTime?: string };
+  readonly status?: {
+    readonly conditions?: readonly ConditionSeen[];
+    readonly startTime?: string;
+    /** Pods of it that failed, those that are gone too. */
+    readonly failed?: number;
+  };
 }
 
 /** What a cache needs of a Job of ours (JobSeen). */

@@ -3,7 +3,9 @@ import { backupLocationSpec, backupLocationStatus } from '../api/backup-location
 import { backupPolicySpec, backupPolicyStatus } from '../api/backup-policy.ts';
 import { backupSpec, backupStatus } from '../api/backup.ts';
 import { describeIssue } from '../api/describe-issue.ts';
-import type { Backup, BackupLocation, BackupPolicy } from '../api/kinds.ts';
+import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../api/kinds.ts';
+import { restorePolicySpec, restorePolicyStatus } from '../api/restore-policy.ts';
+import { restoreRequestSpec, restoreRequestStatus } from '../api/restore-request.ts';
 import type { KubeObject } from '../kube/client.ts';
 
 /** An object of a cache in our types. With a fault its spec is not to be trusted: the object is only good for saying so. */
@@ -15,7 +17,7 @@ export interface Read<T> {
 type Shape = Readonly<Record<string, z.ZodType>>;
 
 /** Reads each version of an object once. */
-function reader<T extends BackupPolicy | Backup | BackupLocation>(
+function reader<T extends BackupPolicy | Backup | BackupLocation | RestoreRequest | RestorePolicy>(
   spec: z.ZodType,
   status: { readonly shape: Shape },
 ): (raw: KubeObject) => Read<T> {
@@ -59,3 +61,5 @@ function readStatus(shape: Shape, status: unknown): Readonly<Record<string, unkn
 export const readPolicy = reader<BackupPolicy>(backupPolicySpec, backupPolicyStatus);
 export const readBackup = reader<Backup>(backupSpec, backupStatus);
 export const readLocation = reader<BackupLocation>(backupLocationSpec, backupLocationStatus);
+export const readRestoreRequest = reader<RestoreRequest>(restoreRequestSpec, restoreRequestStatus);
+export const readRestorePolicy = reader<RestorePolicy>(restorePolicySpec, restorePolicyStatus);

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { annotations, apiVersion } from '../api/kinds.ts';
+import { annotations, apiVersion, type RestoreRequest } from '../api/kinds.ts';
 import type { runnerOptions } from '../api/parts.ts';
 import { Failure } from '../api/failure.ts';
 import { runnerEnvironment, runnerFiles, taskMaxBytes, type Task } from '../domain/task.ts';
@@ -22,6 +22,8 @@ export interface RunnerJob {
   readonly options: z.infer<ReturnType<typeof runnerOptions>>;
   readonly deadlineSeconds: number;
   readonly retries: number;
+  /** Of the work folder; without it there is no limit but the node's disk. */
+  readonly scratch?: RestoreRequest['spec']['scratch'] | undefined;
   readonly template: RunnerTemplate;
 }
 
@@ -147,7 +149,7 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
                 ],
               },
             },
-            { name: 'work', emptyDir: {} },
+            { name: 'work', ...workVolume(job.scratch) },
             { name: 'tmp', emptyDir: {} },
             ...secrets.map(({ secretName, keys }, index) => ({
               name: `secret-${index + 1}`,
@@ -165,6 +167,14 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
       },
     },
   };
+}
+
+/** The node's disk, or a volume that is made and removed with the pod. */
+function workVolume(scratch: RunnerJob['scratch']): object {
+  const { size, storageClassName } = scratch ?? {};
+  if (storageClassName === undefined) return { emptyDir: { ...optional('sizeLimit', size) } };
+  const spec = { accessModes: ['ReadWriteOnce'], storageClassName, resources: { requests: { storage: size } } };
+  return { ephemeral: { volumeClaimTemplate: { spec } } };
 }
 
 function optional<T>(member: string, value: T | undefined): Readonly<Record<string, T>> {

@@ -1,14 +1,30 @@
-import type { Backup, BackupLocation, BackupPolicy } from '../api/kinds.ts';
+import {
+  labels,
+  type Backup,
+  type BackupLocation,
+  type BackupPolicy,
+  type RestorePolicy,
+  type RestoreRequest,
+} from '../api/kinds.ts';
 import type { KubeObject, ResourceType } from '../kube/client.ts';
 import type { Informer } from '../kube/informer.ts';
 import type { IndexObject, ObjectChange } from '../kube/object-cache.ts';
 import type { Clock } from '../support/clock.ts';
 import { resultOf } from './outcome.ts';
 import type { JobSeen, PodSeen } from './pods.ts';
-import { readBackup, readLocation, readPolicy, type Read } from './read-object.ts';
+import {
+  readBackup,
+  readLocation,
+  readPolicy,
+  readRestorePolicy,
+  readRestoreRequest,
+  type Read,
+} from './read-object.ts';
 import { resources } from './resources.ts';
+import { restoreResultOf } from './restore/outcome.ts';
 
-export type WatchedKind = 'policy' | 'backup' | 'location' | 'job' | 'pod';
+export const watchedKinds = ['policy', 'backup', 'location', 'restoreRequest', 'restorePolicy', 'job', 'pod'] as const;
+export type WatchedKind = (typeof watchedKinds)[number];
 export type Cache = Pick<Informer, 'get' | 'list' | 'byOwner' | 'byIndex'>;
 
 /** Indexes that the informers of a World need. */
@@ -23,13 +39,27 @@ export const worldIndexes = {
     namespace: (raw) => [raw.metadata.namespace ?? ''],
   },
   location: { namespace: (raw) => [raw.metadata.namespace ?? ''] },
+  restoreRequest: {
+    policy: (raw) => ofLabel(raw, labels.restorePolicy),
+    unfinished: (raw) => (isUnfinishedRestore(readRestoreRequest(raw).object) ? ['unfinished'] : []),
+  },
+  restorePolicy: {},
   job: {},
-  pod: {},
+  pod: { restore: (raw) => ofLabel(raw, labels.restore) },
 } as const satisfies Readonly<Record<WatchedKind, Readonly<Record<string, IndexObject>>>>;
 
 /** Neither found nor ended. */
 export function isUnfinished(backup: Backup): boolean {
   return backup.spec?.import === undefined && resultOf(backup) === undefined;
+}
+
+export function isUnfinishedRestore(request: RestoreRequest): boolean {
+  return restoreResultOf(request) === undefined;
+}
+
+function ofLabel({ metadata }: KubeObject, label: string): readonly string[] {
+  const value = metadata.labels?.[label];
+  return value === undefined ? [] : [keyOf(metadata.namespace, value)];
 }
 
 /** What was written and no watch has shown yet is forgotten after this: then the server must have had another opinion. */
@@ -104,6 +134,34 @@ export class World {
     return this.#merge('backup', cached, (raw) => isUnfinished(readBackup(raw).object)).map(readBackup);
   }
 
+  restoreRequest(namespace: string, name: string): Read<RestoreRequest> | undefined {
+    const raw = this.#get('restoreRequest', namespace, name);
+    return raw && readRestoreRequest(raw);
+  }
+
+  /** All that bear its label. */
+  restoresOfPolicy(namespace: string, policy: string): readonly Read<RestoreRequest>[] {
+    const key = keyOf(namespace, policy);
+    const cached = this.#caches.restoreRequest.byIndex('policy', key);
+    const belongs = (raw: KubeObject): boolean => ofLabel(raw, labels.restorePolicy).includes(key);
+    return this.#merge('restoreRequest', cached, belongs).map(readRestoreRequest);
+  }
+
+  unfinishedRestores(): readonly Read<RestoreRequest>[] {
+    const cached = this.#caches.restoreRequest.byIndex('unfinished', 'unfinished');
+    const belongs = (raw: KubeObject): boolean => isUnfinishedRestore(readRestoreRequest(raw).object);
+    return this.#merge('restoreRequest', cached, belongs).map(readRestoreRequest);
+  }
+
+  restorePolicy(namespace: string, name: string): Read<RestorePolicy> | undefined {
+    const raw = this.#get('restorePolicy', namespace, name);
+    return raw && readRestorePolicy(raw);
+  }
+
+  restorePolicies(): readonly Read<RestorePolicy>[] {
+    return this.#merge('restorePolicy', this.#caches.restorePolicy.list(), () => true).map(readRestorePolicy);
+  }
+
   job(namespace: string, name: string): JobSeen | undefined {
     return this.#get('job', namespace, name) as JobSeen | undefined;
   }
@@ -121,6 +179,11 @@ export class World {
 
   podsOfJob(uid: string): readonly PodSeen[] {
     return this.#caches.pod.byOwner(uid) as readonly unknown[] as readonly PodSeen[];
+  }
+
+  /** Of its Job and of its cleanup's, whoever owns them (any more). */
+  podsOfRestore(namespace: string, name: string): readonly PodSeen[] {
+    return this.#caches.pod.byIndex('restore', keyOf(namespace, name)) as readonly unknown[] as readonly PodSeen[];
   }
 
   /** A Job that is about to be created counts against the limits from now on. Other intents need not be seen. */
@@ -223,8 +286,8 @@ function isAsNew(a: KubeObject, b: KubeObject): boolean {
 }
 
 function kindOf(resource: ResourceType): WatchedKind | undefined {
-  const kinds = ['policy', 'backup', 'location', 'job', 'pod'] as const;
-  return kinds.find((kind) => resources[kind].plural === resource.plural && resources[kind].group === resource.group);
+  const { plural, group } = resource;
+  return watchedKinds.find((kind) => resources[kind].plural === plural && resources[kind].group === group);
 }
 
 function keyOf(namespace: string | undefined, name: string): string {

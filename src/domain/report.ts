@@ -114,6 +114,8 @@ export const cleanupVerdict = z.object({
   hint: z.string().optional(),
   /** Restored: the swap had been done, and what was left of it is finished. Untouched: it had not; the scratch databases are gone. */
   target: z.enum(['Restored', 'Untouched']).optional(),
+  /** What was restored, if the target tells. */
+  source: restoredSource().optional(),
   startedAt: time,
   completedAt: time,
   /** Databases that were dropped: at most 20 names. */

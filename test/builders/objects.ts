@@ -5,8 +5,12 @@ import {
   type Backup,
   type BackupLocation,
   type BackupPolicy,
+  type RestorePolicy,
+  type RestoreRequest,
   type StoredMeta,
 } from '../../src/api/kinds.ts';
+import { restorePolicySpec } from '../../src/api/restore-policy.ts';
+import { restoreRequestSpec } from '../../src/api/restore-request.ts';
 import type { Condition } from '../../src/api/parts.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 
@@ -76,6 +80,37 @@ export function buildBackup(parts: Parts<Partial<Backup['spec']>, Backup['status
   };
 }
 
+const server = { host: 'staging.example.com', credentials: { secretName: 'staging' } } as const;
+
+/** The newest of `nightly`, to the database `app`. */
+export const restoreSpec = {
+  source: { policy: { name: 'nightly', latest: true } },
+  target: { postgres: server, database: 'app' },
+} as const;
+
+export function buildRestore(parts: Parts<object, RestoreRequest['status']> = {}): RestoreRequest {
+  const { name = 'again', metadata, spec, status } = parts;
+  return {
+    apiVersion,
+    kind: 'RestoreRequest',
+    metadata: meta(name, metadata),
+    spec: restoreRequestSpec.parse({ ...restoreSpec, ...spec }),
+    ...(status === undefined ? {} : { status }),
+  };
+}
+
+/** Each day at four, the newest of `nightly`. */
+export function buildRestorePolicy(parts: Parts<object, RestorePolicy['status']> = {}): RestorePolicy {
+  const { name = 'refresh', metadata, spec, status } = parts;
+  return {
+    apiVersion,
+    kind: 'RestorePolicy',
+    metadata: meta(name, metadata),
+    spec: restorePolicySpec.parse({ schedule: '0 4 * * *', template: { spec: restoreSpec }, ...spec }),
+    ...(status === undefined ? {} : { status }),
+  };
+}
+
 /** The scheduled run of `nightly` for a time. */
 export function buildRun(slot: string, status?: Backup['status'], metadata: Partial<StoredMeta> = {}): Backup {
   const name = `nightly-${slot.replaceAll(/[-:]/g, '').toLowerCase()}`;
@@ -120,7 +155,7 @@ export function failed(reason: string, at: string, more: Partial<Backup['status'
 }
 
 /** As a client sends it. */
-export function asSent(object: BackupPolicy | BackupLocation | Backup): KubeObject {
+export function asSent(object: BackupPolicy | BackupLocation | Backup | RestoreRequest | RestorePolicy): KubeObject {
   const { name, namespace, labels, annotations } = object.metadata;
   return {
     apiVersion: object.apiVersion,

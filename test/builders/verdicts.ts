@@ -1,4 +1,10 @@
-import type { BackupVerdict, FoundBackup, InspectVerdict } from '../../src/domain/report.ts';
+import type {
+  BackupVerdict,
+  CleanupVerdict,
+  FoundBackup,
+  InspectVerdict,
+  RestoreVerdict,
+} from '../../src/domain/report.ts';
 
 export function backupVerdict(more: Partial<BackupVerdict> = {}): BackupVerdict {
   return {
@@ -51,6 +57,43 @@ export function foundBackup(more: Partial<FoundBackup> = {}): FoundBackup {
     manifestSha256: 'b'.repeat(64),
     stored: ['app'],
     failed: [],
+    ...more,
+  };
+}
+
+export function restoreVerdict(more: Partial<RestoreVerdict> = {}): RestoreVerdict {
+  return {
+    v: 1,
+    kind: 'restore',
+    verdict: 'Succeeded',
+    target: 'Restored',
+    attempt: 'abcdef12',
+    startedAt: '2026-01-02T04:00:05Z',
+    completedAt: '2026-01-02T04:01:05Z',
+    source: {
+      location: 'near',
+      backup: 'nightly-20260101t030000z',
+      backupUid: 'uid-of-nightly-20260101t030000z',
+      key: 'shop/nightly/nightly-20260101t030000z/manifest.json',
+      format: 'Custom',
+    },
+    readBytes: 1200,
+    plainBytes: 6000,
+    resultLines: 0,
+    ...more,
+  };
+}
+
+export function cleanupVerdict(more: Partial<CleanupVerdict> = {}): CleanupVerdict {
+  return {
+    v: 1,
+    kind: 'cleanup',
+    verdict: 'Succeeded',
+    target: 'Untouched',
+    startedAt: '2026-01-02T04:00:05Z',
+    completedAt: '2026-01-02T04:01:05Z',
+    dropped: [],
+    resultLines: 0,
     ...more,
   };
 }

@@ -5,6 +5,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { kinds } from '../../src/api/kinds.ts';
 import { printInstall } from '../../src/codegen/install.ts';
 import { resources } from '../../src/controller/resources.ts';
+import { watchedKinds } from '../../src/controller/world.ts';
 import { programVersion } from '../../src/support/version.ts';
 
 interface Rule {
@@ -40,11 +41,14 @@ describe('manifests/install.yaml', () => {
     expect(JSON.stringify(rules)).not.toContain('*');
   });
 
-  it('grants what the controller watches, and lets it delete nothing but Jobs', () => {
-    for (const type of [resources.policy, resources.backup, resources.location, resources.job, resources.pod]) {
-      expect(mayDo(type), type.plural).toEqual(expect.arrayContaining(['get', 'list', 'watch']));
+  it('grants what the controller watches, and lets it delete nothing but Jobs and requests that are over', () => {
+    for (const kind of watchedKinds) {
+      expect(mayDo(resources[kind]), kind).toEqual(expect.arrayContaining(['get', 'list', 'watch']));
     }
-    expect(rules.filter(({ verbs }) => verbs.includes('delete')).flatMap((rule) => rule.resources)).toEqual(['jobs']);
+    const deleted = rules.filter(({ verbs }) => verbs.includes('delete')).flatMap((rule) => rule.resources);
+    expect(deleted.toSorted()).toEqual(['jobs', 'restorerequests']);
+    const updated = rules.filter(({ verbs }) => verbs.includes('update')).flatMap((rule) => rule.resources);
+    expect(updated.filter((name) => kinds.some(({ plural }) => plural === name))).toEqual(['restorerequests']);
   });
 
   it('names the image of this version twice: for the controller, and for its runners', () => {

@@ -28,6 +28,8 @@ function open() {
     policy: cacheOf('policy'),
     backup: cacheOf('backup'),
     location: cacheOf('location'),
+    restoreRequest: cacheOf('restoreRequest'),
+    restorePolicy: cacheOf('restorePolicy'),
     job: cacheOf('job'),
     pod: cacheOf('pod'),
   };

@@ -24,7 +24,8 @@ export class FakeCluster {
 
   constructor(now: string) {
     this.clock = new ManualClock(Date.parse(now));
-    const ours = [resources.location, resources.policy, resources.backup].map((type) => {
+    const { location, policy, backup, restoreRequest, restorePolicy } = resources;
+    const ours = [location, policy, backup, restoreRequest, restorePolicy].map((type) => {
       const kind = kinds.find((each) => each.kind === type.kind);
       if (kind === undefined) throw new Error(type.kind);
       const validate = (object: KubeObject, old: KubeObject | undefined) => validateObject(kind, object, old);
@@ -128,7 +129,7 @@ export class FakeCluster {
   }
 
   /** Names of Jobs of a kind of task that have not finished, oldest first. */
-  async openJobs(task: 'backup' | 'inspect'): Promise<readonly string[]> {
+  async openJobs(task: 'backup' | 'inspect' | 'restore' | 'cleanup'): Promise<readonly string[]> {
     return (await this.list(resources.job))
       .filter(({ metadata, status }) => {
         return (

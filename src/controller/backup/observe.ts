@@ -1,16 +1,12 @@
 import type { Backup, BackupLocation, BackupPolicy } from '../../api/kinds.ts';
-import { readStamp } from '../../domain/stamp.ts';
-import { checkDestinations } from '../destinations.ts';
 import type { ControllerMode } from '../mode.ts';
 import { resultOf } from '../outcome.ts';
 import { isControlledBy } from '../pods.ts';
 import type { Read } from '../read-object.ts';
 import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
 import { backupJobName } from '../../domain/names.ts';
-import { serverOf, serverOfPolicy, type QueueEntry } from './admission.ts';
-import { resources } from '../resources.ts';
-import { readBackupTask } from './job.ts';
-import { findStuckAt } from './stuck.ts';
+import { observeQueue } from '../observe-queue.ts';
+import type { QueueEntry } from './admission.ts';
 
 /** All that the plan of a Backup looks at. */
 export interface BackupSeen extends RunObserved {
@@ -64,42 +60,7 @@ export async function observeBackup(
     ...run,
     job,
     siblings: siblings.filter(({ metadata, spec }) => metadata.name !== name && spec.import === undefined),
-    queue: decided || hasJob ? [] : observeQueue(sources, mode, name),
+    queue: decided || hasJob ? [] : observeQueue(sources, mode, backup.object).entries,
     mode,
   };
-}
-
-/** All that want a place; only the one that asks when there is room for all, which is what a thousand at once may ask a thousand times. */
-function observeQueue({ world, clock }: RunSources, mode: ControllerMode, asking: string): readonly QueueEntry[] {
-  const nowMs = clock.nowMs();
-  const locations = new Map<string, BackupSeen['locations']>();
-  const locationsIn = (namespace: string): BackupSeen['locations'] => {
-    const known = locations.get(namespace) ?? world.locationsIn(namespace);
-    locations.set(namespace, known);
-    return known;
-  };
-  const unfinished = world.unfinishedBackups();
-  const hasRoom = unfinished.length <= Math.min(mode.limits.runs, mode.limits.perServer);
-  const seen = hasRoom ? unfinished.filter(({ object }) => object.metadata.name === asking) : unfinished;
-  return seen.flatMap(({ object: backup, fault }): readonly QueueEntry[] => {
-    const { namespace, name, uid, creationTimestamp, deletionTimestamp } = backup.metadata;
-    const entry = { key: `${namespace}/${name}`, createdAtMs: readStamp(creationTimestamp) ?? 0 };
-    const policy = world.policy(namespace, backup.spec.policy);
-    const jobName = backupJobName(name);
-    const job = world.job(namespace, jobName);
-    if (job !== undefined && isControlledBy(job, uid)) {
-      const task = readBackupTask(job);
-      const server = task === undefined ? '' : serverOf(namespace, task.source);
-      const isStuck = nowMs >= (findStuckAt(world, backup) ?? Infinity);
-      const state = isStuck ? 'stuck' : 'working';
-      return [{ ...entry, server: server || (policy && serverOfPolicy(policy.object)) || '', state }];
-    }
-    const isReadable = policy !== undefined && policy.fault === undefined && fault === undefined;
-    if (!isReadable || deletionTimestamp !== undefined || backup.status?.job !== undefined) return [];
-    const { destinations } = policy.object.spec;
-    const { blocking } = checkDestinations(destinations, locationsIn(namespace), mode.claimRequired);
-    if (blocking !== undefined) return [];
-    const state = world.refusal(resources.job, namespace, jobName) === undefined ? 'waiting' : 'refused';
-    return [{ ...entry, server: serverOfPolicy(policy.object), state }];
-  });
 }

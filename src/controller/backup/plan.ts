@@ -5,8 +5,9 @@ import type { FailureReason, Reason } from '../../api/reasons.ts';
 import { backupJobName } from '../../domain/names.ts';
 import { sameValue } from '../../domain/same-value.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
-import { earliest, type Action, type CreateAction, type DeleteAction, type Plan } from '../action.ts';
+import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
 import { findCondition, setCondition } from '../conditions.ts';
+import { deleteJob } from '../delete-job.ts';
 import { checkDestinations } from '../destinations.ts';
 import { resultOf } from '../outcome.ts';
 import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
@@ -222,9 +223,4 @@ function end(
 function setStatus(backup: Backup, status: BackupStatus): readonly Action[] {
   if (sameValue(status, backup.status)) return [];
   return [{ type: 'set-status', resource: resources.backup, object: backup, status }];
-}
-
-function deleteJob({ metadata }: JobSeen, propagation: DeleteAction['propagation']): DeleteAction {
-  const { namespace, name, uid } = metadata;
-  return { type: 'delete', resource: resources.job, namespace, name, uid, propagation };
 }

@@ -1,4 +1,4 @@
-import type { Backup } from '../../api/kinds.ts';
+import type { Backup, RestoreRequest } from '../../api/kinds.ts';
 import type { FailureReason } from '../../api/reasons.ts';
 import { backupJobName } from '../../domain/names.ts';
 import { readStamp } from '../../domain/stamp.ts';
@@ -21,15 +21,16 @@ const startTroubles: ReadonlySet<string> = new Set<FailureReason>([
  */
 export function findStuckAt(
   world: { job(namespace: string, name: string): JobSeen | undefined; podsOfJob(uid: string): readonly PodSeen[] },
-  backup: Backup,
+  run: Pick<Backup | RestoreRequest, 'metadata' | 'status'>,
+  jobNameOf: (name: string) => string = backupJobName,
 ): number | undefined {
-  const succeeded = findCondition(backup.status?.conditions, 'Succeeded');
+  const succeeded = findCondition(run.status?.conditions, 'Succeeded');
   if (succeeded?.status !== 'Unknown' || !startTroubles.has(succeeded.reason)) return undefined;
-  const { namespace, name } = backup.metadata;
-  const job = world.job(namespace, backupJobName(name));
+  const { namespace, name } = run.metadata;
+  const job = world.job(namespace, jobNameOf(name));
   const pods = job === undefined ? [] : newestFirst(world.podsOfJob(job.metadata.uid));
   // The status is a look behind its pods.
   if (pods.some((pod) => runnerState(pod)?.running !== undefined)) return undefined;
-  const since = readStamp((pods[0] ?? job ?? backup).metadata.creationTimestamp);
+  const since = readStamp((pods[0] ?? job ?? run).metadata.creationTimestamp);
   return since === undefined ? undefined : since + stuckAfterMs;
 }

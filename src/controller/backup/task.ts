@@ -1,6 +1,12 @@
-import type { Backup, BackupLocation, BackupPolicy } from '../../api/kinds.ts';
+import type { Backup, BackupLocation, BackupPolicy, RestoreRequest } from '../../api/kinds.ts';
 import { defaultVolumeBytes } from '../../domain/layout.ts';
-import { taskVersion, type BackupTask, type SecretKeys, type TaskLocation } from '../../domain/task.ts';
+import {
+  taskVersion,
+  type BackupTask,
+  type SecretKeys,
+  type TaskLocation,
+  type TaskPostgresSource,
+} from '../../domain/task.ts';
 import type { UsableDestination } from '../destinations.ts';
 
 /** How long a runner waits for a key of a Secret. */
@@ -48,6 +54,22 @@ function secretKeys(reference: {
   return { secretName: reference.secretName, keys: { ...reference.keys } };
 }
 
+/** A server as a runner connects to it. */
+export function taskServer(server: RestoreRequest['spec']['target']['postgres']): TaskPostgresSource {
+  const { host, port, maintenanceDatabase, tls, credentials } = server;
+  return {
+    host,
+    port,
+    maintenanceDatabase,
+    tls: {
+      mode: tls.mode,
+      ca: tls.ca && secretKeys(tls.ca),
+      clientCertificate: tls.clientCertificate && secretKeys(tls.clientCertificate),
+    },
+    credentials: secretKeys(credentials),
+  };
+}
+
 /** What the runner of a Backup is told. */
 export function buildBackupTask(
   backup: Backup,
@@ -58,24 +80,13 @@ export function buildBackupTask(
 ): BackupTask {
   const { spec } = policy;
   const { postgres } = spec.source;
-  const { tls } = postgres;
   return {
     version: taskVersion,
     kind: 'backup',
     namespace: policy.metadata.namespace,
     policy: { name: policy.metadata.name, uid: policy.metadata.uid },
     backup: { name: backup.metadata.name, uid: backup.metadata.uid, slot: backup.spec.slot },
-    source: {
-      host: postgres.host,
-      port: postgres.port,
-      maintenanceDatabase: postgres.maintenanceDatabase,
-      tls: {
-        mode: tls.mode,
-        ca: tls.ca && secretKeys(tls.ca),
-        clientCertificate: tls.clientCertificate && secretKeys(tls.clientCertificate),
-      },
-      credentials: secretKeys(postgres.credentials),
-    },
+    source: taskServer(postgres),
     databases: { ...postgres.databases },
     dump: { ...spec.dump },
     compression: { ...spec.compression },

@@ -4,8 +4,9 @@ import { annotations, type BackupLocation } from '../../api/kinds.ts';
 import type { InspectVerdict } from '../../domain/report.ts';
 import { sameValue } from '../../domain/same-value.ts';
 import { readStamp } from '../../domain/stamp.ts';
-import { earliest, type Action, type CreateAction, type DeleteAction, type Plan } from '../action.ts';
+import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
 import { findCondition, setCondition, type ConditionChange } from '../conditions.ts';
+import { deleteJob } from '../delete-job.ts';
 import { findTrue, isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
 import { resources } from '../resources.ts';
 import { judgeRun } from '../run-state.ts';
@@ -93,7 +94,7 @@ function planAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen):
   }
   if (state.phase === 'failed') {
     const status = addSilence(location, job, state.reason, state.message, nowMs);
-    const stop = state.stop ? [deleteJob(job)] : [];
+    const stop = state.stop ? [deleteJob(job, 'Background')] : [];
     return answered(location, status, stop, nowMs);
   }
   if (state.verdict.kind !== 'inspect') return { actions: [], wakeAt: nowMs + firstRetryMs };
@@ -209,7 +210,7 @@ function deleteOldJobs({ jobs, nowMs, mode, job }: LocationSeen, location: Backu
     const isLast = old.metadata.uid === location.status?.countedJob;
     const ended = complete ?? findTrue(old.status?.conditions, 'Failed');
     const deleteAt = (readStamp(ended?.lastTransitionTime) ?? nowMs) + mode.jobTtlMs;
-    if ((complete !== undefined && !isLast) || nowMs >= deleteAt) actions.push(deleteJob(old));
+    if ((complete !== undefined && !isLast) || nowMs >= deleteAt) actions.push(deleteJob(old, 'Background'));
     else wakes.push(deleteAt);
   }
   return { actions, wakeAt: earliest(...wakes) };
@@ -218,9 +219,4 @@ function deleteOldJobs({ jobs, nowMs, mode, job }: LocationSeen, location: Backu
 function setStatus(location: BackupLocation, status: BackupLocationStatus | undefined): readonly Action[] {
   if (status === undefined || sameValue(status, location.status)) return [];
   return [{ type: 'set-status', resource: resources.location, object: location, status }];
-}
-
-function deleteJob({ metadata }: JobSeen): DeleteAction {
-  const { namespace, name, uid } = metadata;
-  return { type: 'delete', resource: resources.job, namespace, name, uid, propagation: 'Background' };
 }

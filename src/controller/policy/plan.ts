@@ -7,6 +7,7 @@ import { sameValue } from '../../domain/same-value.ts';
 import { earliest, type Action, type Plan, type TellAction } from '../action.ts';
 import { findCondition, setCondition, type ConditionChange } from '../conditions.ts';
 import { checkDestinations, type Destinations } from '../destinations.ts';
+import { awaitsInspection } from '../location/first-inspection.ts';
 import { resultOf } from '../outcome.ts';
 import { managedBy, resources } from '../resources.ts';
 import { judgeHealth, lastSuccess } from './health.ts';
@@ -74,10 +75,7 @@ function findGate({ mode, policy, locations, nowMs }: PolicySeen): number | unde
   const waits = policy.object.spec.destinations.flatMap(({ location }) => {
     const found = locations.get(location)?.object;
     if (found === undefined) return [];
-    const available = findCondition(found.status?.conditions, 'Available');
-    const failed = available?.status === 'False';
-    const complete = found.status?.lastProbeTime !== undefined && found.status.catalogue === undefined;
-    if (failed || complete) return [];
+    if (!awaitsInspection(found)) return [];
     return [(readStamp(found.metadata.creationTimestamp) ?? nowMs) + firstInspectionGateMs];
   });
   const until = waits.length === 0 ? undefined : Math.max(...waits);

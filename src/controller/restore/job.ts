@@ -1,0 +1,71 @@
+import { labels, type RestoreRequest } from '../../api/kinds.ts';
+import { cleanupJobName, restoreJobName } from '../../domain/names.ts';
+import type { CreateAction } from '../action.ts';
+import { nameClaims } from '../backup/task.ts';
+import type { ControllerMode } from '../mode.ts';
+import { resources } from '../resources.ts';
+import { buildRunnerJob } from '../runner-job.ts';
+import type { ResolvedSource } from './resolve-source.ts';
+import { buildCleanupTask, buildRestoreTask } from './task.ts';
+
+/** How long a cleanup may take, all its tries together, and how many they may be. */
+export const cleanupMaxSeconds = 30 * 60;
+const cleanupRetries = 8;
+
+/** The Job of a RestoreRequest. @throws Failure SpecInvalid when its task is too large */
+export function createRestoreJob(
+  request: RestoreRequest,
+  source: Extract<ResolvedSource, { readonly state: 'found' }>,
+  mode: ControllerMode,
+): CreateAction {
+  const locations = 'file' in source ? [source.file] : source.copies.map(({ location }) => location);
+  const claims = nameClaims(locations, mode.claimRequired);
+  const { runner, scratch } = request.spec;
+  return {
+    type: 'create',
+    resource: resources.job,
+    object: buildRunnerJob({
+      name: restoreJobName(request.metadata.name),
+      owner: request,
+      labels: labelsOf(request, 'restore'),
+      task: buildRestoreTask(request, source, claims, mode.settleSeconds),
+      claims,
+      options: runner,
+      deadlineSeconds: runner.deadlineSeconds,
+      retries: runner.retries,
+      // Without Kubernetes there are no volumes but folders.
+      scratch: mode.claimRequired ? scratch : undefined,
+      template: mode.runner,
+    }),
+    ours: { controllerUid: request.metadata.uid },
+  };
+}
+
+/** The Job that clears up after it. @throws Failure SpecInvalid when its task is too large */
+export function createCleanupJob(request: RestoreRequest, mode: ControllerMode): CreateAction {
+  return {
+    type: 'create',
+    resource: resources.job,
+    object: buildRunnerJob({
+      name: cleanupJobName(request.metadata.name),
+      owner: request,
+      labels: labelsOf(request, 'cleanup'),
+      task: buildCleanupTask(request),
+      claims: new Map(),
+      options: request.spec.runner,
+      deadlineSeconds: cleanupMaxSeconds,
+      retries: cleanupRetries,
+      template: mode.runner,
+    }),
+    ours: { controllerUid: request.metadata.uid },
+  };
+}
+
+function labelsOf({ metadata }: RestoreRequest, task: 'restore' | 'cleanup'): Readonly<Record<string, string>> {
+  const policy = metadata.labels?.[labels.restorePolicy];
+  return {
+    [labels.restore]: metadata.name,
+    ...(policy === undefined ? {} : { [labels.restorePolicy]: policy }),
+    [labels.task]: task,
+  };
+}

@@ -1,0 +1,20 @@
+import type { RestoreRequest } from '../../api/kinds.ts';
+import type { restoreResults } from '../../api/restore-policy.ts';
+import { readStamp } from '../../domain/stamp.ts';
+import { findCondition } from '../conditions.ts';
+
+export type RestoreResult = (typeof restoreResults)[number];
+
+/** How a RestoreRequest ended; undefined while it has not. It has ended if and only if Succeeded is True or False. */
+export function restoreResultOf({ status }: Pick<RestoreRequest, 'status'>): RestoreResult | undefined {
+  const succeeded = findCondition(status?.conditions, 'Succeeded');
+  if (succeeded?.status === 'False') return 'Failed';
+  if (succeeded?.status !== 'True') return undefined;
+  return succeeded.reason === 'Unchanged' ? 'Unchanged' : 'Succeeded';
+}
+
+/** When it ended: by its runner, else by our own judgement. */
+export function restoreEndOf({ status }: Pick<RestoreRequest, 'status'>): number | undefined {
+  const judged = findCondition(status?.conditions, 'Succeeded')?.lastTransitionTime;
+  return readStamp(status?.completedAt) ?? readStamp(judged);
+}

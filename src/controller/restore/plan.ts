@@ -1,0 +1,233 @@
+import { toFailure } from '../../api/failure.ts';
+import type { RestoreRequest } from '../../api/kinds.ts';
+import type { FailureReason, Reason } from '../../api/reasons.ts';
+import type { RestoreRequestStatus } from '../../api/restore-request.ts';
+import { restoreJobName } from '../../domain/names.ts';
+import { readStamp, stamp } from '../../domain/stamp.ts';
+import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
+import { findTurn } from '../backup/admission.ts';
+import { cutText, findCondition } from '../conditions.ts';
+import { deleteJob } from '../delete-job.ts';
+import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
+import { resources } from '../resources.ts';
+import { judgeRun, type RunState } from '../run-state.ts';
+import { endRequest, setStatus, waitingStatus } from './conclude.ts';
+import { finishSilently, finishWithVerdict } from './finish.ts';
+import { createRestoreJob } from './job.ts';
+import type { RestoreSeen } from './observe.ts';
+import { restoreEndOf, restoreResultOf } from './outcome.ts';
+import { restoreKey } from './queue-entries.ts';
+import { resolveSource, type ResolvedSource } from './resolve-source.ts';
+import { hasRun, isHeld, leavesTraces, planSettling } from './settle.ts';
+import { manifestUidOf } from './task.ts';
+
+/** How long details in the log of an ended pod are waited for. */
+const resultsBudgetMs = 30_000;
+/** How long a Job may take to be marked as finished after its runner has spoken. */
+const settleMs = 2 * 60_000;
+const progressEveryMs = 10_000;
+
+/** Runs a RestoreRequest once, and never again after Succeeded is True or False. */
+export function planRestore(seen: RestoreSeen): Plan {
+  const { nowMs } = seen;
+  const { object: request, fault } = seen.request;
+  const isDeleted = request.metadata.deletionTimestamp !== undefined;
+  if (isDeleted && !isHeld(request)) return { actions: [] };
+  if (restoreResultOf(request) !== undefined) return planEnded(seen, request);
+
+  const { job } = seen.run;
+  const isForeign = job !== undefined && !isControlledBy(job, request.metadata.uid);
+  const wasMade = request.status?.job !== undefined || (job !== undefined && !isForeign);
+  if (isDeleted && !wasMade) return { actions: [release(request)] };
+  if (fault !== undefined && wasMade) {
+    // What it meant can no longer be read, so nothing can be judged by it or cleared up.
+    return endRequest(
+      seen,
+      request,
+      finishSilently(request, { reason: 'SpecInvalid', message: fault }, undefined, nowMs),
+    );
+  }
+  const { failure } = request.status ?? {};
+  if (failure !== undefined) return planSettling(seen, request, failure);
+  if (isDeleted) return die(seen, request, 'Aborted', 'the request was deleted');
+  if (fault !== undefined) return waitForReference(seen, request, 'SpecInvalid', fault);
+
+  if (isForeign) {
+    return waitForReference(seen, request, 'NameTaken', `the Job ${job.metadata.name} belongs to something else`);
+  }
+  if (job !== undefined) return planRunning(seen, request, job);
+  if (request.status?.job !== undefined) {
+    const message = `the Job ${request.status.job} was deleted before its answer was taken`;
+    return die(seen, request, 'JobDeleted', message);
+  }
+  return planStart(seen, request, nowMs);
+}
+
+/** Lets go of what it held, then Jobs and the request itself go when their time has come. */
+function planEnded({ nowMs, run, cleanup, mode }: RestoreSeen, request: RestoreRequest): Plan {
+  const { uid, name, namespace, deletionTimestamp } = request.metadata;
+  if (isHeld(request)) return { actions: [release(request)], wakeAt: nowMs + 1000 };
+  if (deletionTimestamp !== undefined) return { actions: [] };
+  const { ttlSecondsAfterFinished } = request.spec;
+  const endedAt = restoreEndOf(request) ?? nowMs;
+  const judgedAt = readStamp(findCondition(request.status?.conditions, 'Succeeded')?.lastTransitionTime) ?? nowMs;
+  const goesAt = ttlSecondsAfterFinished === undefined ? undefined : endedAt + ttlSecondsAfterFinished * 1000;
+  if (goesAt !== undefined && nowMs >= goesAt) {
+    const resource = resources.restoreRequest;
+    return { actions: [{ type: 'delete', resource, namespace, name, uid, propagation: 'Background' }] };
+  }
+  const actions: Action[] = [];
+  const wakes: number[] = [];
+  for (const job of [run.job, cleanup.job]) {
+    if (job === undefined || !isControlledBy(job, uid) || job.metadata.deletionTimestamp !== undefined) continue;
+    const deleteAt = judgedAt + (isFinished(job) ? mode.jobTtlMs : settleMs);
+    if (nowMs >= deleteAt) actions.push(deleteJob(job, 'Background'));
+    else wakes.push(deleteAt);
+  }
+  return { actions, wakeAt: earliest(goesAt, ...wakes) };
+}
+
+function planRunning(seen: RestoreSeen, request: RestoreRequest, job: JobSeen): Plan {
+  const { nowMs, mode } = seen;
+  const { pods, progress, trouble, results } = seen.run;
+  const { startBudgetMs } = mode;
+  const state = judgeRun({ nowMs, kind: 'restore', job, pods, progress, trouble, startBudgetMs });
+  if (state.phase === 'ended' && state.verdict.kind === 'restore') {
+    const { verdict } = state;
+    const endedAt = readStamp(runnerState(state.pod)?.terminated?.finishedAt) ?? nowMs;
+    const mayCome = verdict.resultLines > 0 && results === undefined && nowMs < endedAt + resultsBudgetMs;
+    if (mayCome) return { actions: [], wakeAt: nowMs + 5000 };
+    // A pod that is gone may have been the last one, and have done more than this one knows.
+    const isUnsure = verdict.unsettled === true || (job.status?.failed ?? 0) > pods.length;
+    if (verdict.verdict === 'Failed' && isUnsure && leavesTraces(request)) {
+      return die(seen, request, verdict.reason ?? 'Internal', verdict.message ?? 'the restore failed');
+    }
+    const { status, ending } = finishWithVerdict(request, verdict, results, nowMs);
+    return endRequest(seen, request, { status: { ...status, job: job.metadata.name }, ending });
+  }
+  if (state.phase === 'failed') return die(seen, request, state.reason, state.message);
+  if (state.phase !== 'going') return { actions: [], wakeAt: nowMs + progressEveryMs };
+  return planGoing(seen, request, job, state);
+}
+
+function planGoing(
+  seen: RestoreSeen,
+  request: RestoreRequest,
+  job: JobSeen,
+  state: Extract<RunState, { readonly phase: 'going' }>,
+): Plan {
+  const { nowMs } = seen;
+  const { step } = state.progress ?? {};
+  const reason = state.reason === 'Running' && step === 'Fetching' ? step : state.reason;
+  const isRunning = state.reason === 'Running' || state.reason.startsWith('WaitingFor');
+  const before = request.status;
+  const status: RestoreRequestStatus = {
+    ...waitingStatus(seen, request, reason, state.message, isRunning ? 'Running' : 'Pending'),
+    job: job.metadata.name,
+    startedAt: before?.startedAt ?? (hasRun(seen) ? stamp(nowMs) : undefined),
+    progress: state.progress === undefined ? before?.progress : readProgress(state.progress),
+  };
+  const podRuns = seen.run.pods.some((pod) => runnerState(pod)?.running !== undefined);
+  const wakeAt = earliest(state.recheckAt, podRuns ? nowMs + progressEveryMs : undefined);
+  return { actions: setStatus(request, status), wakeAt };
+}
+
+function readProgress(
+  line: NonNullable<RestoreSeen['run']['progress']>,
+): NonNullable<RestoreRequestStatus['progress']> {
+  const { step, plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal } = line;
+  return { step, plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal };
+}
+
+function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): Plan {
+  const { mode, queue, busyWith } = seen;
+  const source = resolveSource(seen.source);
+  if (source.state === 'failed') return fail(seen, request, source.reason, source.message);
+  if (source.state === 'waits') {
+    const { reason, message, patient, wakeAt } = source;
+    if (!patient) return waitForReference(seen, request, reason, message);
+    const actions = setStatus(request, waitingStatus(seen, request, reason, message, 'Pending'));
+    return { actions, wakeAt: earliest(wakeAt, nowMs + 60_000) };
+  }
+  if (busyWith !== undefined) {
+    const message = `waits for ${busyWith}, which restores to the same database`;
+    return wait(seen, request, 'Queued', message, nowMs + 60_000);
+  }
+  const turn = findTurn(queue, restoreKey(request), mode.limits);
+  if (!turn.admitted) return wait(seen, request, 'Queued', turn.waitsFor, nowMs + 60_000);
+
+  let create: CreateAction;
+  try {
+    create = createRestoreJob(request, source, mode);
+  } catch (error) {
+    const { reason, message } = toFailure(error);
+    return fail(seen, request, reason, message);
+  }
+  // Held before there is anything that could be left behind.
+  if (leavesTraces(request) && !isHeld(request)) {
+    const hold: Action = { type: 'hold', resource: resources.restoreRequest, object: request };
+    return { actions: [hold], wakeAt: nowMs + 1000 };
+  }
+  // What was refused is asked for again, after its reason stands in the status.
+  const { refused } = seen.run;
+  if (refused !== undefined) {
+    const waiting = waitForReference(seen, request, 'PodRefused', `the Job is refused: ${refused}`);
+    return isOverdue(seen, request) ? waiting : { ...waiting, actions: [...waiting.actions, create] };
+  }
+  const jobName = restoreJobName(request.metadata.name);
+  const status: RestoreRequestStatus = {
+    ...waitingStatus(seen, request, 'Starting', `the Job ${jobName} is made`, 'Pending'),
+    job: jobName,
+    ...describeChosen(source),
+  };
+  return {
+    actions: [
+      create,
+      ...setStatus(request, status),
+      { type: 'tell', about: request, level: 'Normal', reason: 'JobCreated', message: `created the Job ${jobName}` },
+    ],
+    wakeAt: nowMs + progressEveryMs,
+  };
+}
+
+/** Of a backup it is known at once which it is; which copy of it is read, and which file, the runner finds out. */
+function describeChosen(
+  source: Extract<ResolvedSource, { readonly state: 'found' }>,
+): Pick<RestoreRequestStatus, 'source'> {
+  if ('file' in source) return {};
+  return { source: { backup: source.backup.metadata.name, backupUid: manifestUidOf(source.backup) } };
+}
+
+/** Nothing is heard any more: what ended it is noted first, because what follows takes several looks. */
+function die(seen: RestoreSeen, request: RestoreRequest, reason: FailureReason, message: string): Plan {
+  const failure = { reason, message: cutText(message, 1024), at: stamp(seen.nowMs) };
+  return planSettling(seen, request, failure);
+}
+
+/** Waits for something that somebody else must bring in order, and fails when its budget ends. */
+function waitForReference(seen: RestoreSeen, request: RestoreRequest, reason: FailureReason, message: string): Plan {
+  if (isOverdue(seen, request)) return fail(seen, request, reason, message);
+  return wait(seen, request, reason, message, seen.nowMs + 60_000);
+}
+
+function isOverdue({ nowMs, mode }: RestoreSeen, request: RestoreRequest): boolean {
+  return nowMs >= (readStamp(request.metadata.creationTimestamp) ?? nowMs) + mode.referenceBudgetMs;
+}
+
+function wait(seen: RestoreSeen, request: RestoreRequest, reason: Reason, message: string, wakeAt?: number): Plan {
+  const phase = reason === 'Queued' ? 'Queued' : 'Pending';
+  const actions = setStatus(request, waitingStatus(seen, request, reason, message, phase));
+  const before = findCondition(request.status?.conditions, 'Succeeded');
+  const isNews = reason !== 'Queued' && before?.reason !== reason;
+  const tell: readonly Action[] = isNews ? [{ type: 'tell', about: request, level: 'Warning', reason, message }] : [];
+  return { actions: [...actions, ...tell], wakeAt };
+}
+
+/** Fails before there was a Job: nothing can have been touched. */
+function fail(seen: RestoreSeen, request: RestoreRequest, reason: FailureReason, message: string): Plan {
+  return endRequest(seen, request, finishSilently(request, { reason, message }, 'Untouched', seen.nowMs));
+}
+
+function release(request: RestoreRequest): Action {
+  return { type: 'release', resource: resources.restoreRequest, object: request };
+}

@@ -1,0 +1,144 @@
+import type { Backup, BackupLocation, RestoreRequest } from '../../api/kinds.ts';
+import type { FailureReason } from '../../api/reasons.ts';
+import { readStamp } from '../../domain/stamp.ts';
+import { findCondition } from '../conditions.ts';
+import { findLocationProblem } from '../destinations.ts';
+import { awaitsInspection } from '../location/first-inspection.ts';
+import { resultOf } from '../outcome.ts';
+import type { ControllerMode } from '../mode.ts';
+import type { Read } from '../read-object.ts';
+import { chooseBackup, explainMissing, findCopies, findLacking, listNames, type Copy } from './choose-backup.ts';
+
+export interface SourceSeen {
+  readonly nowMs: number;
+  readonly request: RestoreRequest;
+  /** Those of its namespace, by name. */
+  readonly locations: ReadonlyMap<string, Read<BackupLocation>>;
+  readonly backupNamed: (name: string) => Backup | undefined;
+  /** All that name the policy, found ones included. */
+  readonly backupsOfPolicy: (policy: string) => readonly Backup[];
+  readonly mode: Pick<ControllerMode, 'claimRequired' | 'firstInspectionGateMs' | 'referenceBudgetMs'>;
+}
+
+export interface UsableCopy {
+  readonly copy: Copy;
+  readonly location: BackupLocation;
+}
+
+export type ResolvedSource =
+  | { readonly state: 'found'; readonly backup: Backup; readonly copies: readonly UsableCopy[] }
+  | { readonly state: 'found'; readonly file: BackupLocation }
+  /** `patient`: what it waits for ends by itself. Otherwise there is a budget. */
+  | {
+      readonly state: 'waits';
+      readonly reason: FailureReason;
+      readonly message: string;
+      readonly patient: boolean;
+      readonly wakeAt?: number | undefined;
+    }
+  | { readonly state: 'failed'; readonly reason: FailureReason; readonly message: string };
+
+/** How long a Backup that is named may take to be there: one `kubectl apply` makes several objects in any order. */
+const arrivalMs = 30_000;
+
+/** What a request restores, or why it cannot yet, or never. */
+export function resolveSource(seen: SourceSeen): ResolvedSource {
+  const { source } = seen.request.spec;
+  if (source.file !== undefined) {
+    const name = source.file.location;
+    const found = seen.locations.get(name);
+    const problem = findLocationProblem(name, found, seen.mode.claimRequired);
+    if (problem !== undefined || found === undefined) {
+      return { state: 'waits', patient: false, reason: 'LocationMissing', message: '', ...problem };
+    }
+    return { state: 'found', file: found.object };
+  }
+  return source.policy === undefined ? resolveNamed(seen) : resolvePolicy(seen);
+}
+
+function resolvePolicy(seen: SourceSeen): ResolvedSource {
+  const { spec } = seen.request;
+  const { policy } = spec.source;
+  if (policy === undefined) return { state: 'failed', reason: 'SpecInvalid', message: 'the request names no source' };
+  // The newest of what is known so far may not be the newest.
+  const waits = findInspection(seen, policy.location);
+  if (waits !== undefined) return waits;
+  const backups = seen.backupsOfPolicy(policy.name);
+  const chosen = chooseBackup(backups, spec);
+  if (chosen === undefined) {
+    return { state: 'failed', reason: 'BackupMissing', message: explainMissing(backups, spec) };
+  }
+  return openCopies(seen, chosen, policy.location);
+}
+
+function resolveNamed(seen: SourceSeen): ResolvedSource {
+  const { nowMs, request, mode } = seen;
+  const { name = '', location } = request.spec.source.backup ?? {};
+  const backup = seen.backupNamed(name);
+  if (backup === undefined || backup.metadata.deletionTimestamp !== undefined) {
+    const message = `there is no Backup ${name}`;
+    const waits = findInspection(seen, location);
+    if (waits !== undefined) return waits;
+    const createdAt = readStamp(request.metadata.creationTimestamp) ?? nowMs;
+    const arrivesBy = createdAt + Math.min(arrivalMs, mode.referenceBudgetMs);
+    if (nowMs >= arrivesBy) return { state: 'failed', reason: 'BackupMissing', message };
+    return { state: 'waits', reason: 'BackupMissing', message, patient: true, wakeAt: arrivesBy };
+  }
+  if (resultOf(backup) === undefined) {
+    const isImport = backup.spec.import !== undefined;
+    const message = `the Backup ${name} ${isImport ? 'has not been read yet' : 'has not ended yet'}`;
+    return { state: 'waits', reason: 'BackupNotUsable', message, patient: !isImport };
+  }
+  const [copy] = findCopies(backup, location);
+  if (copy === undefined) return { state: 'failed', reason: 'BackupNotUsable', message: explainUnusable(seen, backup) };
+  const lacking = findLacking(backup, request.spec);
+  if (lacking.length > 0) {
+    const holds = listNames(backup.status?.databases?.stored ?? []);
+    const message = `the Backup ${name} does not hold ${listNames(lacking)}; it holds ${holds}`;
+    return { state: 'failed', reason: 'BackupNotUsable', message };
+  }
+  return openCopies(seen, backup, location);
+}
+
+function explainUnusable({ request }: SourceSeen, backup: Backup): string {
+  const { name } = backup.metadata;
+  const { location } = request.spec.source.backup ?? {};
+  const elsewhere = findCopies(backup, undefined);
+  if (location !== undefined && elsewhere.length > 0) {
+    return `the Backup ${name} is not at ${location}; it is at ${elsewhere.map((copy) => copy.location).join(', ')}`;
+  }
+  const { reason = '', message = '' } = findCondition(backup.status?.conditions, 'Succeeded') ?? {};
+  return `the Backup ${name} has no copy that can be used (${reason}: ${message})`;
+}
+
+/** Waits only when no copy can be reached: another one is as good. */
+function openCopies(seen: SourceSeen, backup: Backup, location: string | undefined): ResolvedSource {
+  const { locations, mode } = seen;
+  const usable: UsableCopy[] = [];
+  const problems: { readonly reason: FailureReason; readonly message: string }[] = [];
+  for (const copy of findCopies(backup, location)) {
+    const found = locations.get(copy.location);
+    const problem = findLocationProblem(copy.location, found, mode.claimRequired);
+    if (problem !== undefined) problems.push(problem);
+    else if (found !== undefined) usable.push({ copy, location: found.object });
+  }
+  if (usable.length > 0) return { state: 'found', backup, copies: usable };
+  const [problem] = problems;
+  const message = problems.map((each) => each.message).join('; ');
+  return { state: 'waits', patient: false, reason: problem?.reason ?? 'LocationMissing', message };
+}
+
+/** The first inspections of the places in question, as long as they may be waited for. */
+function findInspection(seen: SourceSeen, location: string | undefined): ResolvedSource | undefined {
+  const { nowMs, locations, mode } = seen;
+  const budgetMs = mode.firstInspectionGateMs ?? mode.referenceBudgetMs;
+  for (const [name, { object, fault }] of locations) {
+    const isConcerned = location === undefined || name === location;
+    if (!isConcerned || fault !== undefined || object.metadata.deletionTimestamp !== undefined) continue;
+    const until = (readStamp(object.metadata.creationTimestamp) ?? nowMs) + budgetMs;
+    if (!awaitsInspection(object) || nowMs >= until) continue;
+    const message = `waits until ${name} has been looked at for the first time`;
+    return { state: 'waits', reason: 'BackupMissing', message, patient: true, wakeAt: until };
+  }
+  return undefined;
+}
