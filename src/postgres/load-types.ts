@@ -1,5 +1,6 @@
 import type { Bytes } from '../pipeline/bytes.ts';
 import type { Sleeper } from '../pipeline/sleeper.ts';
+import type { Random } from '../support/clock.ts';
 import type { Programs } from './programs.ts';
 
 /** What loading a database works with. */
@@ -12,6 +13,10 @@ export interface LoadTools {
   /** A folder of our own for lists and unpacked archives. */
   readonly folder: string;
   readonly clock: Sleeper;
+  /** For keys that no script can guess. */
+  readonly random: Pick<Random, 'bytes'>;
+  /** Path of coreutils' stdbuf, if there is one: as for dumps. */
+  readonly stdbuf?: string;
   /** What an archive is called that contradicts itself: one of ours (BackupDamaged), or somebody's file (default). */
   readonly damaged?: 'BackupDamaged' | 'FileDamaged';
 }
@@ -43,6 +48,8 @@ export interface LoadOptions {
    * it these are expected to be there.
    */
   readonly freshDatabase?: boolean;
+  /** If `readContents` was asked before: the head is not fetched again. */
+  readonly contents?: ArchiveContents;
 }
 
 export interface LoadHooks {

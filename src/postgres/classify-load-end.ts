@@ -1,0 +1,127 @@
+import { Failure } from '../api/failure.ts';
+import type { FailureReason } from '../api/reasons.ts';
+import type { CommandEnd } from '../pipeline/command.ts';
+import { classifyProgramEnd, reasonOfText } from './server-errors.ts';
+
+export interface LoadSubject {
+  /** Begins the message, such as `pg_restore into database "a"`. */
+  readonly subject: string;
+  /** What a damaged archive is called. */
+  readonly damaged: 'BackupDamaged' | 'FileDamaged';
+  /** The archive comes from a newer major than the server's: what the server does not know is then no surprise. */
+  readonly fromNewer?: boolean;
+}
+
+type Texts = readonly (readonly [RegExp, FailureReason])[];
+
+/** What the archive itself makes pg_restore say. Texts of 15 to 18. */
+const damage =
+  /could not read from input file|did not find magic string|does not appear to be a valid archive|corrupt tar header|could not find header for file|could not uncompress data|could not decompress data|could not read (?:compressed )?(?:file|data)\b|unrecognized data block type|found unexpected block ID|could not find block ID|entry ID \S+ out of range|unexpected (?:end of file|data offset flag)|unrecognized file format|invalid (?:line|number of fields) in (?:LO|large object) TOC|error during (?:file seek|decompression)|expected format \(\S+\) differs|archive items? not in correct section order|invalid OID for large object|toc\.dat" does not|could not open (?:input file|TOC file) "/;
+
+/** What pg_restore and psql say of the server, where it means something else than for a dump. Before those of a dump. */
+const loading: Texts = [
+  [/unsupported version \([^)]*\) in file header/, 'ProgramMissing'],
+  [/does not support compression|compression is not supported by this installation/, 'ProgramMissing'],
+  [
+    /extension "[^\n]*" is not available|could not open extension control file|extension "[^\n]*" has no (?:installation script|update path)|required extension "[^\n]*" is not installed|ERROR: {2}extension "[^\n]*" does not exist|could not access file "\$libdir|could not load library|must be loaded via (?:"?shared_preload_libraries|shared)/,
+    'ExtensionMissing',
+  ],
+  [/ERROR: {2}role "[^\n]*" does not exist/, 'RoleMissing'],
+  [
+    /ERROR: {2}[^\n]* already exists|ERROR: {2}duplicate key value violates unique constraint|ERROR: {2}multiple primary keys for table|ERROR: {2}cannot drop [^\n]* because other objects depend on it/,
+    'ObjectConflict',
+  ],
+  [/is being accessed by other users|deadlock detected|could not serialize access/, 'TargetBusy'],
+  [/must be able to SET ROLE|must be member of role|must have (?:CREATE|admin|the)/, 'PermissionDenied'],
+];
+
+/** What an older server says of statements that it does not know. */
+const unknown =
+  /ERROR: {2}(?:syntax error at or near|unrecognized |[^\n]* is not supported|[^\n]* are not supported|(?:type|access method|collation|function|operator|operator class|language|text search \w+) [^\n]* does not exist|invalid (?:value for parameter|locale provider)|specifying )/;
+
+const hints: Partial<Record<FailureReason, string>> = {
+  DiskFull: 'The server’s disk is full.',
+};
+
+/** Errors that damaged rows or statements could be the cause of. */
+const perhapsDamage =
+  /COPY |invalid (?:input|byte|UTF)|missing data for column|extra data after last|unterminated|syntax error|out of memory|end-of-copy|literal (?:newline|carriage return)|violates|could not create unique index/;
+
+/** Whether it pays to read the archive to its end, because its hashes may tell a better reason. */
+export function mayBeDamage(failure: Failure): boolean {
+  return (
+    failure.reason === 'BackupDamaged' ||
+    failure.reason === 'FileDamaged' ||
+    (failure.reason === 'RestoreFailed' && perhapsDamage.test(failure.message))
+  );
+}
+
+/** What a bad end of pg_restore or psql means. The message has the first error and the head of its statement, without literals. */
+export function classifyLoadEnd(end: CommandEnd, about: LoadSubject): Failure {
+  const { subject, damaged } = about;
+  if (end.kind !== 'exit') return classifyProgramEnd(end, subject, 'RestoreFailed');
+  const { error, more, statement } = firstError(end.stderrTail);
+  if (error === '') return classifyProgramEnd(end, subject, 'RestoreFailed');
+  const whole = `${error}\n${more}`;
+  const reason = reasonOf(whole, about);
+  const shown = shorten(redact(error), 500);
+  const where = statement === '' ? '' : ` (in: ${statement})`;
+  const hint =
+    hints[reason] ??
+    (/max_locks_per_transaction/.test(end.stderrTail)
+      ? 'Raise max_locks_per_transaction of the server: a restore locks all it creates.'
+      : undefined);
+  const text =
+    reason === damaged ? `${subject} cannot read the archive: ${shown}` : `${subject} failed: ${shown}${where}`;
+  return new Failure(reason, text, hint === undefined ? {} : { hint });
+}
+
+function reasonOf(text: string, { damaged, fromNewer }: LoadSubject): FailureReason {
+  const known = loading.find(([pattern]) => pattern.test(text))?.[1];
+  if (known !== undefined) return known;
+  // The server's words may hold any text of the database; the archive's damage is pg_restore's own word.
+  if (!/\b(?:ERROR|FATAL|PANIC): /.test(text) && damage.test(text)) return damaged;
+  const general = reasonOfText(text);
+  if (general !== undefined) return general;
+  return fromNewer === true && unknown.test(text) ? 'VersionUnsupported' : 'RestoreFailed';
+}
+
+const prefix = /^(?:pg_restore: (?:error|fatal|\[[^\]]*\]): |psql:(?:<stdin>:\d+: )?\s*(?:error: |fatal: )?)/;
+const isError = /^(?:pg_restore|psql)(?::<stdin>:\d+)?: (?:error|fatal|\[[^\]]*\]): |\b(?:ERROR|FATAL|PANIC): /;
+
+/** `more`: what the server or libpq added to the error; `statement`: head of what was run, if told. */
+function firstError(stderr: string): { readonly error: string; readonly more: string; readonly statement: string } {
+  const lines = stderr.split('\n').map((line) => line.trimEnd());
+  let at = lines.findIndex((line) => isError.test(line));
+  if (at < 0) at = lines.findLastIndex((line) => line !== '');
+  if (at < 0) return { error: '', more: '', statement: '' };
+  const rest = lines.slice(at + 1);
+  const end = rest.findIndex((line) =>
+    /^(?:Command was: |LINE \d+: |CONTEXT: |QUERY: |STATEMENT: |pg_restore: |psql:)/.test(line),
+  );
+  const more = rest.slice(0, end < 0 ? rest.length : end);
+  const statement = rest.find((line) => /^(?:Command was|LINE \d+): /.test(line)) ?? '';
+  const continued = (more[0] ?? '').startsWith('\t') ? ` ${(more[0] ?? '').trim()}` : '';
+  return {
+    error: `${(lines[at] ?? '').replace(prefix, '')}${continued}`,
+    more: more.join('\n'),
+    statement: shorten(withoutLiterals(statement.replace(/^[^:]*: /, '')), 160),
+  };
+}
+
+/** Literals of a statement may be passwords, connection strings or somebody's rows. */
+function withoutLiterals(statement: string): string {
+  return redact(statement.replaceAll(/'(?:[^']|'')*(?:'|$)/g, "'…'").replaceAll(/(\$\w*\$).*$/g, '$1…'));
+}
+
+function redact(text: string): string {
+  return text
+    .replaceAll(/\b(password\s*[=:]?\s*)'(?:[^']|'')*(?:'|$)/gi, "$1'…'")
+    .replaceAll(/\b(password\s*=\s*)[^\s'…]+/gi, '$1…')
+    .replaceAll(/\b(postgres(?:ql)?:\/\/)[^\s@/]*@/gi, '$1…@')
+    .replaceAll(/SCRAM-SHA-256\$[^\s'"]+|\bmd5[0-9a-f]{32}\b/g, '…');
+}
+
+function shorten(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length - 1)}…` : text;
+}
