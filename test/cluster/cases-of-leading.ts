@@ -7,8 +7,8 @@ import { findProcesses } from './find-processes.ts';
 
 const operator = 'pgbackup-system';
 const minute = 60_000;
-/** How long a Lease lasts (kube/lease.ts), and what two looks at it and a new term take. */
-const takeoverSeconds = 15 + 5;
+/** How long a Lease lasts (kube/lease.ts), and what looks at it and a new term may take. */
+const takeoverSeconds = 15 + 10;
 
 async function holderOf(scene: Scene): Promise<string> {
   const { spec } = await scene().user.get(operator, 'lease', 'pgbackup-operator');

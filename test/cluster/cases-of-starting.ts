@@ -60,7 +60,7 @@ export function tryStarting(scene: Scene): void {
       for (const name of [waitsForNode, 'claim']) listen('trouble', name, 'PodUnschedulable');
       for (const name of ['later', ...neverComes]) listen('trouble', name, 'WaitingForSecret');
       listen('trouble', 'memory', 'OutOfMemory');
-    }, 60_000);
+    }, 120_000);
 
     it.each([
       ['quota', 'a quota', 'exceeded quota: none'],

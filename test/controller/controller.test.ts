@@ -157,6 +157,42 @@ describe('A controller', () => {
     expect(await cluster.openJobs('backup')).toEqual(['pgb-second']);
   });
 
+  it('gives the places of runs that cannot start to others, after a while', async () => {
+    const { cluster } = await open(undefined, { ...testMode, limits: { runs: 1, perServer: 1 } });
+    await cluster.create(asSent(buildLocation()));
+    for (const name of ['a', 'b']) await cluster.create(asSent(buildPolicy({ name, spec: { schedule: undefined } })));
+    await cluster.create(asSent(buildBackup({ name: 'first', spec: { policy: 'a' } })));
+    await cluster.settle();
+    await cluster.create(asSent(buildBackup({ name: 'second', spec: { policy: 'b' } })));
+    const waiting = { reason: 'ErrImagePull', message: 'no such image' };
+    await cluster.makePod('pgb-first', 'pod', { containerStatuses: [{ name: 'runner', state: { waiting } }] });
+    await cluster.settle();
+    expect(succeededOf(await cluster.get(resources.backup, 'first'))).toEqual({
+      status: 'Unknown',
+      reason: 'ImageUnavailable',
+    });
+    await cluster.advance(110_000);
+    expect(await cluster.openJobs('backup')).toEqual(['pgb-first']);
+    await cluster.advance(70_000);
+    expect(await cluster.openJobs('backup')).toEqual(['pgb-first', 'pgb-second']);
+  });
+
+  it('inspects other locations, after a while, when an inspection cannot start', async () => {
+    const { cluster } = await open(undefined, { ...testMode, inspections: 1 });
+    for (const name of ['a', 'b']) await cluster.create(asSent(buildLocation({ name })));
+    await cluster.settle();
+    const [first = ''] = await cluster.openJobs('inspect');
+    await cluster.makePod(first, 'pod', { phase: 'Pending' });
+    await cluster.advance(110_000);
+    expect(await cluster.openJobs('inspect')).toEqual([first]);
+    await cluster.advance(70_000);
+    expect(await cluster.openJobs('inspect')).toHaveLength(2);
+    // Never more than twice as many: all of them may begin at any moment.
+    await cluster.create(asSent(buildLocation({ name: 'c' })));
+    await cluster.advance(300_000);
+    expect(await cluster.openJobs('inspect')).toHaveLength(2);
+  });
+
   it('shows backups that it finds, once each, and starts nothing for them', async () => {
     const { cluster } = await open();
     await cluster.create(asSent(buildLocation()));

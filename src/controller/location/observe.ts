@@ -1,9 +1,12 @@
 import type { Backup, BackupLocation } from '../../api/kinds.ts';
 import { labels } from '../../api/kinds.ts';
+import { readStamp } from '../../domain/stamp.ts';
+import { stuckAfterMs } from '../backup/stuck.ts';
 import type { ControllerMode } from '../mode.ts';
 import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
-import { isFinished, type JobSeen } from '../pods.ts';
+import { isFinished, runnerState, type JobSeen } from '../pods.ts';
 import type { Read } from '../read-object.ts';
+import type { World } from '../world.ts';
 import { inspectionName } from './job.ts';
 
 /** All that the plan of a location looks at. */
@@ -12,7 +15,7 @@ export interface LocationSeen extends RunObserved {
   readonly location: Read<BackupLocation>;
   /** Its Jobs of any inspection. */
   readonly jobs: readonly JobSeen[];
-  /** Inspections of other locations that go on. */
+  /** Places that inspections of other locations take: all that work, and of those that are stuck the ones beyond `mode.inspections`. */
   readonly otherInspections: number;
   /** Whatever Backup has that name in the namespace. */
   readonly backupNamed: (name: string) => Backup | undefined;
@@ -46,18 +49,27 @@ export async function observeLocation(
   // Its answer was taken in the meantime: what was heard belongs to another look.
   if (location === undefined || inspectionName(location.object) !== jobName) return undefined;
   const { uid } = location.object.metadata;
+  const nowMs = clock.nowMs();
   const others = world.jobs().filter((job) => {
     const isOther = job.metadata.ownerReferences?.every((owner) => owner.uid !== uid) ?? true;
     return isOther && job.metadata.labels?.[labels.location] !== undefined && !isFinished(job);
   });
+  const working = others.filter((job) => !hasNotStarted(world, job, nowMs));
   return {
-    nowMs: clock.nowMs(),
+    nowMs,
     location,
     ...run,
     job: world.job(namespace, jobName) ?? run.job,
     jobs: world.jobsOwnedBy(uid),
-    otherInspections: others.length,
+    otherInspections: Math.max(working.length, others.length - mode.inspections),
     backupNamed: (backup) => world.backup(namespace, backup)?.object,
     mode,
   };
+}
+
+/** As with runs (docs/design/limits.md): a volume that nobody can mount must not hold up all other locations. */
+function hasNotStarted(world: World, { metadata }: JobSeen, nowMs: number): boolean {
+  const since = readStamp(metadata.creationTimestamp);
+  if (since === undefined || nowMs < since + stuckAfterMs) return false;
+  return world.podsOfJob(metadata.uid).every((pod) => runnerState(pod)?.running === undefined);
 }
