@@ -6,7 +6,7 @@ import { SkipReporter } from './scripts/test-report/report-skips.ts';
 const report = process.env['PGBACKUP_TEST_REPORT'];
 
 // `unit` needs no network and no server; `real` starts real servers (PostgreSQL, S3, sshd, kube-apiserver) of its own.
-// `faults` (minutes) and `cluster` (root, a whole node) run when asked for: npm run test:faults, npm run test:cluster.
+// `faults` (minutes) and `cluster` (root, a whole node) have runs of their own: npm run test:faults, npm run test:cluster.
 export default defineConfig({
   test: {
     reporters: ['default', new FaultReporter(), new SkipReporter(), ...(report === undefined ? [] : ['json'])],

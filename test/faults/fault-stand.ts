@@ -100,6 +100,7 @@ export async function startFaultStand(shared: SharedServer, versitygw: string | 
   await chmod(folder, 0o755);
   const endings: (() => Promise<unknown>)[] = [];
   const server = reachServer(shared);
+  const compiled = join(shared.folder, 'compiled');
   const s3Folder = join(folder, 's3');
   const s3 = await startS3({ dir: s3Folder, versitygw });
   endings.push(() => s3.stop());
@@ -123,7 +124,7 @@ export async function startFaultStand(shared: SharedServer, versitygw: string | 
         LANG: 'C.UTF-8',
         PGBACKUP_PROGRAMS: programs.folder,
         // Hundreds of runners start from the same sources.
-        NODE_COMPILE_CACHE: join(shared.folder, 'compiled'),
+        NODE_COMPILE_CACHE: compiled,
       },
       clock: systemClock,
       random: systemRandom,
@@ -222,7 +223,7 @@ export async function startFaultStand(shared: SharedServer, versitygw: string | 
       await writeFile(ruleFile, '{}');
       const sshd = await startSshd({
         dir: join(dir, 'sshd'),
-        sftpServer: `${process.execPath} ${subsystem} ${sftpServerProgram} ${ruleFile}`,
+        sftpServer: `/usr/bin/env NODE_COMPILE_CACHE=${compiled} ${process.execPath} ${subsystem} ${sftpServerProgram} ${ruleFile}`,
       });
       const proxy = await startTcpProxy(sshd);
       endings.unshift(() => proxy.stop());

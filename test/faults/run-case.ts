@@ -165,7 +165,7 @@ async function judgePlace(
   }
   const key = `${policyFolder(policy)}${backup.metadata.name}/manifest.json`;
   expect(manifests, `${place.location} has the manifest`).toEqual([key]);
-  const copy = await verifyCopy(place.root, key, server);
+  const copy = await verifyCopy(place.root, key, server, after);
   tally.committedBytes += copy.bytes;
   tally.differingBytes += copy.differing;
   expect(copy.problems, `${place.location} holds what the databases hold`).toEqual([]);

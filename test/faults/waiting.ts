@@ -3,12 +3,15 @@ import type { Backup } from '../../src/api/kinds.ts';
 import type { LocalOperator } from '../../src/local/operator.ts';
 import { isInspected } from '../../src/local/run-once.ts';
 
+/** What takes longer hangs: two tries with long dumps and the Job's ten seconds in between, ten cases at a time, take a minute. */
+const hangsMs = 200_000;
+
 /** Looks again and again until there is an answer. */
 export async function until<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
 ): Promise<T> {
-  const giveUp = performance.now() + 200_000;
+  const giveUp = performance.now() + hangsMs;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
