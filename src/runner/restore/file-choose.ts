@@ -1,0 +1,112 @@
+import { Failure } from '../../api/failure.ts';
+import type { RestoredSource } from '../../api/restore-request.ts';
+import type { RestoreTask } from '../../domain/task.ts';
+import { compareKeys } from '../../storage/keys.ts';
+import type { ObjectStat, Storage } from '../../storage/storage.ts';
+import type { Workshop } from '../workshop.ts';
+import { compileFilePattern, literalPrefix } from './file-pattern.ts';
+import { tellWaiting, type StoreWait } from './file-wait.ts';
+
+export type FileWanted = NonNullable<RestoreTask['source']['file']>;
+
+export interface ChosenFile {
+  readonly stat: ObjectStat;
+  readonly unchanged: boolean;
+}
+
+const namesShown = 5;
+const mostCounted = 100_000;
+
+/**
+ * The file that is meant, when it is there whole: two looks, `settleSeconds` apart, see the same (a third is taken when they do not).
+ * The one that was restored last is found unchanged at the first look.
+ * @throws Failure FileMissing, FileIncomplete, and those of the place
+ */
+export async function chooseFile(
+  storage: Storage,
+  wanted: FileWanted,
+  task: RestoreTask,
+  workshop: Workshop,
+  wait: StoreWait,
+): Promise<ChosenFile> {
+  const { clock, signal } = workshop;
+  const key = wanted.key ?? (await wait.try(() => findNewest(storage, wanted.pattern ?? '', signal)));
+  const look = async (): Promise<ObjectStat> => {
+    const stat = await wait.try(() => storage.stat(key, signal));
+    if (stat !== undefined) return stat;
+    throw await wait.try(() => missing(storage, `there is no file ${key}`, signal));
+  };
+  let before = await look();
+  if (isRestored(before, wanted, task.unlessRestored)) return { stat: before, unchanged: true };
+  for (let round = 1; ; round += 1) {
+    tellWaiting(workshop, `looking twice at ${key}`);
+    await clock.sleep(task.settleSeconds * 1000, signal);
+    const now = await look();
+    if (isSameFile(before, now)) return { stat: now, unchanged: false };
+    if (round === 2 || wait.isOver()) {
+      throw new Failure('FileIncomplete', `${key} is still being written: ${before.bytes} bytes, then ${now.bytes}`);
+    }
+    before = now;
+  }
+}
+
+export function isSameFile(a: ObjectStat, b: ObjectStat): boolean {
+  return a.bytes === b.bytes && a.modifiedAtMs === b.modifiedAtMs && a.tag === b.tag;
+}
+
+/** How the file is told of, and what two runs are compared by. */
+export function describeFile(location: string, stat: ObjectStat): RestoredSource {
+  return {
+    location,
+    key: stat.key,
+    bytes: stat.bytes,
+    modifiedAt: new Date(stat.modifiedAtMs).toISOString(),
+    ...(stat.tag === undefined ? {} : { tag: stat.tag }),
+  };
+}
+
+function isRestored(stat: ObjectStat, wanted: FileWanted, restored: RestoredSource | undefined): boolean {
+  if (restored?.key === undefined) return false;
+  const now = describeFile(wanted.location.name, stat);
+  return (
+    now.location === restored.location &&
+    now.key === restored.key &&
+    now.bytes === restored.bytes &&
+    now.tag === restored.tag &&
+    restored.modifiedAt !== undefined &&
+    Date.parse(now.modifiedAt ?? '') === Date.parse(restored.modifiedAt)
+  );
+}
+
+async function findNewest(storage: Storage, pattern: string, signal: AbortSignal): Promise<string> {
+  const isMeant = compileFilePattern(pattern);
+  let newest: ObjectStat | undefined;
+  for await (const found of storage.list(literalPrefix(pattern), undefined, signal)) {
+    if (found.key.endsWith('/') || !isMeant(found.key)) continue;
+    if (newest === undefined || compareAge(found, newest) > 0) newest = found;
+  }
+  if (newest === undefined) throw await missing(storage, `no file matches ${pattern}`, signal);
+  return newest.key;
+}
+
+function compareAge(a: ObjectStat, b: ObjectStat): number {
+  return a.modifiedAtMs - b.modifiedAtMs || compareKeys(a.key, b.key);
+}
+
+/** Says what there is instead. */
+async function missing(storage: Storage, what: string, signal: AbortSignal): Promise<Failure> {
+  let count = 0;
+  let newest: ObjectStat[] = [];
+  for await (const found of storage.list('', undefined, signal)) {
+    if (found.key.endsWith('/')) continue;
+    count += 1;
+    newest = [...newest, found].sort((a, b) => compareAge(b, a)).slice(0, namesShown);
+    if (count === mostCounted) break;
+  }
+  const files = `${count}${count === mostCounted ? ' or more' : ''} ${count === 1 ? 'file' : 'files'}`;
+  const names = newest.map(({ key }) => key).join(', ');
+  return new Failure(
+    'FileMissing',
+    `${what} in ${storage.name}; there are ${files}${names === '' ? '' : `, newest: ${names}`}`,
+  );
+}
