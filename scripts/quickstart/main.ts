@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { prove } from './prove.ts';
+import { restoreShop } from './restore-shop.ts';
 import { runProgram } from './run-program.ts';
 import { makeSample } from './sample.ts';
 import { megabytes, openScreen, seconds } from './screen.ts';
 import { startServers } from './start-servers.ts';
-import { writeObjects } from './write-objects.ts';
+import { writeObjects, writeRestore } from './write-objects.ts';
 
 // `make quickstart`: the product on servers of its own, which live below one temporary folder and end with it.
 
@@ -52,7 +53,7 @@ function toError(error: unknown): Error {
 }
 
 async function run(owned: AsyncDisposableStack, signal: AbortSignal): Promise<void> {
-  screen.title('pgbackup: one dump, three places, and the proof');
+  screen.title('pgbackup: one dump, three places, a restore, and the proof');
   const folder = await mkdtemp(join(tmpdir(), 'pgbackup-quickstart-'));
   owned.defer(async () => rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }));
   // PostgreSQL, as another user, has its files below it.
@@ -77,20 +78,32 @@ async function run(owned: AsyncDisposableStack, signal: AbortSignal): Promise<vo
   screen.line(
     `\n  ${screen.dim('$')} pgbackup local objects.yaml --once    ${screen.dim('(manifests/examples with these addresses)')}`,
   );
-  const backingUp = runProgram(
-    process.execPath,
-    ['src/main.ts', 'local', objects, '--once', '--state-dir', join(folder, 'state')],
-    signal,
-    {
-      cwd: project,
-      env: { ...process.env, PGBACKUP_PROGRAMS: servers.postgres.binDir, HOME: dirname(objects) },
-      name: 'pgbackup local',
-      output: 'show',
-    },
-  );
-  // Asked to stop, it does so in order, and the servers stay until then.
-  owned.defer(async () => void (await backingUp.catch(() => undefined)));
-  await backingUp;
+  const pgbackup = async (...args: readonly string[]): Promise<void> => {
+    const running = runProgram(
+      process.execPath,
+      ['src/main.ts', ...args, '--state-dir', join(folder, 'state')],
+      signal,
+      {
+        cwd: project,
+        env: { ...process.env, PGBACKUP_PROGRAMS: servers.postgres.binDir, HOME: dirname(objects) },
+        name: `pgbackup ${args[0]}`,
+        output: 'show',
+      },
+    );
+    // Asked to stop, it does so in order, and the servers stay until then.
+    owned.defer(async () => void (await running.catch(() => undefined)));
+    await running;
+  };
+  await pgbackup('local', objects, '--once');
   screen.line();
   await prove(servers, folder, screen, signal);
+
+  const request = join(folder, 'restore.yaml');
+  await writeRestore(request, servers);
+  await restoreShop(servers, screen, async () => {
+    screen.line(
+      `\n  ${screen.dim('$')} pgbackup local restore objects.yaml restore.yaml    ${screen.dim('(manifests/examples/restore-replace.yaml)')}`,
+    );
+    await pgbackup('local', 'restore', objects, request);
+  });
 }

@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Manifest } from '../../src/domain/manifest.ts';
-import { digestDatabase, findDifferences } from './compare-databases.ts';
+import { digestDatabase } from './compare-databases.ts';
 import { fetchFromBucket, findManifest, listVolumes, sha256Of } from './fetch-copy.ts';
 import { runProgram } from './run-program.ts';
-import { grouped, megabytes, type Screen } from './screen.ts';
+import { megabytes, type Screen } from './screen.ts';
+import { showSame } from './show-same.ts';
 import type { Servers } from './start-servers.ts';
 
-/** Shows that what was stored is the backup, by means that are none of ours. @throws Error with the first thing that does not hold */
+/** Shows that what was stored is the backup, and that it takes none of our programs to get it back. @throws Error with the first thing that does not hold */
 export async function prove(servers: Servers, folder: string, screen: Screen, signal: AbortSignal): Promise<void> {
   const fetched = join(folder, 'fetched');
   const { key, manifest } = await findManifest(servers.disk);
@@ -41,37 +41,18 @@ export async function prove(servers: Servers, folder: string, screen: Screen, si
     if (!roles.includes(role)) throw new Error(`the globals do not have the role ${role}`);
   }
 
-  for (const name of ['shop', 'blog']) await restoreAndCompare(servers, fetched, manifest, name, screen, signal);
-}
-
-async function restoreAndCompare(
-  servers: Servers,
-  fetched: string,
-  manifest: Manifest,
-  name: string,
-  screen: Screen,
-  signal: AbortSignal,
-): Promise<void> {
-  const { postgres } = servers;
-  const target = `${name}_restored`;
-  await screen.step(`cat ${name}.dump.zst | zstd -d | pg_restore -d ${target}`, async () => {
-    await postgres.sql(`CREATE DATABASE ${target}`);
-    const stored = manifest.databases.find((database) => database.name === name);
-    const load = `zstd -dc | "$PG_RESTORE" --exit-on-error -d ${target}`;
+  await screen.step('cat blog.dump.zst | zstd -d | pg_restore -d blog_restored', async () => {
+    await servers.postgres.sql('CREATE DATABASE blog_restored');
+    const stored = manifest.databases.find(({ name }) => name === 'blog');
+    const load = 'zstd -dc | "$PG_RESTORE" --exit-on-error -d blog_restored';
     await pipeShell(servers, fetched, volumesOf(stored?.artifacts[0]), load, signal);
     return { value: undefined };
   });
-  const [source, restored] = await Promise.all([digestDatabase(postgres, name), digestDatabase(postgres, target)]);
-  const differences = findDifferences(source, restored);
-  if (differences.length > 0 || source.length === 0) {
-    throw new Error(`${target} differs from ${name} in: ${differences.join(', ')}`);
-  }
-  const width = Math.max(...source.map((table) => table.name.length));
-  for (const table of source) {
-    screen.ok(
-      `  ${table.name.padEnd(width)}  ${grouped(table.rows).padStart(9)} rows  ${screen.dim(`checksum ${table.checksum}`)}  same`,
-    );
-  }
+  showSame(
+    await digestDatabase(servers.postgres, 'blog'),
+    await digestDatabase(servers.postgres, 'blog_restored'),
+    screen,
+  );
 }
 
 /** `cat` of volumes into a shell pipe, with stock programs only; any of them failing fails it. */

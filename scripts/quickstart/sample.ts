@@ -2,9 +2,12 @@ import type { Postgres } from '../../test/servers/postgres.ts';
 
 /** The user that backs up: it can read everything and change nothing. */
 export const backupUser = { name: 'backup', password: 'quickstart' } as const;
+/** The user that restores: it owns nothing of the sample, and may do everything. */
+export const restoreUser = { name: 'restorer', password: 'quickstart-too' } as const;
 
 const roles = `
   CREATE ROLE ${backupUser.name} LOGIN PASSWORD '${backupUser.password}' IN ROLE pg_read_all_data;
+  CREATE ROLE ${restoreUser.name} LOGIN SUPERUSER PASSWORD '${restoreUser.password}';
   CREATE ROLE shop_owner NOLOGIN;
   CREATE ROLE shop_app LOGIN CONNECTION LIMIT 50;
   CREATE ROLE reporting NOLOGIN;
@@ -62,6 +65,14 @@ const blog = `
   INSERT INTO posts SELECT i, 'post-' || i, ${text('i', 60)}, timestamptz '2025-01-01 00:00Z' + i * interval '1 hour'
     FROM generate_series(1, 4000) i;
   CREATE INDEX posts_published ON posts (published_at DESC);
+`;
+
+/** What must not happen, to the largest database: rows, a table and a column are gone, and the application writes on. */
+export const accident = `
+  DELETE FROM order_items WHERE order_id % 3 = 0;
+  DROP TABLE events;
+  ALTER TABLE customers DROP COLUMN email;
+  INSERT INTO customers (id, name) SELECT i, 'after the accident' FROM generate_series(200001, 200010) i;
 `;
 
 /** Two databases, roles and settings, as a small shop has them: about 380 MB. Resolves with name and size of each. */
