@@ -4,7 +4,9 @@ import type { Condition } from '../api/parts.ts';
 import { expectedIntervalMs, parseSchedule } from '../domain/schedule.ts';
 import { readStamp, stamp } from '../domain/stamp.ts';
 import { findCondition } from './conditions.ts';
-import { endOf, endedRuns, resultOf, startOf } from './outcome.ts';
+import { endOf, resultOf, startOf } from './outcome.ts';
+import { backupRun } from './policy/backup-run.ts';
+import { endedRuns } from './policy/run.ts';
 
 export interface GaugeSample {
   readonly name: string;
@@ -69,7 +71,7 @@ function samplesOfPolicy(
 ): readonly GaugeSample[] {
   const { metadata, spec, status } = policy;
   const labels = { namespace: metadata.namespace, policy: metadata.name };
-  const ended = endedRuns(backups);
+  const ended = endedRuns(backups.map(backupRun)).map(({ object }) => object);
   const good = ended.filter((backup) => resultOf(backup) === 'Succeeded');
   const [last] = ended;
   const [lastGood] = good;

@@ -31,10 +31,3 @@ export function startOf(backup: Backup): number {
     0
   );
 }
-
-/** Runs that ended, newest first; equal times by name, so that every look agrees. */
-export function endedRuns(backups: readonly Backup[]): readonly Backup[] {
-  return backups
-    .filter((backup) => resultOf(backup) !== undefined)
-    .toSorted((a, b) => startOf(b) - startOf(a) || b.metadata.name.localeCompare(a.metadata.name));
-}

@@ -1,36 +1,42 @@
 import type { BackupPolicyStatus } from '../../api/backup-policy.ts';
 import { apiVersion, labels, type BackupPolicy } from '../../api/kinds.ts';
-import { toFailure } from '../../api/failure.ts';
-import { parseSchedule, type Schedule } from '../../domain/schedule.ts';
+import { backupName } from '../../domain/names.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import { sameValue } from '../../domain/same-value.ts';
-import { earliest, type Action, type Plan, type TellAction } from '../action.ts';
-import { findCondition, setCondition, type ConditionChange } from '../conditions.ts';
+import { earliest, type Action, type Plan } from '../action.ts';
+import { setCondition, type ConditionChange } from '../conditions.ts';
 import { checkDestinations, type Destinations } from '../destinations.ts';
 import { awaitsInspection } from '../location/first-inspection.ts';
-import { resultOf } from '../outcome.ts';
 import { managedBy, resources } from '../resources.ts';
-import { judgeHealth, lastSuccess } from './health.ts';
+import { backupRun, type BackupRun } from './backup-run.ts';
+import { judgeHealth } from './health.ts';
 import type { PolicySeen } from './observe.ts';
+import { planUnreadable } from './plan-unreadable.ts';
+import { readSchedule } from './read-schedule.ts';
+import { lastSuccess } from './run.ts';
 import { countRuns } from './runs.ts';
 import { decideSlots, type SlotsDecision } from './slots.ts';
+import { tellChanges, tellSlots } from './tell-slots.ts';
 
 /** Makes runs for slots, and says how the policy fares. */
 export function planPolicy(seen: PolicySeen): Plan {
   const { nowMs, mode, backups } = seen;
   const { object: policy, fault } = seen.policy;
   if (policy.metadata.deletionTimestamp !== undefined) return { actions: [] };
-  if (fault !== undefined) return planUnreadable(policy, fault, nowMs);
+  if (fault !== undefined) return planUnreadable(resources.policy, policy, fault, nowMs);
 
   const { schedule, problem } = readSchedule(policy);
   const destinations = checkDestinations(policy.spec.destinations, seen.locations, mode.claimRequired);
   const blocked = problem !== undefined || destinations.blocking !== undefined;
+  const runs = backups.map(backupRun);
   const slots = decideSlots({
     nowMs,
     policy,
     schedule,
-    backups,
-    backupNamed: seen.backupNamed,
+    runs,
+    concurrencyPolicy: policy.spec.concurrencyPolicy,
+    nameOf: (slot) => backupName(policy.metadata.name, slot),
+    isTaken: (name) => seen.backupNamed(name) !== undefined,
     blocked,
     gateUntil: findGate(seen),
     policiesOutliveObjects: mode.policiesOutliveObjects,
@@ -38,34 +44,24 @@ export function planPolicy(seen: PolicySeen): Plan {
   const health = judgeHealth({
     nowMs,
     policy,
+    deadlineSeconds: policy.spec.runner.deadlineSeconds,
     schedule,
-    backups,
-    stuckAt: seen.stuckAt,
+    runs,
+    stuckAt: ({ object }) => seen.stuckAt(object),
     scheduledSince: slots.scheduledSince,
+    flawOf: findFlaw,
   });
   const ready = judgeReady(policy, problem, destinations, slots);
-  const status = buildStatus(seen, policy, slots, ready, health.condition);
+  const status = buildStatus(seen, policy, runs, slots, ready, health.condition);
 
   const actions: Action[] = [];
   if (slots.start !== undefined) actions.push(createBackup(policy, slots.start));
   if (!sameValue(status, policy.status)) {
     actions.push({ type: 'set-status', resource: resources.policy, object: policy, status });
   }
-  actions.push(...tellAll(policy, slots, ready, health.condition));
+  const changes = [ready, health.condition];
+  actions.push(...tellSlots(policy, slots, 'RunCreated'), ...tellChanges(policy, policy.status?.conditions, changes));
   return { actions, wakeAt: earliest(slots.wakeAt, health.wakeAt) };
-}
-
-function readSchedule(policy: BackupPolicy): {
-  readonly schedule: Schedule | undefined;
-  readonly problem: { readonly reason: string; readonly message: string } | undefined;
-} {
-  if (policy.spec.schedule === undefined) return { schedule: undefined, problem: undefined };
-  try {
-    return { schedule: parseSchedule(policy.spec.schedule, policy.spec.timeZone), problem: undefined };
-  } catch (error) {
-    const { reason, message } = toFailure(error);
-    return { schedule: undefined, problem: { reason, message } };
-  }
 }
 
 /** Until when the first inspections of the destinations hold the schedule back. */
@@ -107,19 +103,24 @@ function judgeReady(
   return { ...base, status: 'True', reason: 'PolicyReady', message: `the policy can run${missing}` };
 }
 
+/** A mirror that did not get its copy. */
+function findFlaw({ object }: BackupRun): string | undefined {
+  const failed = object.status?.destinations?.filter(({ outcome }) => outcome === 'Failed') ?? [];
+  return failed.length === 0 ? undefined : `not at ${failed.map(({ location }) => location).join(', ')}`;
+}
+
 function buildStatus(
-  { nowMs, backups }: PolicySeen,
+  { nowMs }: PolicySeen,
   policy: BackupPolicy,
+  runs: readonly BackupRun[],
   slots: SlotsDecision,
   ready: ConditionChange,
   healthy: ConditionChange,
 ): BackupPolicyStatus {
   const before = policy.status;
-  const last = lastSuccess(backups);
+  const last = lastSuccess(runs);
   const lastSuccessTime = Math.max(readStamp(before?.lastSuccessTime) ?? 0, last?.end ?? 0);
-  const running = backups
-    .filter((backup) => backup.spec.import === undefined && resultOf(backup) === undefined)
-    .map(({ metadata }) => metadata.name);
+  const running = runs.filter(({ isOwn, result }) => isOwn && result === undefined).map(({ name }) => name);
   const started = slots.start === undefined ? [] : [slots.start.name];
   const stampOf = (time: number | undefined) => (time === undefined ? undefined : stamp(time));
   return {
@@ -134,8 +135,8 @@ function buildStatus(
     handledSlot: stampOf(slots.handledSlot),
     scheduledBy: slots.scheduledBy,
     scheduledSince: stamp(slots.scheduledSince),
-    ...countRuns(policy, backups),
-    lastSizeBytes: last?.backup.status?.plainBytes ?? before?.lastSizeBytes,
+    ...countRuns(policy, runs, { Succeeded: 0, PartlyFailed: 0, Failed: 0 }).counts,
+    lastSizeBytes: last?.run.object.status?.plainBytes ?? before?.lastSizeBytes,
   };
 }
 
@@ -161,64 +162,5 @@ function createBackup(policy: BackupPolicy, start: { readonly slot: number; read
       spec: { policy: policy.metadata.name, slot },
     },
     ours: { specMembers: { policy: policy.metadata.name, slot } },
-  };
-}
-
-/** Events: what happened to slots, and conditions that changed for the worse. */
-function tellAll(
-  policy: BackupPolicy,
-  slots: SlotsDecision,
-  ready: ConditionChange,
-  healthy: ConditionChange,
-): readonly TellAction[] {
-  const tell = (level: TellAction['level'], reason: string, message: string): TellAction => {
-    return { type: 'tell', about: policy, level, reason, message };
-  };
-  const told: TellAction[] = [];
-  const others = slots.missed - (slots.tooLate === undefined ? 0 : 1);
-  if (others > 0) told.push(tell('Warning', 'SlotsMissed', `${others} slots passed without a run`));
-  if (slots.tooLate !== undefined) {
-    told.push(
-      tell('Warning', 'SlotTooLate', `the slot of ${stamp(slots.tooLate)} could not start in time and is missed`),
-    );
-  }
-  if (slots.skipped !== undefined) {
-    const { slot, running } = slots.skipped;
-    told.push(tell('Warning', 'RunSkipped', `the slot of ${stamp(slot)} is skipped: ${running} still goes on`));
-  }
-  if (slots.start !== undefined) {
-    const { slot, name, replaces } = slots.start;
-    if (replaces) told.push(tell('Normal', 'RunReplaced', `the run before ${name} is ended for it`));
-    told.push(tell('Normal', 'RunCreated', `created ${name} for the slot of ${stamp(slot)}`));
-  }
-  for (const condition of [ready, healthy]) {
-    const before = findCondition(policy.status?.conditions, condition.type);
-    const same = before?.status === condition.status && before.reason === condition.reason;
-    if (condition.status === 'False' && !same) told.push(tell('Warning', condition.reason, condition.message));
-  }
-  return told;
-}
-
-/** A spec that this version cannot read: nothing is decided about slots, they stay due. */
-function planUnreadable(policy: BackupPolicy, fault: string, nowMs: number): Plan {
-  const ready: ConditionChange = {
-    type: 'Ready',
-    status: 'False',
-    reason: 'SpecInvalid',
-    message: fault,
-    observedGeneration: policy.metadata.generation,
-  };
-  const status: BackupPolicyStatus = {
-    ...policy.status,
-    conditions: setCondition(policy.status?.conditions, ready, nowMs),
-    observedGeneration: policy.metadata.generation,
-    phase: 'NotReady',
-  };
-  if (sameValue(status, policy.status)) return { actions: [] };
-  return {
-    actions: [
-      { type: 'set-status', resource: resources.policy, object: policy, status },
-      { type: 'tell', about: policy, level: 'Warning', reason: ready.reason, message: ready.message },
-    ],
   };
 }

@@ -1,9 +1,15 @@
-import type { BackupPolicyStatus } from '../../api/backup-policy.ts';
-import type { Backup, BackupPolicy } from '../../api/kinds.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
-import { endOf, endedRuns, resultOf } from '../outcome.ts';
+import { endedRuns, type Run, type Scheduler } from './run.ts';
 
-type Counts = Pick<BackupPolicyStatus, 'runs' | 'countedUids' | 'countedThrough'>;
+interface Counted<R extends Run, Result extends string> {
+  readonly counts: {
+    readonly runs: Record<Result, number>;
+    readonly countedUids: string[];
+    readonly countedThrough: string | undefined;
+  };
+  /** Those that were not counted before, in the order of their ends. */
+  readonly fresh: readonly R[];
+}
 
 /** How many uids a status remembers. */
 export const countedUidsMax = 100;
@@ -12,35 +18,32 @@ export const countedUidsMax = 100;
  * Counts each run of a policy once: its uid is remembered in the same PUT. When there are more than are remembered, the oldest ends
  * are forgotten, and countedThrough says that everything up to there is counted, so that a deletion brings none of them back.
  */
-export function countRuns(policy: BackupPolicy, backups: readonly Backup[]): Counts {
-  const { status, metadata } = policy;
-  const runs = { Succeeded: 0, PartlyFailed: 0, Failed: 0, ...status?.runs };
+export function countRuns<Result extends string, R extends Run<unknown, Result>>(
+  { status, metadata }: Scheduler<Result>,
+  all: readonly R[],
+  nothing: Record<Result, number>,
+): Counted<R, Result> {
+  const runs: Record<Result, number> = { ...nothing, ...status?.runs };
   const counted = [...(status?.countedUids ?? [])];
   let through = readStamp(status?.countedThrough);
   const createdAt = readStamp(metadata.creationTimestamp) ?? 0;
-  const ends = new Map(backups.map((backup) => [backup.metadata.uid, endOf(backup)]));
+  const ends = new Map(all.map(({ uid, end }) => [uid, end]));
 
   const known = new Set(counted);
-  const fresh = endedRuns(backups)
-    // Found backups were no runs of ours; runs of an earlier policy of this name are not this one's.
-    .filter(({ spec, metadata: { creationTimestamp } }) => {
-      return spec.import === undefined && (readStamp(creationTimestamp) ?? 0) >= createdAt;
-    })
-    .filter((backup) => !known.has(backup.metadata.uid) && (endOf(backup) ?? 0) > (through ?? -1))
-    .toSorted((a, b) => (endOf(a) ?? 0) - (endOf(b) ?? 0) || a.metadata.uid.localeCompare(b.metadata.uid));
-  for (const backup of fresh) {
-    const result = resultOf(backup);
+  const fresh = endedRuns(all)
+    // Found ones were no runs of ours; runs of an earlier policy of this name are not this one's.
+    .filter(({ isOwn, createdAt: madeAt }) => isOwn && madeAt >= createdAt)
+    .filter(({ uid, end = 0 }) => !known.has(uid) && end > (through ?? -1))
+    .toSorted((a, b) => (a.end ?? 0) - (b.end ?? 0) || a.uid.localeCompare(b.uid));
+  for (const { uid, result } of fresh) {
     if (result === undefined) continue;
     runs[result] += 1;
-    counted.push(backup.metadata.uid);
+    counted.push(uid);
   }
   while (counted.length > countedUidsMax) {
     const end = ends.get(counted.shift() ?? '');
     if (end !== undefined) through = Math.max(through ?? 0, end);
   }
-  return {
-    runs,
-    countedUids: counted,
-    countedThrough: through === undefined ? undefined : stamp(Math.ceil(through / 1000) * 1000),
-  };
+  const countedThrough = through === undefined ? undefined : stamp(Math.ceil(through / 1000) * 1000);
+  return { counts: { runs, countedUids: counted, countedThrough }, fresh };
 }

@@ -1,16 +1,18 @@
-import type { Backup, BackupPolicy } from '../../api/kinds.ts';
-import { backupName } from '../../domain/names.ts';
 import { dueSlots, jitterMs, nextSlot, previousSlot, type Schedule } from '../../domain/schedule.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { earliest } from '../action.ts';
-import { resultOf } from '../outcome.ts';
+import type { Run, Scheduler } from './run.ts';
 
 export interface SlotsSeen {
   readonly nowMs: number;
-  readonly policy: BackupPolicy;
+  readonly policy: Scheduler;
   readonly schedule: Schedule | undefined;
-  readonly backups: readonly Backup[];
-  readonly backupNamed: (name: string) => Backup | undefined;
+  readonly runs: readonly Run[];
+  readonly concurrencyPolicy: 'Allow' | 'Forbid' | 'Replace';
+  /** The name of the run of a slot. */
+  readonly nameOf: (slot: number) => string;
+  /** Whether the namespace has a run of that name, whoever's. */
+  readonly isTaken: (name: string) => boolean;
   /** Why no run can start now; the slot stays due until it is too late. */
   readonly blocked: boolean;
   /** Until when first inspections hold everything back. */
@@ -29,7 +31,7 @@ export interface SlotsDecision {
   readonly missed: number;
   /** Run this slot. */
   readonly start?: { readonly slot: number; readonly name: string; readonly replaces: boolean } | undefined;
-  /** The Backup's name belongs to something else. */
+  /** The run's name belongs to something else. */
   readonly taken?: string | undefined;
   readonly skipped?: { readonly slot: number; readonly running: string } | undefined;
   readonly tooLate?: number | undefined;
@@ -44,7 +46,7 @@ export interface SlotsDecision {
  * startingDeadlineSeconds, as with CronJob.
  */
 export function decideSlots(seen: SlotsSeen): SlotsDecision {
-  const { nowMs, policy, schedule, backups } = seen;
+  const { nowMs, policy, schedule, runs, concurrencyPolicy } = seen;
   const { spec, status, metadata } = policy;
   const createdAt = readStamp(metadata.creationTimestamp) ?? nowMs;
   const text = schedule === undefined ? 'none' : `${spec.schedule} ${spec.timeZone}`;
@@ -53,7 +55,7 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
   const textBefore = wasSuspended ? status?.scheduledBy?.slice(suspendedMark.length) : status?.scheduledBy;
   const changed = textBefore !== undefined && textBefore !== text;
   const since = readStamp(status?.scheduledSince) ?? createdAt;
-  const newest = newestRun(policy, backups);
+  const newest = newestRun(runs);
   const kept = {
     handledSlot: readStamp(status?.handledSlot),
     lastSchedule: latest(readStamp(status?.lastScheduleTime), newest),
@@ -109,28 +111,25 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
   }
   if (seen.blocked) return settled({}, earliest(nextStart, lateWake));
 
-  const active = backups.filter((backup) => resultOf(backup) === undefined && backup.spec.import === undefined);
+  const active = runs.filter(({ result, isOwn }) => result === undefined && isOwn);
   const [running] = active;
-  if (running !== undefined && spec.concurrencyPolicy === 'Forbid') {
+  if (running !== undefined && concurrencyPolicy === 'Forbid') {
     handled.at = due;
-    return settled({ skipped: { slot: due, running: running.metadata.name } }, nextStart);
+    return settled({ skipped: { slot: due, running: running.name } }, nextStart);
   }
-  const name = backupName(metadata.name, due);
-  if (seen.backupNamed(name) !== undefined) return settled({ taken: name }, earliest(nextStart, lateWake));
+  const name = seen.nameOf(due);
+  if (seen.isTaken(name)) return settled({ taken: name }, earliest(nextStart, lateWake));
   handled.at = due;
-  const replaces = spec.concurrencyPolicy === 'Replace' && active.some(({ spec: { slot } }) => slot !== undefined);
+  const replaces = concurrencyPolicy === 'Replace' && active.some(({ slot }) => slot !== undefined);
   return settled({ start: { slot: due, name, replaces }, lastSchedule: latest(kept.lastSchedule, due) }, nextStart);
 }
 
 /** Before the schedule in scheduledBy: what passes now is promised to nobody. */
 const suspendedMark = 'suspended ';
 
-/** The newest slot of this policy that has a Backup under its own name; one that was named otherwise by hand says nothing. */
-function newestRun(policy: BackupPolicy, backups: readonly Backup[]): number | undefined {
-  const slots = backups.flatMap(({ metadata, spec }) => {
-    const slot = readStamp(spec.slot);
-    return slot !== undefined && metadata.name === backupName(policy.metadata.name, slot) ? [slot] : [];
-  });
+/** The newest slot that has a run under its own name. */
+function newestRun(runs: readonly Run[]): number | undefined {
+  const slots = runs.flatMap(({ slot, isNamedBySlot }) => (slot === undefined || !isNamedBySlot ? [] : [slot]));
   return slots.length === 0 ? undefined : slots.reduce((a, b) => Math.max(a, b));
 }
 
@@ -143,7 +142,7 @@ function slotsBetween(schedule: Schedule, afterMs: number, beforeMs: number): nu
 
 /** The latest slot whose (jittered) start has come, and the one after it whose start has not. */
 function findDue(
-  policy: BackupPolicy,
+  policy: Scheduler,
   schedule: Schedule,
   afterMs: number,
   nowMs: number,
@@ -156,7 +155,7 @@ function findDue(
 }
 
 /** The jitter of a slot: never as far as the next slot, so that slots start in their order. */
-function delayOf(policy: BackupPolicy, schedule: Schedule, slot: number): number {
+function delayOf(policy: Scheduler, schedule: Schedule, slot: number): number {
   const { jitterSeconds } = policy.spec;
   if (jitterSeconds === 0) return 0;
   const next = nextSlot(schedule, slot);

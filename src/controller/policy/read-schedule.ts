@@ -1,0 +1,17 @@
+import { toFailure } from '../../api/failure.ts';
+import { parseSchedule, type Schedule } from '../../domain/schedule.ts';
+import type { Scheduler } from './run.ts';
+
+/** The schedule, if there is one; or why it cannot be read. */
+export function readSchedule({ spec }: Pick<Scheduler, 'spec'>): {
+  readonly schedule: Schedule | undefined;
+  readonly problem: { readonly reason: string; readonly message: string } | undefined;
+} {
+  if (spec.schedule === undefined) return { schedule: undefined, problem: undefined };
+  try {
+    return { schedule: parseSchedule(spec.schedule, spec.timeZone), problem: undefined };
+  } catch (error) {
+    const { reason, message } = toFailure(error);
+    return { schedule: undefined, problem: { reason, message } };
+  }
+}
