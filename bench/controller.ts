@@ -69,7 +69,7 @@ try {
     accountFolder: join(folder, 'account'),
   });
   owned.defer(async () => controller.stop());
-  await compare(plane, controller);
+  if (rounds > 0) await compare(plane, controller);
   if (idleSeconds > 0) await idle(plane, controller);
 } finally {
   await owned.disposeAsync();

@@ -108,9 +108,15 @@ async function connectOnce(
     ssh.setNoDelay(true);
     const extensions = Reflect.get(channel, '_extensions') as Readonly<Record<string, string>> | undefined;
     const offers = (name: string): boolean => extensions?.[`${name}@openssh.com`] === '1';
+    const writeBytes: unknown = offers('limits') ? Reflect.get(channel, '_maxWriteLen') : undefined;
     session = new SftpSession(
       channel,
-      { rename: offers('posix-rename'), hardlink: offers('hardlink'), fsync: offers('fsync') },
+      {
+        rename: offers('posix-rename'),
+        hardlink: offers('hardlink'),
+        fsync: offers('fsync'),
+        writeBytes: typeof writeBytes === 'number' ? writeBytes : undefined,
+      },
       tools.clock,
       options.silenceTimeoutMs ?? 300_000,
       () => ssh.destroy(),

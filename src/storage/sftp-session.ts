@@ -42,6 +42,8 @@ export interface SftpExtensions {
   readonly rename: boolean;
   readonly hardlink: boolean;
   readonly fsync: boolean;
+  /** The largest write that the server says it takes, bytes; undefined when it says nothing. */
+  readonly writeBytes: number | undefined;
 }
 
 export const sftpOpen = { read: 0x01, createNew: 0x02 | 0x08 | 0x20 } as const;
