@@ -5,7 +5,7 @@ import { makeRequest, makeScheduledRequest } from './make-request.ts';
 import { listGivenFlags, type RestoreFlags } from './restore-flags.ts';
 
 export interface RestoreChoice {
-  /** Secrets, locations (only to be read) and Backups that stand for something stored: all that a restore may need. */
+  /** Secrets, and locations only to be read. Backups are those that are found there. */
   readonly objects: readonly LoadedObject[];
   readonly requests: readonly LoadedObject[];
 }
@@ -22,10 +22,8 @@ export function chooseRestores(
 ): RestoreChoice {
   const { requests, secret } = findRequests(objects, flags, env, nowMs);
   const kept = objects.flatMap((loaded): readonly LoadedObject[] => {
-    const { kind, spec } = loaded.object;
-    if (kind === 'Secret') return [loaded];
-    if (kind === 'Backup') return (spec as { readonly import?: unknown }).import === undefined ? [] : [loaded];
-    return kind === 'BackupLocation' ? [readOnly(loaded)] : [];
+    if (loaded.object.kind === 'Secret') return [loaded];
+    return loaded.object.kind === 'BackupLocation' ? [readOnly(loaded)] : [];
   });
   const all = secret === undefined ? kept : [...kept, secret];
   for (const request of requests) checkReferences(request, all);

@@ -93,17 +93,6 @@ describe('choosing what is restored', () => {
     expect(location?.object.spec).toMatchObject({ accessMode: 'ReadOnly', directory: { path: '/backups' } });
   });
 
-  it('keeps Backups that stand for something stored', () => {
-    const found = `---
-apiVersion: pgbackup.dev/v1
-kind: Backup
-metadata: { name: nightly-20260101t000000z }
-spec: { policy: nightly, import: { location: disk, key: default/nightly/nightly-20260101t000000z/manifest.json } }
-`;
-    const { objects } = choose({}, `${yaml}${found}${request('one')}`);
-    expect(objects.at(-1)?.object.metadata.name).toBe('nightly-20260101t000000z');
-  });
-
   it('makes a request of flags: a policy’s newest, to the server that a policy backs up', () => {
     const flags = {
       policy: 'nightly',
