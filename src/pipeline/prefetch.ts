@@ -18,13 +18,13 @@ export async function* prefetch(source: Bytes, options: PrefetchOptions): AsyncG
   const ready: Uint8Array[] = [];
   let ended = false;
   let broken: { readonly error: unknown } | undefined;
-  let left = false;
+  const reader = { left: false };
   let wakeReader = (): void => {};
   let wakePump = (): void => {};
 
   const pump = async (): Promise<void> => {
     try {
-      while (!left) {
+      while (!reader.left) {
         if (ready.length >= options.chunks) {
           await new Promise<void>((resolve) => {
             wakePump = resolve;
@@ -61,7 +61,7 @@ export async function* prefetch(source: Bytes, options: PrefetchOptions): AsyncG
       }
     }
   } finally {
-    left = true;
+    reader.left = true;
     wakePump();
     if (!ended) {
       // A source that hangs is let go of, not waited for; what it still throws nobody wants to know.

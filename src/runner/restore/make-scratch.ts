@@ -6,7 +6,7 @@ import { closeStatement, propertyStatements, type DatabaseProperties } from '../
 import { findDatabases } from '../../postgres/target-database.ts';
 import type { TargetPlan } from './check-target.ts';
 import { finalComment } from './settle.ts';
-import { printMarker } from './marker.ts';
+import { printRestoreMarker } from '../../domain/restore-marker.ts';
 import type { NewDatabase } from './new-database.ts';
 import type { OpenTarget } from './open-target.ts';
 
@@ -38,7 +38,7 @@ export async function makeScratch(
   const { loadInto: name, target, existing } = plan;
   await createDatabase(session, facts.major, name, like.traits);
   await session.query(closeStatement(name));
-  await session.query(finalComment(name, printMarker({ request: request.uid, target, swapped: false, source })));
+  await session.query(finalComment(name, printRestoreMarker({ request: request.uid, target, swapped: false, source })));
   const made = (await findDatabases(session, facts.major, [name])).get(name);
   if (made === undefined) throw new Failure('TargetBusy', `the database "${name}" vanished as soon as it was made`);
   const refused = await rehearse(session, name, made.owner, like.properties);

@@ -3,7 +3,7 @@ import { parseAclItem } from '../../postgres/acl-item.ts';
 import type { DatabaseTraits } from '../../postgres/create-database.ts';
 import type { DatabaseProperties } from '../../postgres/database-properties.ts';
 import type { TargetDatabase } from '../../postgres/target-database.ts';
-import { parseMarker } from './marker.ts';
+import { parseRestoreMarker } from '../../domain/restore-marker.ts';
 
 /** What a restored database is like, besides its content. */
 export interface NewDatabase {
@@ -19,7 +19,7 @@ export function likeExisting(existing: TargetDatabase): NewDatabase {
   const { owner, encoding, localeProvider, collate, ctype, locale, icuRules, tablespace, comment: said } = existing;
   const { grants, connectionLimit, settings, allowConnections, isTemplate } = existing;
   // Another restore may have died before it took its marker away: inside of it is the true comment.
-  const marker = parseMarker(said);
+  const marker = parseRestoreMarker(said);
   const comment = marker === undefined ? said : marker.comment;
   return {
     traits: {

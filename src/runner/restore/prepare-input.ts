@@ -22,7 +22,7 @@ export interface PreparedInput {
   /** What of the archive is restored; undefined: a script, whose content nobody knows before it runs. */
   readonly entries: readonly ArchiveEntry[] | undefined;
   /** Loads it. @returns notes */
-  load(progress: RestoreProgress, signal: AbortSignal): Promise<readonly string[]>;
+  readonly load: (progress: RestoreProgress, signal: AbortSignal) => Promise<readonly string[]>;
 }
 
 /**
@@ -48,7 +48,7 @@ export async function prepareInput(
     plan,
     input,
     entries: selected.entries ?? contents.entries,
-    async load(progress, until) {
+    load: async (progress, until) => {
       const notes = [...selected.notes];
       if (isNewer(contents, tools) && task.mode !== 'InPlace') {
         notes.push(...(await tryDefinitions(tools, archive, options, until)).notes);
@@ -79,7 +79,7 @@ function prepareScript(
     plan,
     input,
     entries: undefined,
-    async load(progress, signal) {
+    load: async (progress, signal) => {
       progress.at('Loading', plan.target);
       const stream = whole(input.open);
       const { notes } = await loadScript(

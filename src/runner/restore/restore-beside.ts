@@ -24,8 +24,8 @@ const finishMilliseconds = 15 * 60_000;
 export interface BesidePart {
   readonly plan: TargetPlan;
   readonly like: NewDatabase;
-  /** Loads the database of that name. @returns notes */
-  load(database: string): Promise<readonly string[]>;
+  /** Loads it. @returns notes */
+  readonly load: () => Promise<readonly string[]>;
 }
 
 export interface BesideEnd {
@@ -64,7 +64,7 @@ export async function restoreBeside(
       onWork(plan);
       signal.throwIfAborted();
       progress.at('Loading', plan.target);
-      notes.set(plan.target, await load(plan.loadInto));
+      notes.set(plan.target, await load());
       await proveDatabase(task, plan, made[index]?.properties, target, progress, signal);
       progress.databaseDone();
     }

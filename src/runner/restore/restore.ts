@@ -156,7 +156,7 @@ async function makeTools(
   task: RestoreTask,
   target: OpenTarget,
   folder: string,
-  { programDirs, clock, signal }: Workshop,
+  { programDirs, clock, random, signal }: Workshop,
 ): Promise<LoadTools> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -167,6 +167,7 @@ async function makeTools(
     environment: await libpqEnvironment(target.server, join(folder, 'libpq')),
     folder,
     clock,
+    random,
     damaged: task.source.backup === undefined ? 'FileDamaged' : 'BackupDamaged',
   };
 }

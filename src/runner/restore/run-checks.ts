@@ -33,22 +33,17 @@ const words = {
 /** Undefined: no row, or NULL, which is neither equal nor unequal to anything. */
 export function holds(actual: string | undefined, { operator, value }: Pick<Check, 'operator' | 'value'>): boolean {
   if (actual === undefined) return false;
-  const order = compare(actual, value);
-  switch (operator) {
-    case 'Equal':
-      return order === 0;
-    case 'NotEqual':
-      return order !== 0;
-    case 'Less':
-      return order < 0;
-    case 'LessOrEqual':
-      return order <= 0;
-    case 'Greater':
-      return order > 0;
-    case 'GreaterOrEqual':
-      return order >= 0;
-  }
+  return verdicts[operator](compare(actual, value));
 }
+
+const verdicts: Readonly<Record<Check['operator'], (order: number) => boolean>> = {
+  Equal: (order) => order === 0,
+  NotEqual: (order) => order !== 0,
+  Less: (order) => order < 0,
+  LessOrEqual: (order) => order <= 0,
+  Greater: (order) => order > 0,
+  GreaterOrEqual: (order) => order >= 0,
+};
 
 const decimal = /^\s*([+-]?)0*(\d*)(?:\.(\d*?)0*)?\s*$/;
 

@@ -5,7 +5,7 @@ import { dropDatabase } from '../../postgres/create-database.ts';
 import { quoteName, quoteText } from '../../postgres/quote.ts';
 import { findDatabases, listMatching } from '../../postgres/target-database.ts';
 import type { Log } from '../../support/log.ts';
-import { parseMarker } from './marker.ts';
+import { parseRestoreMarker } from '../../domain/restore-marker.ts';
 import type { OpenTarget } from './open-target.ts';
 import { replacedPattern, scratchPattern } from './scratch-names.ts';
 
@@ -47,14 +47,14 @@ export async function settle(
   const replaced = await listMatching(session, replacedPattern(request.uid));
   const markers = new Map(
     [...found.values()].flatMap(({ name, comment }) => {
-      const marker = parseMarker(comment);
+      const marker = parseRestoreMarker(comment);
       return marker?.request === request.uid && marker.swapped ? [[name, marker] as const] : [];
     }),
   );
   const swapped = replaced.length > 0 || markers.size > 0;
   const dropped: string[] = [];
   for (const { name, comment } of await listMatching(session, scratchPattern(request.uid))) {
-    const marker = parseMarker(comment);
+    const marker = parseRestoreMarker(comment);
     if (marker !== undefined && marker.request !== request.uid) continue;
     log.info('dropping what an earlier try left', { database: name });
     await dropDatabase(session, name);

@@ -13,15 +13,15 @@ export interface RestoreInput {
    * Throws instead of ending unless what was read is whole: sizes and hashes of the manifest, or checksums of its container.
    * @throws Failure BackupDamaged, FileDamaged, FileRefused, SqlRefused, ObjectMissing and those of the place
    */
-  open(signal: AbortSignal): Bytes;
+  readonly open: (signal: AbortSignal) => Bytes;
   /** Only of format directory: its files, written below `folder`, nothing outside of it. Returns the archive's folder. */
-  unpack?(folder: string, signal: AbortSignal): Promise<string>;
+  readonly unpack?: (folder: string, signal: AbortSignal) => Promise<string>;
   /** Plain bytes, if known. */
   readonly expectedBytes?: number;
   /** What the archive alone does not carry (manifest). */
   readonly facts?: DatabaseFacts;
   /** What was left out of a script, such as statements about roles and databases: for people. Complete after a whole reading. */
-  notes?(): readonly string[];
+  readonly notes?: () => readonly string[];
 }
 
 /** One input for each target, in the task's order. */
@@ -33,8 +33,8 @@ export interface RestoreSource {
   /** Major of the server that the dump came from, if known without reading the archive. */
   readonly serverMajor?: number;
   /** SQL of pg_dumpall --globals-only, if the source has one. Anew with each call; whole or an error. */
-  openGlobals?(signal: AbortSignal): Bytes;
+  readonly openGlobals?: (signal: AbortSignal) => Bytes;
   /** Bytes fetched so far. */
-  readBytes(): number;
-  close(): Promise<void>;
+  readonly readBytes: () => number;
+  readonly close: () => Promise<void>;
 }

@@ -9,7 +9,7 @@ import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { bounded } from '../bounded.ts';
 import type { Workshop } from '../workshop.ts';
 import type { Scratch } from './make-scratch.ts';
-import { printMarker } from './marker.ts';
+import { printRestoreMarker } from '../../domain/restore-marker.ts';
 import { likeExisting } from './new-database.ts';
 import type { OpenTarget } from './open-target.ts';
 import { previousName, replacedName, sessionName } from './scratch-names.ts';
@@ -94,7 +94,7 @@ async function describeSwaps(
               : replacedName(request.uid, index),
           };
     if (replaced !== undefined) taken.add(replaced.name);
-    const marker = printMarker({
+    const marker = printRestoreMarker({
       request: request.uid,
       target,
       swapped: true,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { restoredSource, type RestoredSource } from '../../api/restore-spec.ts';
+import { restoredSource, type RestoredSource } from '../api/restore-spec.ts';
 
 /**
  * What stands in the comment of a database while a restore works on it. (A comment, because its owner may set it; a setting of our
@@ -21,7 +21,7 @@ const marker = z.object({
   comment: z.string().optional(),
 });
 
-export interface Marker {
+export interface RestoreMarker {
   readonly request: string;
   readonly target: string;
   readonly swapped: boolean;
@@ -30,12 +30,12 @@ export interface Marker {
   readonly comment?: string | undefined;
 }
 
-export function printMarker({ comment, ...rest }: Marker): string {
+export function printRestoreMarker({ comment, ...rest }: RestoreMarker): string {
   return JSON.stringify({ pgbackup: { v: 1, ...rest }, comment } satisfies z.input<typeof marker>);
 }
 
 /** The marker in a comment, or undefined when the comment is somebody else's. */
-export function parseMarker(comment: string | undefined): Marker | undefined {
+export function parseRestoreMarker(comment: string | undefined): RestoreMarker | undefined {
   if (comment === undefined || !comment.startsWith('{"pgbackup":')) return undefined;
   let content: unknown;
   try {
