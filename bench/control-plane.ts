@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { resources } from '../src/controller/resources.ts';
@@ -36,16 +36,15 @@ export async function startControlPlane(assets: string): Promise<ControlPlane> {
   };
   try {
     const folder = join(import.meta.dirname, '..', 'crds');
-    const ours = [resources.policy, resources.backup, resources.location];
-    for (const { group, plural } of ours) {
-      const text = await readFile(join(folder, `${group}_${plural}.yaml`), 'utf8');
-      await client.create(crds, parse(text) as KubeObject, never);
+    for (const file of await readdir(folder)) {
+      await client.create(crds, parse(await readFile(join(folder, file), 'utf8')) as KubeObject, never);
     }
     const isServed = async (type: ResourceType): Promise<boolean> =>
       client.list(type, { namespace: 'default', limit: 1 }, never).then(
         () => true,
         () => false,
       );
+    const ours = Object.values(resources).filter(({ group }) => group === resources.policy.group);
     await waitFor('our kinds are served', async () => (await Promise.all(ours.map(isServed))).every(Boolean));
     await server.startControllers('cronjob-controller', 'job-controller', 'garbage-collector-controller');
     const makeNamespace = async (name: string): Promise<void> => {
