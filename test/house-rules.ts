@@ -37,7 +37,7 @@ export const rooms = {
   },
   pipeline: {
     rooms: ['api/failure.ts'],
-    packages: ['node:stream', 'node:stream/promises', 'node:zlib', 'node:crypto', 'node:child_process'],
+    packages: ['node:stream', 'node:stream/promises', 'node:zlib', 'node:crypto', 'node:child_process', 'yauzl'],
   },
   storage: {
     rooms: ['api', 'support'],
@@ -98,6 +98,7 @@ export const doors: readonly Door[] = [
   { thing: 'logging', packages: ['winston', 'winston-transport'], files: /^support\// },
   { thing: 'metrics', packages: ['prom-client'], files: /^support\// },
   { thing: 'PostgreSQL', packages: ['pg'], files: /^postgres\// },
+  { thing: 'ZIP', packages: ['yauzl'], files: /^pipeline\/zip\.ts$/ },
 ];
 
 /** Files of the controller that decide: whatever they reach by value lies in these rooms (or in the controller, where the same holds). */

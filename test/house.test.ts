@@ -168,6 +168,7 @@ describe('Its rules refuse', () => {
     ['Math.random', 'domain/a.ts', 'Math.random()', 'randomness has one door'],
     ['randomUUID', 'local/a.ts', 'const id = crypto.randomUUID();', 'randomness has one door'],
     ['winston elsewhere', 'runner/a.ts', `import winston from 'winston';`, 'runner may not import winston'],
+    ['ZIP in another pipe', 'pipeline/tar.ts', `import { openPromise } from 'yauzl';`, 'ZIP has one door'],
     ['pg elsewhere', 'runner/a.ts', `import pg from 'pg';`, 'runner may not import pg'],
     ['yaml elsewhere', 'domain/a.ts', `import { parse } from 'yaml';`, 'domain may not import yaml'],
     ['an async function in domain', 'domain/a.ts', 'export async function planIt() {}', 'nothing waits in domain'],

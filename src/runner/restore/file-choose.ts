@@ -1,5 +1,5 @@
 import { Failure } from '../../api/failure.ts';
-import type { RestoredSource } from '../../api/restore-request.ts';
+import type { RestoredSource } from '../../api/restore-spec.ts';
 import type { RestoreTask } from '../../domain/task.ts';
 import { compareKeys } from '../../storage/keys.ts';
 import type { ObjectStat, Storage } from '../../storage/storage.ts';

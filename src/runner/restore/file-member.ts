@@ -77,18 +77,23 @@ async function keepRestorable<M extends Member>(
 ): Promise<readonly ChosenMember<M>[]> {
   if (candidates.length > mostPeeked) return candidates;
   const usable: ChosenMember<M>[] = [];
+  const refusals: Failure[] = [];
   for (const candidate of candidates) {
-    if (candidate.kind === 'folder' || (await canBeRestored(candidate.member))) usable.push(candidate);
+    const refusal = candidate.kind === 'folder' ? undefined : await findRefusal(candidate.member);
+    if (refusal === undefined) usable.push(candidate);
+    else refusals.push(refusal);
   }
+  const encrypted = refusals.find(({ reason }) => reason === 'FileEncrypted');
+  if (usable.length === 0 && encrypted !== undefined) throw encrypted;
   return usable;
 }
 
-async function canBeRestored(member: Member): Promise<boolean> {
+async function findRefusal(member: Member): Promise<Failure | undefined> {
   try {
-    return recognise(await member.head(), member.name).kind !== 'refused';
+    const content = recognise(await member.head(), member.name);
+    return content.kind === 'refused' ? content.failure : undefined;
   } catch (error) {
-    // One that cannot be opened is no candidate; alone it would be tried, and its reason told.
-    if (error instanceof Failure && error.reason.startsWith('File')) return false;
+    if (error instanceof Failure && error.reason.startsWith('File')) return error;
     throw error;
   }
 }

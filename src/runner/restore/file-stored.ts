@@ -14,6 +14,8 @@ export interface StoredFile extends SeekableBytes {
    * is what seems damaged then. @throws Failure FileIncomplete, and what the source throws
    */
   proveSame(source: Bytes, signal: AbortSignal): Bytes;
+  /** The same for work that reads the file. */
+  proveSameAfter<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T>;
 }
 
 export function openStoredFile(storage: Storage, chosen: ObjectStat): StoredFile {
@@ -36,6 +38,17 @@ export function openStoredFile(storage: Storage, chosen: ObjectStat): StoredFile
     const now = await storage.stat(key, signal);
     return now !== undefined && isSameFile(now, chosen);
   };
+  async function proveSameAfter<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    let result: T;
+    try {
+      result = await work();
+    } catch (error) {
+      if (isOfContent(error) && !(await isSame(signal))) throw replaced(error);
+      throw error;
+    }
+    if (!(await isSame(signal))) throw replaced();
+    return result;
+  }
   async function* proveSame(source: Bytes, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
     const chunks = source[Symbol.asyncIterator]();
     try {
@@ -56,7 +69,7 @@ export function openStoredFile(storage: Storage, chosen: ObjectStat): StoredFile
     if (!(await isSame(signal))) throw replaced();
   }
 
-  return { key, bytes, read, proveSame, readBytes: () => readBytes };
+  return { key, bytes, read, proveSame, proveSameAfter, readBytes: () => readBytes };
 }
 
 function isOfContent(error: unknown): boolean {
