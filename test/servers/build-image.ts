@@ -79,8 +79,10 @@ export async function buildImage({ root, cache, name }: ImageOptions): Promise<B
     await rename(written, archive);
     return { archive, seconds: (performance.now() - startedAt) / 1000 };
   } catch (error) {
-    const { stderr = '' } = error as { stderr?: string };
-    throw new Error(`the image was not built: ${stderr.slice(-3000)}`, { cause: error });
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+    throw new Error(`the image was not built: ${stdout.slice(-2000)}\n${stderr.slice(-1000)}`, {
+      cause: String(error),
+    });
   } finally {
     await clear();
   }
