@@ -6,6 +6,9 @@ const maxPreambleBytes = 64 * 1024;
 /** COMMIT and what pg_restore writes after it are some 200 bytes. */
 const heldBytes = 4096;
 
+/** plain: it has no transaction; commit: pg_restore's own; rollback: its COMMIT is taken back. */
+export type ScriptEnd = 'plain' | 'commit' | 'rollback';
+
 export interface ScriptFrame {
   /** Settings that the server does not know. */
   readonly without: readonly string[];
@@ -13,6 +16,7 @@ export interface ScriptFrame {
   readonly key: string;
   /** psql prints it when the script ran to its end. */
   readonly proof: string;
+  readonly end: ScriptEnd;
   /** Called before the end of the script, with its COMMIT, is let through. */
   readonly beforeEnd: () => Promise<void>;
 }
@@ -47,8 +51,19 @@ export async function* frameScript(script: Bytes, frame: ScriptFrame): AsyncGene
   }
   if (preamble !== undefined) held = filterPreamble(preamble, frame, true) ?? preamble;
   await frame.beforeEnd();
-  yield held;
+  yield frame.end === 'rollback' ? withRollback(Buffer.from(held)) : held;
   yield Buffer.from(`\n;\nSELECT '${frame.proof}';\n`);
+}
+
+const ending =
+  /\nCOMMIT;\n\n--\n-- PostgreSQL database dump complete\n--\n(?:-- Completed on [^\n]*\n)?\s*(?:\\unrestrict \w+\s*)?$/;
+
+function withRollback(tail: Buffer): Buffer {
+  const at = tail.toString('latin1').search(ending);
+  // Thrown before anything of the tail was given away: psql is ended, and with it the transaction.
+  if (at < 0)
+    throw new Failure('RestoreFailed', 'the script of pg_restore does not end as it should: nothing was tried');
+  return Buffer.concat([tail.subarray(0, at), Buffer.from('\nROLLBACK;\n'), tail.subarray(at + '\nCOMMIT;\n'.length)]);
 }
 
 const preambleLine =

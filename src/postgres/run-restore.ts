@@ -1,0 +1,139 @@
+import { unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Failure, toFailure } from '../api/failure.ts';
+import { aborted } from '../pipeline/aborted.ts';
+import { runCommand, type Command } from '../pipeline/command.ts';
+import { classifyLoadEnd, mayBeDamage, type LoadSubject } from './classify-load-end.ts';
+import type { Archive, ArchiveContents, ArchiveEntry, LoadHooks, LoadOptions, LoadTools } from './load-types.ts';
+import { programPath } from './programs.ts';
+import { checkPsql, newKey, runPsql } from './psql.ts';
+import { readContents } from './read-contents.ts';
+import { chooseRestorePrograms, unknownSettings, type RestorePrograms } from './restore-programs.ts';
+import { checkProof, frameScript, type ScriptEnd } from './restore-script.ts';
+import { selectEntries } from './select-entries.ts';
+import { readWhole, type WholeSource } from './whole-source.ts';
+
+/** One pg_restore that is going to be started. */
+export interface RestoreRun {
+  readonly tools: LoadTools;
+  readonly contents: ArchiveContents;
+  readonly chosen: RestorePrograms;
+  readonly about: LoadSubject;
+  /** Of the selection. */
+  readonly notes: readonly string[];
+  readonly signal: AbortSignal;
+  /** Those that are the same for each way of running it. */
+  readonly args: readonly string[];
+  /** Absent: pg_restore opens the path itself. */
+  readonly source: WholeSource | undefined;
+}
+
+/**
+ * Prepares a pg_restore, lets `work` run it, and clears up. When it fails in a way that damaged bytes could be the cause of, the
+ * source is read to its end: what it throws is the better reason.
+ */
+export async function withRestore<Result>(
+  tools: LoadTools,
+  archive: Archive,
+  options: LoadOptions,
+  signal: AbortSignal,
+  hooks: LoadHooks,
+  work: (run: RestoreRun) => Promise<Result>,
+): Promise<Result> {
+  const contents = options.contents ?? (await readContents(tools, archive, signal));
+  const { entries, notes } = selectEntries(contents, options.selection, options);
+  const { archiveVersion } = contents;
+  const chosen = chooseRestorePrograms(tools.available, { serverMajor: tools.serverMajor, archiveVersion });
+  const list = entries === undefined ? undefined : await writeList(tools, entries);
+  const source = archive.kind === 'stream' ? readWhole(archive.open(signal), hooks.onBytes) : undefined;
+  const about: LoadSubject = {
+    subject: `pg_restore into database "${options.database}"`,
+    damaged: tools.damaged ?? 'FileDamaged',
+    fromNewer: contents.serverMajor > tools.serverMajor,
+  };
+  const args = [
+    '--no-password',
+    ...flags(options),
+    ...(list === undefined ? [] : [`--use-list=${list}`]),
+    `--format=${archive.format}`,
+    ...(archive.kind === 'path' ? [archive.path] : []),
+  ];
+  try {
+    return await work({ tools, contents, chosen, about, notes, signal, args, source });
+  } catch (error) {
+    if (signal.aborted) throw aborted(signal);
+    const failure = toFailure(error);
+    if (mayBeDamage(failure)) await source?.drain();
+    throw failure;
+  } finally {
+    source?.leave();
+    if (list !== undefined) await unlink(list);
+  }
+}
+
+export function startRestore(run: RestoreRun, args: readonly string[]): Command {
+  const { tools, chosen, about, source, signal } = run;
+  const path = programPath(chosen.programs, 'pg_restore');
+  const all = [...args, ...run.args];
+  return runCommand(
+    {
+      ...(tools.stdbuf === undefined
+        ? { program: path, args: all }
+        : { program: tools.stdbuf, args: ['--output=1M', path, ...all] }),
+      env: tools.environment,
+      ...(source === undefined ? {} : { stdin: source.bytes }),
+      clock: tools.clock,
+      classify: (end) => classifyLoadEnd(end, about),
+    },
+    signal,
+  );
+}
+
+/** pg_restore writes a script and psql runs it; `beforeEnd` is awaited before its last statements. */
+export async function runAsScript(
+  run: RestoreRun,
+  database: string,
+  end: ScriptEnd,
+  args: readonly string[] = [],
+  beforeEnd: () => Promise<void> = async () => {},
+): Promise<void> {
+  const { tools, chosen, about, signal } = run;
+  await checkPsql(tools, chosen.programs, signal);
+  const command = startRestore(run, ['--file=-', ...(end === 'plain' ? [] : ['--single-transaction']), ...args]);
+  try {
+    const proof = newKey(tools);
+    const script = frameScript(command.stdout, {
+      without: unknownSettings(chosen.programs.major, tools.serverMajor),
+      key: newKey(tools),
+      proof,
+      end,
+      beforeEnd,
+    });
+    const output = await runPsql(tools, chosen.programs, database, script, about, signal);
+    checkProof(
+      output,
+      proof,
+      () => new Failure('RestoreFailed', `${about.subject} ended well, but the script did not run to its end`),
+    );
+  } finally {
+    await command.stop();
+  }
+}
+
+function flags(options: LoadOptions): readonly string[] {
+  return [
+    ...(options.clean ? ['--clean', '--if-exists'] : []),
+    ...(options.noOwner ? ['--no-owner'] : []),
+    ...(options.noPrivileges ? ['--no-privileges'] : []),
+    ...(options.role === undefined ? [] : [`--role=${options.role}`]),
+    ...(options.selection.schemaOnly ? ['--schema-only'] : []),
+    ...(options.selection.dataOnly ? ['--data-only'] : []),
+  ];
+}
+
+/** The ids alone are what pg_restore takes of it. */
+async function writeList(tools: LoadTools, entries: readonly ArchiveEntry[]): Promise<string> {
+  const path = join(tools.folder, `list-${newKey(tools)}`);
+  await writeFile(path, entries.map(({ dumpId }) => `${dumpId};\n`).join(''), { mode: 0o600, flag: 'wx' });
+  return path;
+}
