@@ -96,13 +96,19 @@ describe.skipIf(missing !== undefined)(`On a real API server, a user${missing ? 
     const users = config.users.map(({ name }) => ({ name, user: { token } }));
     controllerConfig = join(stand.folder, 'controller.kubeconfig');
     await writeFile(controllerConfig, JSON.stringify({ ...config, users }), { mode: 0o600 });
-    const args = ['--kubeconfig', controllerConfig, '--metrics-port', String(await findFreePort())];
+    const port = await findFreePort();
+    const args = ['--kubeconfig', controllerConfig, '--metrics-port', String(port)];
     const lease = ['--leader-election', '--lease-namespace', 'pgbackup-system'];
     controller = spawn(
       process.execPath,
       [join(root, 'src/main.ts'), 'controller', ...args, '--runner-image', 'kube.test/pgbackup:1', ...lease],
       { env: { PATH: '/usr/bin:/bin', POD_NAME: 'controller-1' }, stdio: ['ignore', 'pipe', 'inherit'] },
     );
+    await until('the controller is ready', async () => {
+      if (controller.exitCode !== null) throw new Error(`the controller ended with ${controller.exitCode}`);
+      const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
+      return answer?.ok === true ? true : undefined;
+    });
   });
   afterAll(async () => {
     if (controller !== undefined && controller.exitCode === null) {
