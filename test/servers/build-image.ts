@@ -81,7 +81,7 @@ export async function buildImage({ root, cache, name }: ImageOptions): Promise<B
   } catch (error) {
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
     throw new Error(`the image was not built: ${stdout.slice(-2000)}\n${stderr.slice(-1000)}`, {
-      cause: String(error),
+      cause: error,
     });
   } finally {
     await clear();
