@@ -1,5 +1,6 @@
 import { Failure } from '../api/failure.ts';
 import { findObject } from './find-object.ts';
+import { listSecretNames } from './list-secret-names.ts';
 import type { LoadedObject } from './load.ts';
 import { makeRequest, makeScheduledRequest } from './make-request.ts';
 import { listGivenFlags, type RestoreFlags } from './restore-flags.ts';
@@ -91,10 +92,4 @@ function checkReferences({ object: { metadata, spec } }: LoadedObject, objects: 
   for (const secretName of [spec, ...locations.map(({ object }) => object.spec)].flatMap(listSecretNames)) {
     findObject(there, 'Secret', secretName, namespace, 'SecretMissing');
   }
-}
-
-function listSecretNames(value: unknown): readonly string[] {
-  if (typeof value !== 'object' || value === null) return [];
-  const own = 'secretName' in value && typeof value.secretName === 'string' ? [value.secretName] : [];
-  return [...own, ...Object.values(value).flatMap(listSecretNames)];
 }

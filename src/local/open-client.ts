@@ -13,6 +13,8 @@ export function openLocalClient(options: {
   readonly clock: Clock;
   readonly random: Random;
   readonly readLog: KubeClient['readLog'];
+  /** Uids that objects of these kinds, namespaces and names get when they are made first: they existed before. */
+  readonly uids?: Map<string, string>;
 }): KubeClient {
   const { location, policy, backup, restoreRequest, restorePolicy } = resources;
   const ours = [location, policy, backup, restoreRequest, restorePolicy].map((type): MemoryType => {
@@ -20,9 +22,16 @@ export function openLocalClient(options: {
     if (kind === undefined) throw new Error(`there is no kind ${type.kind}`);
     return { type, statusSubresource: true, validate: (object, old) => validateObject(kind, object, old) };
   });
+  const { uids, ...rest } = options;
+  const makeUid = uidFor(options.random);
   return createMemoryClient({
-    ...options,
-    uidFor: uidFor(options.random),
+    ...rest,
+    uidFor: (type, namespace, name) => {
+      const key = `${type.kind} ${namespace}/${name}`;
+      const known = uids?.get(key);
+      uids?.delete(key);
+      return known ?? makeUid(type, namespace, name);
+    },
     types: [
       ...ours,
       { type: jobType, statusSubresource: true },

@@ -6,12 +6,15 @@ import { createController, type Controller, type ControllerOptions } from '../co
 import { resources } from '../controller/resources.ts';
 import type { KubeClient, ResourceType } from '../kube/client.ts';
 import { createInformer, type Informer } from '../kube/informer.ts';
+import type { ObjectChange } from '../kube/object-cache.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
 import { startExecutor, type Executor } from './executor.ts';
 import type { LoadedObject } from './load.ts';
 import { lockState } from './lock-state.ts';
 import { openLocalClient } from './open-client.ts';
+import { recoverRestores, type Recovery } from './recover-restores.ts';
+import { openRestoreRecords } from './restore-records.ts';
 import { secretType } from './workload-types.ts';
 
 export interface LocalOperatorOptions {
@@ -42,6 +45,10 @@ export interface LocalOperator {
   policies(): readonly BackupPolicy[];
   restoreRequests(): readonly RestoreRequest[];
   restorePolicies(): readonly RestorePolicy[];
+  /** Restores of an operator that was killed, which are cleared up first. */
+  readonly recovery: Recovery;
+  /** After its end was told otherwise than by the controller, a restore is not cleared up after at the next start. */
+  forgetRestore(uid: string): void;
   /** Aborts, with the error, when a part of it broke; then it stops working, and `stop` is still to be called. */
   readonly broken: AbortSignal;
   /** Ends the controller, then all runners (they get their grace), and waits for them. */
@@ -78,10 +85,14 @@ export async function startLocalOperator(
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const unlock = await lockState(stateDir, options.platform);
 
+  const records = openRestoreRecords(join(stateDir, 'restores'));
   const running: { executor?: Executor } = {};
   const client = openLocalClient({
     clock,
     random,
+    uids: new Map(
+      records.left.map(({ kind, metadata }) => [`${kind} ${metadata.namespace}/${metadata.name}`, metadata.uid]),
+    ),
     readLog: async (...args) => {
       if (running.executor === undefined) throw new Error('a log was read before there were any');
       return running.executor.readLog(...args);
@@ -103,13 +114,13 @@ export async function startLocalOperator(
     stopping.rest.signal,
   );
   running.executor = executor;
-  const cacheOf = (type: ResourceType): Informer =>
-    createInformer({ client, type, clock, random, onChange: () => undefined });
+  const cacheOf = (type: ResourceType, onChange: (change: ObjectChange) => void = () => undefined): Informer =>
+    createInformer({ client, type, clock, random, onChange });
   const seen = {
     backups: cacheOf(resources.backup),
     locations: cacheOf(resources.location),
     policies: cacheOf(resources.policy),
-    restoreRequests: cacheOf(resources.restoreRequest),
+    restoreRequests: cacheOf(resources.restoreRequest, records.note),
     restorePolicies: cacheOf(resources.restorePolicy),
   };
   const caches = Promise.all(Object.values(seen).map(async (cache) => cache.run(stopping.rest.signal)));
@@ -133,10 +144,12 @@ export async function startLocalOperator(
     await unlock();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   };
+  let recovery: Recovery;
   try {
     for (const { object } of inOrder(objects)) {
       await client.create(typeOf(object.kind), object, stopping.rest.signal);
     }
+    recovery = await recoverRestores(client, records.left, objects, clock.nowMs(), stopping.rest.signal);
   } catch (error) {
     await stop();
     throw error;
@@ -152,6 +165,8 @@ export async function startLocalOperator(
     policies: () => seen.policies.list() as readonly unknown[] as readonly BackupPolicy[],
     restoreRequests: () => seen.restoreRequests.list() as readonly unknown[] as readonly RestoreRequest[],
     restorePolicies: () => seen.restorePolicies.list() as readonly unknown[] as readonly RestorePolicy[],
+    recovery,
+    forgetRestore: (uid) => records.forget(uid),
     broken: breaking.signal,
     stop,
     kill: () => executor.kill(),

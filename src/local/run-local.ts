@@ -7,6 +7,7 @@ import type { Paint } from './paint.ts';
 import { hasSucceeded, renderTable } from './progress.ts';
 import { runOnce } from './run-once.ts';
 import { showProgress, type Screen } from './show-progress.ts';
+import { tellAbort } from './tell-abort.ts';
 import { trackTroubles } from './track-troubles.ts';
 
 export interface RunLocalOptions extends LocalOperatorOptions {
@@ -49,6 +50,7 @@ export async function runLocal(options: RunLocalOptions, signal: AbortSignal): P
   );
   let finish = async (): Promise<void> => undefined;
   try {
+    screen.stream.write(operator.recovery.stranded.map((line) => `${line}\n`).join(''));
     if (options.onStart !== undefined) finish = await options.onStart(operator);
     if (!once) {
       await untilAborted(operator, clock, signal);
@@ -63,6 +65,8 @@ export async function runLocal(options: RunLocalOptions, signal: AbortSignal): P
     await finish();
     // Runners that are asked to stop say so while there is somebody to see it.
     await operator.stop();
+    // Restores that were stopped and cleared up are not cleared up after again at the next start.
+    await tellAbort(operator, operator.restoreRequests(), clock.nowMs());
     shown.abort();
     await showing;
   }

@@ -40,6 +40,7 @@ export async function runRestore(options: RunRestoreOptions, signal: AbortSignal
   let requests: readonly RestoreRequest[] = [];
   try {
     options.onStart?.(operator);
+    screen.stream.write(operator.recovery.stranded.map((line) => `${line}\n`).join(''));
     requests = await restoreOnce(operator, choice.requests, clock, signal);
   } finally {
     // Runners that are asked to stop clear up, and say so while there is somebody to see it.
@@ -47,7 +48,7 @@ export async function runRestore(options: RunRestoreOptions, signal: AbortSignal
     shown.abort();
     await showing;
   }
-  if (signal.aborted) requests = await tellAbort(operator.client, requests, clock.nowMs());
+  if (signal.aborted) requests = await tellAbort(operator, requests, clock.nowMs());
   options.print(renderRestores(requests, options.tablePaint));
   return signal.aborted ? failureReasons.Aborted.exitCode : exitCodeOf(requests);
 }

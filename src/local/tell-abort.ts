@@ -2,16 +2,16 @@ import type { RestoreRequest } from '../api/kinds.ts';
 import { setCondition } from '../controller/conditions.ts';
 import { restoreJobName } from '../domain/names.ts';
 import { parseVerdict, type RestoreVerdict } from '../domain/report.ts';
-import type { KubeClient } from '../kube/client.ts';
+import type { LocalOperator } from './operator.ts';
 import { hasEnded } from './progress.ts';
 import { jobNameLabel, podType, type Pod } from './workload-types.ts';
 
 /**
  * Requests that were going on when everything was asked to stop, with what their runners said last: nobody else takes their answers any
- * more. A runner that said nothing was killed; one that was never started changed nothing.
+ * more. A runner that said nothing was killed, and is cleared up after at the next start; one that was never started changed nothing.
  */
 export async function tellAbort(
-  client: KubeClient,
+  { client, forgetRestore }: Pick<LocalOperator, 'client' | 'forgetRestore'>,
   requests: readonly RestoreRequest[],
   nowMs: number,
 ): Promise<readonly RestoreRequest[]> {
@@ -23,11 +23,17 @@ export async function tellAbort(
     const own = pods.filter(
       ({ metadata }) => metadata.namespace === namespace && metadata.labels?.[jobNameLabel] === restoreJobName(name),
     );
-    return endRequest(request, own, nowMs);
+    const { ended, isSettled } = endRequest(request, own, nowMs);
+    if (isSettled) forgetRestore(request.metadata.uid);
+    return ended;
   });
 }
 
-function endRequest(request: RestoreRequest, pods: readonly Pod[], nowMs: number): RestoreRequest {
+function endRequest(
+  request: RestoreRequest,
+  pods: readonly Pod[],
+  nowMs: number,
+): { readonly ended: RestoreRequest; readonly isSettled: boolean } {
   const terminated = pods.flatMap(({ status }) => status?.containerStatuses?.[0]?.state.terminated ?? []);
   const verdicts = terminated.flatMap(({ message }): readonly RestoreVerdict[] => {
     const verdict = parseVerdict(message);
@@ -38,7 +44,7 @@ function endRequest(request: RestoreRequest, pods: readonly Pod[], nowMs: number
   const { status, reason, message } = judge(verdict, started);
   const outcome = verdict?.target ?? (started ? undefined : 'Untouched');
   const targets = request.spec.target.databases ?? [{ target: request.spec.target.database ?? '' }];
-  return {
+  const ended: RestoreRequest = {
     ...request,
     status: {
       ...request.status,
@@ -48,6 +54,7 @@ function endRequest(request: RestoreRequest, pods: readonly Pod[], nowMs: number
       ...(outcome === undefined ? {} : { databases: targets.map((one) => ({ ...one, outcome })) }),
     },
   };
+  return { ended, isSettled: started ? verdict !== undefined && verdict.unsettled !== true : true };
 }
 
 function judge(
@@ -64,6 +71,7 @@ function judge(
   return {
     status: 'False',
     reason: 'RunnerKilled',
-    message: 'the runner was killed before it could clear up: databases of its own may be left beside the target',
+    message:
+      'the runner was killed before it could clear up: databases of its own may be left beside the target until the next start',
   };
 }

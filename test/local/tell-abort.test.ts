@@ -32,14 +32,22 @@ async function tell(pods: readonly Partial<ContainerTerminated>[], request = goi
     const containerStatuses = [{ name: 'runner', state: { terminated: { startedAt: 'x', ...terminated } } }];
     await client.putStatus(podType, { ...pod, status: { phase: 'Failed', containerStatuses } }, never);
   }
-  const [told] = await tellAbort(client, [request], 0);
-  return { condition: told?.status?.conditions?.[0], databases: told?.status?.databases, phase: told?.status?.phase };
+  const forgotten: string[] = [];
+  const forgetRestore = (uid: string): void => void forgotten.push(uid);
+  const [told] = await tellAbort({ client, forgetRestore }, [request], 0);
+  return {
+    forgotten,
+    condition: told?.status?.conditions?.[0],
+    databases: told?.status?.databases,
+    phase: told?.status?.phase,
+  };
 }
 
 describe('a restore that was stopped', () => {
   it('says what its runner said last', async () => {
     const message = verdict({ reason: 'Aborted', message: 'stopped by SIGTERM while loading' });
     expect(await tell([{ message }])).toMatchObject({
+      forgotten: ['uid-r'],
       phase: 'Failed',
       condition: { status: 'False', reason: 'Aborted', message: 'stopped by SIGTERM while loading' },
       databases: [{ target: 'shop', outcome: 'Untouched' }],
@@ -55,13 +63,19 @@ describe('a restore that was stopped', () => {
   });
   it('promises nothing when its runner was killed, and that nothing was done when it was never started', async () => {
     expect(await tell([{ exitCode: 137 }])).toMatchObject({
+      forgotten: [],
       condition: { reason: 'RunnerKilled', message: expect.stringContaining('may be left') as string },
       databases: undefined,
     });
     expect(await tell([])).toMatchObject({
+      forgotten: ['uid-r'],
       condition: { reason: 'Aborted' },
       databases: [{ target: 'shop', outcome: 'Untouched' }],
     });
+  });
+  it('is cleared up after at the next start when its runner could not', async () => {
+    const message = verdict({ reason: 'ConnectionLost', message: 'the server is gone', unsettled: true });
+    expect(await tell([{ message }])).toMatchObject({ forgotten: [], condition: { reason: 'ConnectionLost' } });
   });
   it('is left alone when it had ended', async () => {
     const ended = restoreRequest('r', ['False', 'CheckFailed', 'no'], { phase: 'Failed' });
