@@ -11,7 +11,7 @@ import { printResults } from './print-results.ts';
 import { restoreRunner, restoreShell, type RestoreStand } from './restore-contenders.ts';
 import { runInTurns } from './run-in-turns.ts';
 import { seedDatabase } from './seed-database.ts';
-import { storeBackup } from './store-backup.ts';
+import { storeBackup, type StoredBackup } from './store-backup.ts';
 
 // `npm run bench:restore -- --scale 100 --pairs 5`: our runner against shell commands, from the same bucket to the same server, in turns.
 
@@ -64,7 +64,12 @@ async function prepare(): Promise<RestoreStand> {
   await mkdir(cache, { recursive: true });
   await seedDatabase(cache, scale, tell);
   const source = await startBenchDatabase(clusterFolder(cache, scale));
-  const backup = await storeBackup(folder, source, s3, bucket).finally(async () => source.stop());
+  let backup: StoredBackup;
+  try {
+    backup = await storeBackup(folder, source, s3, bucket);
+  } finally {
+    await source.stop();
+  }
   const target = await startBenchDatabase(join(folder, 'target'));
   owned.defer(async () => target.stop());
   return { folder, s3, bucket, target, backup };

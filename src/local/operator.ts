@@ -120,7 +120,7 @@ export async function startLocalOperator(
     backups: cacheOf(resources.backup),
     locations: cacheOf(resources.location),
     policies: cacheOf(resources.policy),
-    restoreRequests: cacheOf(resources.restoreRequest, records.note),
+    restoreRequests: cacheOf(resources.restoreRequest, (change) => records.note(change)),
     restorePolicies: cacheOf(resources.restorePolicy),
   };
   const caches = Promise.all(Object.values(seen).map(async (cache) => cache.run(stopping.rest.signal)));

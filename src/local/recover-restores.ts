@@ -1,7 +1,7 @@
 import type { RestoreRequest } from '../api/kinds.ts';
 import { resources } from '../controller/resources.ts';
 import { stamp } from '../domain/stamp.ts';
-import type { KubeClient, KubeObject } from '../kube/client.ts';
+import type { KubeClient } from '../kube/client.ts';
 import { listSecretNames } from './list-secret-names.ts';
 import type { LoadedObject } from './load.ts';
 
@@ -45,7 +45,7 @@ export async function recoverRestores(
       startedAt: request.status?.startedAt ?? request.metadata.creationTimestamp,
       failure: { reason: 'RunnerKilled', message: 'pgbackup was killed while it went on', at },
     };
-    await client.putStatus(resources.restoreRequest, { ...created, status } as KubeObject, signal);
+    await client.putStatus(resources.restoreRequest, { ...created, status }, signal);
     recovered.push(request);
   }
   return { recovered, stranded };

@@ -89,7 +89,7 @@ describe('pgbackup local restore --list', () => {
       'nightly-20260101t031000z  nightly  2026-01-01T03:10:00Z  2.00 kB  1.00 kB  PostgreSQL 17  complete  shop, blog (failed)',
       'nightly-20260101t030000z  nightly  2026-01-01T03:00:00Z  2.00 kB  1.00 kB  PostgreSQL 17  complete  shop, blog (failed)',
       'FILE  CHANGED  SIZE  CONTENT',
-      'nothing.sql  2026-01-01T03:03:00Z  0 B  empty',
+      expect.stringMatching(/^nothing.sql  2026-01-01T03:03:00Z  0 B  FileIncomplete: empty/),
       expect.stringMatching(/^dumps\/new one\.zip  2026-01-01T03:02:00Z  13 B  .*ZIP/i),
       expect.stringMatching(/^dumps\/old\.dump  2026-01-01T03:01:00Z  105 B  .*custom/i),
       '',
