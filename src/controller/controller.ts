@@ -17,6 +17,8 @@ import type { ControllerMode } from './mode.ts';
 import { observePolicy } from './policy/observe.ts';
 import { planPolicy } from './policy/plan.ts';
 import { managedBy, resources } from './resources.ts';
+import { observeRestorePolicy } from './restore-policy/observe.ts';
+import { planRestorePolicy } from './restore-policy/plan.ts';
 import { observeRestore } from './restore/observe.ts';
 import { planRestore } from './restore/plan.ts';
 import { openRunnerLogs } from './runner-logs.ts';
@@ -120,7 +122,10 @@ export function createController(options: ControllerOptions): Controller {
       const seen = await observeRestore(sources, mode, namespace, name, signal);
       return seen && planRestore(seen);
     }
-    if (kind === 'restorePolicy') return undefined;
+    if (kind === 'restorePolicy') {
+      const seen = observeRestorePolicy(world, mode, clock.nowMs(), namespace, name);
+      return seen && planRestorePolicy(seen);
+    }
     const seen = await observeLocation(sources, mode, namespace, name, signal);
     return seen && planLocation(seen);
   };

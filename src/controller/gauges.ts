@@ -1,18 +1,13 @@
 import { runResults } from '../api/backup-policy.ts';
-import type { Backup, BackupLocation, BackupPolicy } from '../api/kinds.ts';
-import type { Condition } from '../api/parts.ts';
+import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../api/kinds.ts';
 import { expectedIntervalMs, parseSchedule } from '../domain/schedule.ts';
 import { readStamp, stamp } from '../domain/stamp.ts';
 import { findCondition } from './conditions.ts';
 import { endOf, resultOf, startOf } from './outcome.ts';
 import { backupRun } from './policy/backup-run.ts';
 import { endedRuns } from './policy/run.ts';
-
-export interface GaugeSample {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
+import { listRestoreSamples } from './restore-policy/gauges.ts';
+import { samples, secondsOf, truthOf, type GaugeSample, type IntervalOf } from './samples.ts';
 
 export interface GaugesSeen {
   readonly nowMs: number;
@@ -20,6 +15,9 @@ export interface GaugesSeen {
   readonly policies: readonly BackupPolicy[];
   readonly locations: readonly BackupLocation[];
   readonly backups: readonly Backup[];
+  readonly restorePolicies: readonly RestorePolicy[];
+  /** Of those policies. */
+  readonly restoreRequests: readonly RestoreRequest[];
   readonly queue: {
     readonly depth: number;
     readonly oldestMs: number;
@@ -27,9 +25,6 @@ export interface GaugesSeen {
     readonly retries: number;
   };
 }
-
-type Labels = Readonly<Record<string, string>>;
-type Values = Readonly<Record<string, number | undefined>>;
 
 /** Turns objects into samples. What is not known is absent, never 0. */
 export function listSamples(seen: GaugesSeen, intervalOf = rememberIntervals()): readonly GaugeSample[] {
@@ -41,6 +36,7 @@ export function listSamples(seen: GaugesSeen, intervalOf = rememberIntervals()):
       return samplesOfPolicy(policy, byPolicy.get(`${namespace}/${name}`) ?? [], intervalOf(policy, seen.nowMs));
     }),
     ...seen.locations.flatMap((location) => samplesOfLocation(location, failed)),
+    ...listRestoreSamples(seen, intervalOf),
     ...samples(
       {},
       {
@@ -52,17 +48,6 @@ export function listSamples(seen: GaugesSeen, intervalOf = rememberIntervals()):
     ),
   ];
 }
-
-function samples(labels: Labels, values: Values): readonly GaugeSample[] {
-  return Object.entries(values).flatMap(([name, value]) => {
-    return value === undefined || !Number.isFinite(value) ? [] : [{ name: `pgbackup_${name}`, labels, value }];
-  });
-}
-
-const secondsOf = (text: string | undefined): number | undefined => {
-  const timeMs = readStamp(text);
-  return timeMs === undefined ? undefined : timeMs / 1000;
-};
 
 function samplesOfPolicy(
   policy: BackupPolicy,
@@ -104,7 +89,7 @@ function samplesOfPolicy(
 }
 
 /** Remembers what schedules answered: they are asked at every scrape, and the answer changes with the months at most. */
-export function rememberIntervals(): (policy: BackupPolicy, nowMs: number) => number | undefined {
+export function rememberIntervals(): IntervalOf {
   const known = new Map<string, number | undefined>();
   return ({ spec }, nowMs) => {
     if (spec.schedule === undefined) return undefined;
@@ -200,15 +185,6 @@ function samplesOfLocation(
       return samples({ ...labels, operation }, { location_errors_total: errors });
     }),
   ];
-}
-
-/** 1 for True, 0 for False; nothing while it is not known. */
-function truthOf(
-  object: { readonly status?: { readonly conditions?: readonly Condition[] | undefined } | undefined },
-  type: string,
-): number | undefined {
-  const status = findCondition(object.status?.conditions, type)?.status;
-  return status === undefined || status === 'Unknown' ? undefined : Number(status === 'True');
 }
 
 function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, readonly T[]> {

@@ -29,11 +29,16 @@ export function openControllerMetrics(clock: Clock, options = { processMetrics: 
       const readable = <T>(
         reads: readonly { readonly object: T; readonly fault: string | undefined }[],
       ): readonly T[] => reads.filter(({ fault }) => fault === undefined).map(({ object }) => object);
+      const restorePolicies = readable(world.restorePolicies());
       const seen = {
         nowMs: clock.nowMs(),
         policies: readable(world.policies()),
         locations: readable(world.locations()),
         backups: readable(world.backups()),
+        restorePolicies,
+        restoreRequests: restorePolicies.flatMap(({ metadata: { namespace, name } }) =>
+          readable(world.restoresOfPolicy(namespace, name)),
+        ),
         queue: followed.queue(),
       };
       return [leader, ...listSamples(seen, intervalOf)];

@@ -31,6 +31,19 @@ export function restoreRequestName(policy: string, slotMs: number, retry = 0): s
   return `${policy}-${retry === 0 ? time : `${time.slice(0, -3)}r${retry}`}`;
 }
 
+/** What the name of a RestorePolicy's request says, or undefined when it is none of restoreRequestName. */
+export function parseRestoreRequestName(
+  policy: string,
+  name: string,
+): { readonly slotMs: number; readonly retry: number } | undefined {
+  if (!name.startsWith(`${policy}-`)) return undefined;
+  const parts = /^(\d{4})(\d\d)(\d\d)t(\d\d)(\d\d)(?:00z|r([1-9]\d*))$/.exec(name.slice(policy.length + 1));
+  if (parts === null) return undefined;
+  const [, year, month, day, hour, minute, retry = '0'] = parts;
+  const slotMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:00Z`);
+  return Number.isNaN(slotMs) ? undefined : { slotMs, retry: Number(retry) };
+}
+
 /** The Job of a RestoreRequest: at most 5 + 57 = 62 characters. */
 export function restoreJobName(request: string): string {
   return `pgrr-${request}`;

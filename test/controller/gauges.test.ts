@@ -6,6 +6,8 @@ import {
   buildBackup,
   buildLocation,
   buildPolicy,
+  buildRestore,
+  buildRestorePolicy,
   buildRun,
   condition,
   failed,
@@ -18,6 +20,8 @@ const empty: GaugesSeen = {
   policies: [],
   locations: [],
   backups: [],
+  restorePolicies: [],
+  restoreRequests: [],
   queue: idle,
 };
 
@@ -92,6 +96,60 @@ describe('The metrics', () => {
       'pgbackup_policy_expected_interval_seconds',
       'pgbackup_policy_created_timestamp_seconds',
     ]);
+  });
+
+  it('tell of RestorePolicies, also when a BackupPolicy has the same name', async () => {
+    const ended = {
+      conditions: [condition('Succeeded', 'False', 'CheckFailed', '2026-01-05T04:01:00Z')],
+      startedAt: '2026-01-05T04:00:10Z',
+      completedAt: '2026-01-05T04:01:00Z',
+    };
+    const owner = { apiVersion: 'pgbackup.dev/v1', kind: 'RestorePolicy', name: 'nightly', uid: 'uid-of-nightly' };
+    const labels = { 'pgbackup.dev/restore-policy': 'nightly' };
+    const text = await print({
+      ...empty,
+      policies: [buildPolicy()],
+      restorePolicies: [
+        buildRestorePolicy({
+          name: 'nightly',
+          status: {
+            conditions: [condition('Ready', 'True', 'PolicyReady'), condition('Healthy', 'False', 'LastRunFailed')],
+            nextScheduleTime: '2026-01-06T04:00:00Z',
+            lastSuccessTime: '2026-01-04T04:02:00Z',
+            lastDurationSeconds: 90,
+            missedRuns: 3,
+            runs: { Succeeded: 7, Unchanged: 2, Failed: 1 },
+          },
+        }),
+      ],
+      restoreRequests: [
+        buildRestore({
+          name: 'nightly-20260105t040000z',
+          metadata: { labels, ownerReferences: [{ ...owner, controller: true }] },
+          status: ended,
+        }),
+      ],
+    });
+    const lines = text.split('\n').filter((line) => /^pgbackup_.*restore/.test(line));
+    const of = 'namespace="shop",policy="nightly"';
+    expect(lines).toEqual([
+      `pgbackup_restore_policy_info{${of},schedule="0 4 * * *",timezone="Etc/UTC"} 1`,
+      `pgbackup_restore_policy_suspended{${of}} 0`,
+      `pgbackup_restore_policy_ready{${of}} 1`,
+      `pgbackup_restore_policy_healthy{${of}} 0`,
+      `pgbackup_restore_policy_expected_interval_seconds{${of}} 86400`,
+      `pgbackup_restore_policy_next_run_timestamp_seconds{${of}} ${Date.parse('2026-01-06T04:00:00Z') / 1000}`,
+      `pgbackup_restore_policy_created_timestamp_seconds{${of}} ${Date.parse('2026-01-01T00:00:00Z') / 1000}`,
+      `pgbackup_last_restore_success_timestamp_seconds{${of}} ${Date.parse('2026-01-04T04:02:00Z') / 1000}`,
+      `pgbackup_last_restore_attempt_timestamp_seconds{${of}} ${Date.parse('2026-01-05T04:00:10Z') / 1000}`,
+      `pgbackup_last_restore_attempt_succeeded{${of}} 0`,
+      `pgbackup_last_restore_duration_seconds{${of}} 90`,
+      `pgbackup_restore_runs_total{${of},result="Succeeded"} 7`,
+      `pgbackup_restore_runs_total{${of},result="Unchanged"} 2`,
+      `pgbackup_restore_runs_total{${of},result="Failed"} 1`,
+      `pgbackup_missed_restores_total{${of}} 3`,
+    ]);
+    expect(text).toContain(`pgbackup_policy_info{${of},schedule="0 3 * * *",timezone="Etc/UTC"} 1`);
   });
 
   it('forget what is gone', async () => {

@@ -11,6 +11,7 @@ import { managedBy, resources } from '../resources.ts';
 import { backupRun, type BackupRun } from './backup-run.ts';
 import { judgeHealth } from './health.ts';
 import type { PolicySeen } from './observe.ts';
+import { phaseOf } from './phase.ts';
 import { planUnreadable } from './plan-unreadable.ts';
 import { readSchedule } from './read-schedule.ts';
 import { lastSuccess } from './run.ts';
@@ -138,12 +139,6 @@ function buildStatus(
     ...countRuns(policy, runs, { Succeeded: 0, PartlyFailed: 0, Failed: 0 }).counts,
     lastSizeBytes: last?.run.object.status?.plainBytes ?? before?.lastSizeBytes,
   };
-}
-
-function phaseOf(policy: BackupPolicy, ready: ConditionChange, healthy: ConditionChange): BackupPolicyStatus['phase'] {
-  if (ready.status === 'False') return 'NotReady';
-  if (policy.spec.suspend) return 'Suspended';
-  return healthy.status === 'False' ? 'Unhealthy' : 'Ready';
 }
 
 function createBackup(policy: BackupPolicy, start: { readonly slot: number; readonly name: string }): Action {
