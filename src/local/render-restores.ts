@@ -47,14 +47,17 @@ function renderDetails(request: RestoreRequest, paint: Paint): readonly string[]
       const mark = outcome === 'Restored' ? paint.green('✓') : paint.red('✗');
       const names = source === undefined || source === target ? target : `${source} → ${target}`;
       const kept = previous === undefined ? '' : `; what it was before is kept as ${previous}`;
-      const why = reason === undefined ? '' : `: ${reason}${message === undefined ? '' : `: ${message}`}`;
+      // With one target the line above has said it.
+      const isSaid = reason === undefined || (databases.length === 1 && reason === condition?.reason);
+      const why = isSaid ? '' : `: ${reason}${message === undefined ? '' : `: ${message}`}`;
       return [
         `  ${mark} ${stripControls(`${names}: ${outcome}${kept}${why}`)}`,
         ...notes.map((note) => `    ${paint.dim('note:')} ${stripControls(note)}`),
       ];
     }),
     ...(rolesCreated.length === 0 ? [] : [`  roles created: ${stripControls(rolesCreated.join(', '))}`]),
-    ...(failed && isFailureReason(condition.reason)
+    // Who stopped it knows what to do.
+    ...(failed && isFailureReason(condition.reason) && condition.reason !== 'Aborted'
       ? [`  ${paint.dim('remedy:')} ${failureReasons[condition.reason].remedy}`]
       : []),
   ];

@@ -28,7 +28,7 @@ describe('the table of restores', () => {
       'RESTORE  PHASE      MODE     SOURCE                    LOADED   DURATION  MB/S',
       'check    Failed     Replace  dumps/a.zip (a.sql)       –        –         –',
       '  CheckFailed: SELECT 1 gave 1, not 2 [2J; shop is as it was',
-      '  ✗ shop: Untouched: CheckFailed: SELECT 1',
+      '  ✗ shop: Untouched',
       '  remedy: Look at the check that the message names, and at the backup.',
       'weekly   Succeeded  Replace  nightly-20260101t000000z  1.23 GB  10s       123',
       '  ✓ shop → shop_copy: Restored; what it was before is kept as shop_copy_20260101t030000z',
