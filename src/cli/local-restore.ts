@@ -41,7 +41,11 @@ export async function runLocalRestore(
         ...common,
         ...output,
         choice,
-        onStart: (operator) => world.onForce(() => operator.kill()),
+        onStart: (operator) =>
+          world.onForce(() => {
+            operator.kill();
+            stderr.write('killed; what it may have left is cleared up at the next start with these files\n');
+          }),
       },
       world.signal,
     );

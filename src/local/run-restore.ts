@@ -49,6 +49,7 @@ export async function runRestore(options: RunRestoreOptions, signal: AbortSignal
     await showing;
   }
   if (signal.aborted) requests = await tellAbort(operator, requests, clock.nowMs());
+  if (requests.length === 0) screen.stream.write('stopped before anything was restored\n');
   options.print(renderRestores(requests, options.tablePaint));
   return signal.aborted ? failureReasons.Aborted.exitCode : exitCodeOf(requests);
 }

@@ -191,6 +191,7 @@ describe('a restore that is broken off', () => {
     await until('it ends its runners', async () => readLog().includes('controller has stopped'));
     command.child.kill('SIGINT');
     expect(await command.exitCode).toBe(130);
+    expect(command.stderr()).toContain('killed; what it may have left is cleared up at the next start');
     await until('nothing runs any more', async () => processesIn(pods).length === 0);
     expect(await countOrders()).toBe('1');
     expect(await listDatabases()).not.toEqual(own);
