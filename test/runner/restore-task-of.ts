@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { manifestKey } from '../../src/domain/layout.ts';
+import type { CleanupTask, RestoreTask, TaskLocation } from '../../src/domain/task.ts';
+import type { Postgres } from '../servers/postgres.ts';
+import { backupTaskOf } from './run-with.ts';
+
+export const requestUid = 'c0ffee00-1234-4000-8000-000000000001';
+/** What names of its scratch databases begin with. */
+export const requestDigits = 'c0ffee001234';
+
+/** A restore of the backup of `backupTaskOf` at a place, to a test server; everything else as changed. */
+export function restoreTaskOf(
+  server: Pick<Postgres, 'host' | 'port'>,
+  copies: readonly TaskLocation[],
+  changes: Partial<RestoreTask> = {},
+): RestoreTask {
+  const { source, backup, namespace, policy } = backupTaskOf(server, {});
+  return {
+    version: 1,
+    kind: 'restore',
+    namespace,
+    request: { name: 'request', uid: requestUid },
+    source: {
+      backup: {
+        name: backup.name,
+        uid: backup.uid,
+        copies: copies.map((location) => ({
+          location,
+          manifestKey: manifestKey(namespace, policy.name, backup.name),
+        })),
+      },
+    },
+    target: { server: source, databases: [{ source: 'shop', target: 'shop' }] },
+    mode: 'Replace',
+    keepPrevious: false,
+    clean: false,
+    select: { schemaOnly: false, dataOnly: false },
+    options: { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: true },
+    afterSql: [],
+    checks: [],
+    waitForServerSeconds: 5,
+    waitForSecretSeconds: 1,
+    settleSeconds: 0,
+    ...changes,
+  };
+}
+
+export function cleanupTaskOf(task: RestoreTask): CleanupTask {
+  const { version, namespace, request, target, keepPrevious, waitForServerSeconds, waitForSecretSeconds } = task;
+  return {
+    version,
+    kind: 'cleanup',
+    namespace,
+    request,
+    target,
+    keepPrevious,
+    waitForServerSeconds,
+    waitForSecretSeconds,
+  };
+}
+
+export async function sha256OfManifest(location: TaskLocation): Promise<string> {
+  const { namespace, policy, backup } = backupTaskOf({ host: '', port: 0 }, {});
+  const path = join(location.place.directory?.path ?? '', manifestKey(namespace, policy.name, backup.name));
+  return createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
+}
+
+/** Names of all databases of a server. */
+export async function listAll(server: Pick<Postgres, 'sql'>): Promise<readonly string[]> {
+  const rows = await server.sql<{ name: string }>('SELECT datname AS name FROM pg_database ORDER BY 1');
+  return rows.map(({ name }) => name);
+}
