@@ -20,7 +20,7 @@ import {
 import { absentAsUndefined, readList, readObject, readWatchEvent } from './read-answer.ts';
 import { requireKind } from './object-meta.ts';
 import { forbidVersion, nameOf, namespaceOf, pathOf, requireVersion, requireWatchVersion } from './resource-path.ts';
-import { openServiceAccount, type Access } from './service-account.ts';
+import { openPodAccount, type Access } from './pod-account.ts';
 import { splitLines } from './split-lines.ts';
 
 /** Where the address of the server and the credentials come from. */
@@ -215,7 +215,7 @@ export async function openKubeClient(options: HttpClientOptions): Promise<HttpKu
 
 async function loadAccess(source: KubeSource, clock: Clock): Promise<Access> {
   try {
-    if (source.kind === 'in-cluster') return await openServiceAccount(source.environment, source.root ?? '', clock);
+    if (source.kind === 'in-cluster') return await openPodAccount(source.environment, source.root ?? '', clock);
     return await loadKubeconfig(source);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -2,6 +2,7 @@ import { dirname } from 'node:path/posix';
 import { Failure, toFailure } from '../api/failure.ts';
 import { throwIfAborted } from './abortable.ts';
 import { gatherParts } from './gather-parts.ts';
+import { RequestWindow } from './request-window.ts';
 import { sftpStatus, sftpStatusOf } from './sftp-errors.ts';
 import { type SftpAttributes, type SftpSession, sftpOpen } from './sftp-session.ts';
 import type { Bytes, PutOptions } from './storage.ts';
@@ -12,6 +13,8 @@ const leastRequestBytes = 28 * 1024;
 const mostRequestBytes = 255 * 1024;
 /** Unanswered; enough for 40 MB/s over a round trip of 50 ms. */
 const bytesInFlight = 2 << 20;
+/** Made durable as it goes, while others work: at the end little is left to wait for. */
+const syncEveryBytes = 32 << 20;
 const fileMode = 0o640;
 const folderMode = 0o750;
 
@@ -25,8 +28,7 @@ export async function writeTemporary(
 ): Promise<number> {
   try {
     const sent = await writeBody(session, path, handle, body, signal);
-    if (session.extensions.fsync)
-      await session.ask(`sync ${path}`, (channel, done) => channel.ext_openssh_fsync(handle, done), signal);
+    if (session.extensions.fsync) await syncHandle(session, path, handle, signal);
     const held = await session.ask<SftpAttributes>(
       `look at ${path}`,
       (channel, done) => channel.fstat(handle, done),
@@ -41,6 +43,10 @@ export async function writeTemporary(
     await closeHandle(session, path, handle).catch(() => undefined);
     throw error;
   }
+}
+
+function syncHandle(session: SftpSession, path: string, handle: Buffer, signal: AbortSignal): Promise<void> {
+  return session.ask<void>(`sync ${path}`, (channel, done) => channel.ext_openssh_fsync(handle, done), signal);
 }
 
 function closeHandle(session: SftpSession, path: string, handle: Buffer): Promise<void> {
@@ -58,10 +64,11 @@ async function writeBody(
   const either = AbortSignal.any([signal, stop.signal]);
   const { writeBytes = leastRequestBytes } = session.extensions;
   const requestBytes = Math.max(leastRequestBytes, Math.min(writeBytes, mostRequestBytes));
-  const window = new Window(Math.floor(bytesInFlight / requestBytes), (error) => stop.abort(toFailure(error)));
+  const window = new RequestWindow(Math.floor(bytesInFlight / requestBytes), (error) => stop.abort(toFailure(error)));
   // One buffer is enough: a request copies its bytes when it is made.
   const buffer = Buffer.allocUnsafeSlow(requestBytes);
   let position = 0;
+  let synced = 0;
   for await (const { bytes } of gatherParts(body, requestBytes, () => buffer, either)) {
     if (bytes.length === 0) continue;
     const at = position;
@@ -75,45 +82,14 @@ async function writeBody(
       ),
     );
     position += bytes.length;
+    if (!session.extensions.fsync || position - synced < syncEveryBytes) continue;
+    synced = position;
+    await window.enter();
+    window.watch(syncHandle(session, path, handle, either));
   }
   await window.empty();
   throwIfAborted(either);
   return position;
-}
-
-/** Lets so many requests be on their way at once. */
-class Window {
-  readonly #limit: number;
-  readonly #onFailure: (error: unknown) => void;
-  #out = 0;
-  #wake: (() => void) | undefined;
-
-  constructor(limit: number, onFailure: (error: unknown) => void) {
-    this.#limit = limit;
-    this.#onFailure = onFailure;
-  }
-
-  async enter(): Promise<void> {
-    while (this.#out >= this.#limit) await this.#change();
-  }
-
-  async empty(): Promise<void> {
-    while (this.#out > 0) await this.#change();
-  }
-
-  watch(request: Promise<void>): void {
-    this.#out += 1;
-    request.catch(this.#onFailure).finally(() => {
-      this.#out -= 1;
-      this.#wake?.();
-    });
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-  }
 }
 
 /** Opens a new file, making the folders above it as often as concurrent deletes remove them. */

@@ -19,7 +19,7 @@ const tokenForMs = 60_000;
  * The service account of this pod: KUBERNETES_SERVICE_HOST and _PORT, and the files that the kubelet keeps up to date below `root`.
  * By hand, because the client library costs 90 MB of memory. Rejects with an Error that says what is missing.
  */
-export async function openServiceAccount(
+export async function openPodAccount(
   environment: Readonly<Record<string, string | undefined>>,
   root: string,
   clock: Clock,
