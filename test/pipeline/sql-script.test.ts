@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { array, assert, asyncProperty, constantFrom, integer } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
 import { readSqlScript, type SqlScriptOptions } from '../../src/pipeline/sql-script.ts';
@@ -55,8 +55,8 @@ describe('A script of pg_dump', () => {
 
   it('cut anywhere is damaged, and never ends well', async () => {
     const end = dump.indexOf('-- PostgreSQL database dump complete');
-    await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 40, max: end }), async (length) => {
+    await assert(
+      asyncProperty(integer({ min: 40, max: end }), async (length) => {
         expect(await refusal(dump.slice(0, length))).toMatch(/^(FileDamaged|SqlRefused)/);
       }),
       { seed: 7, numRuns: 200 },
@@ -137,9 +137,10 @@ describe('Commands of psql', () => {
   });
 });
 
+// prettier-ignore
 const fragments = [
-  ...["'", "''", '"', "E'", "e'x\\'y'", '$$', '$a$', 'a$b$', '$1', '--', '--c\n', '/*', '*/', '(', ')', ';', '\n', ' '],
-  ...['\r\n', "U&'x'", 'x', '1', '1.5e3 ', 'begin ', 'end ', 'create function f() ', ':', '::', ':x', 'é', '\\! y\n'],
+  "'", "''", '"', "E'", "e'x\\'y'", '$$', '$a$', 'a$b$', '$1', '--', '--c\n', '/*', '*/', '(', ')', ';', '\n', ' ',
+  '\r\n', "U&'x'", 'x', '1', '1.5e3 ', 'begin ', 'end ', 'create function f() ', ':', '::', ':x', 'é', '\\! y\n',
   '\n;COPY t FROM stdin;\n1\n\\! x\n\\.\n',
 ];
 
@@ -153,10 +154,10 @@ describe('Any text', () => {
         return `${error.reason} ${error.message}`;
       }
     };
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.constantFrom(...fragments), { maxLength: 12 }),
-        fc.integer({ min: 1, max: 9 }),
+    await assert(
+      asyncProperty(
+        array(constantFrom(...fragments), { maxLength: 12 }),
+        integer({ min: 1, max: 9 }),
         async (parts, size) => {
           const text = parts.join('');
           expect(await outcome(text, size)).toBe(await outcome(text, 1 << 20));

@@ -1,0 +1,81 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import type { RestoreTask } from '../../src/domain/task.ts';
+import type { Bytes } from '../../src/pipeline/bytes.ts';
+import type { Postgres } from '../servers/postgres.ts';
+
+const run = promisify(execFile);
+
+/** A task for a file in the location `files`. */
+export function fileTask(
+  file: { key?: string; pattern?: string; member?: string },
+  changes: Partial<RestoreTask> = {},
+): RestoreTask {
+  return {
+    version: 1,
+    kind: 'restore',
+    namespace: 'test',
+    request: { name: 'r', uid: 'u' },
+    source: { file: { location: { name: 'files', place: { directory: { path: '/nonexistent' } } }, ...file } },
+    target: {
+      server: { port: 5432, tls: { mode: 'disable' }, credentials: { secretName: 's', keys: {} } },
+      databases: [{ target: 'target' }],
+    },
+    mode: 'Replace',
+    keepPrevious: false,
+    clean: false,
+    select: { schemaOnly: false, dataOnly: false },
+    options: { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: false },
+    afterSql: [],
+    checks: [],
+    waitForServerSeconds: 0,
+    waitForSecretSeconds: 0,
+    settleSeconds: 0,
+    ...changes,
+  };
+}
+
+/** What libpq needs to reach the server as its superuser. */
+export function environmentOf(server: Postgres): Readonly<Record<string, string>> {
+  return {
+    PGHOST: server.host,
+    PGPORT: String(server.port),
+    PGUSER: server.user,
+    PGPASSWORD: server.password,
+    PATH: '/usr/local/bin:/usr/bin:/bin',
+    LC_ALL: 'C.UTF-8',
+  };
+}
+
+/** Runs a program to its good end. */
+export async function call(
+  program: string,
+  args: readonly string[],
+  options: { readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
+): Promise<string> {
+  const { stdout } = await run(program, [...args], { maxBuffer: 64 * 1024 * 1024, ...options });
+  return stdout;
+}
+
+/** Runs a program that reads `stdin`, to its good end. */
+export async function callWith(
+  stdin: Bytes,
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<void> {
+  const running = run(program, [...args], { env, maxBuffer: 64 * 1024 * 1024 });
+  const { stdin: input } = running.child;
+  if (input === null) throw new Error('no stdin');
+  // A program that ends early says so by its exit code.
+  input.on('error', () => {});
+  try {
+    for await (const chunk of stdin) input.write(chunk);
+    input.end();
+  } catch (error) {
+    running.child.kill();
+    await running.catch(() => undefined);
+    throw error;
+  }
+  await running;
+}
