@@ -12,6 +12,7 @@ import {
   withRunner,
   type BadObject,
 } from './object-cases.ts';
+import { badRestores } from './restore-objects.ts';
 
 const longName = (length: number) => ({ metadata: { name: 'n'.repeat(length) } });
 const databases = (members: unknown) => withPolicy({ source: source({ databases: members }) });
@@ -419,4 +420,11 @@ const backups: readonly BadObject[] = [
 ];
 
 /** Refused by both. */
-export const badObjects: readonly BadObject[] = [...names, ...unknownFields, ...locations, ...policies, ...backups];
+export const badObjects: readonly BadObject[] = [
+  ...names,
+  ...unknownFields,
+  ...locations,
+  ...policies,
+  ...backups,
+  ...badRestores,
+];

@@ -5,7 +5,7 @@ import type { KubeObject } from '../../src/kube/client.ts';
 import { whyNoKubeApiserver } from '../servers/kube-apiserver.ts';
 import { badObjects } from './bad-objects.ts';
 import { goodObjects, goodStatuses } from './good-objects.ts';
-import { backup, s3, withPolicy, type TestObject } from './object-cases.ts';
+import { backup, s3, withPolicy, withRestore, withTemplate, type TestObject } from './object-cases.ts';
 import { crdType, kindOf, startWithCrds, typeOf, type Cluster } from './start-with-crds.ts';
 
 const assets = process.env['KUBEBUILDER_ASSETS'];
@@ -62,7 +62,8 @@ describe.skipIf(missing !== undefined)(`The CRDs on a real API server${missing ?
   });
 
   it.each(goodStatuses)('accept a full status of $kind and keep all of it', async ({ kind, status }) => {
-    const object = { BackupLocation: s3(), BackupPolicy: withPolicy(), Backup: backup({ policy: 'a' }) }[kind];
+    const objects = [s3(), withPolicy(), backup({ policy: 'a' }), withRestore(), withTemplate()];
+    const object = objects.find((each) => each.kind === kind);
     if (!object) throw new Error(`no kind ${kind}`);
     const type = typeOf(kindOf(object));
     const created = await cluster.client.create(

@@ -13,6 +13,7 @@ import {
   withRunner,
   type GoodObject,
 } from './object-cases.ts';
+import { goodRestores, goodRestoreStatuses } from './restore-objects.ts';
 
 const runner = {
   serviceAccountName: 'backup.writer',
@@ -159,6 +160,7 @@ export const goodObjects: readonly GoodObject[] = [
     old: backup({ policy: 'a', slot: time }),
     object: backup({ slot: time, policy: 'a' }),
   },
+  ...goodRestores,
 ];
 
 /** Status of each kind, accepted by both. */
@@ -215,4 +217,5 @@ export const goodStatuses: readonly { readonly kind: string; readonly status: un
       databases: { stored: ['a'], failed: [{ name: 'b', reason: 'DatabaseMissing' }] },
     },
   },
+  ...goodRestoreStatuses,
 ].map(({ kind, status }) => ({ apiVersion, kind, status }));

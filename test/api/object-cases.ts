@@ -14,7 +14,7 @@ export interface BadObject extends GoodObject {
 
 export interface TestObject {
   readonly apiVersion: string;
-  readonly kind: 'BackupLocation' | 'BackupPolicy' | 'Backup';
+  readonly kind: 'BackupLocation' | 'BackupPolicy' | 'Backup' | 'RestoreRequest' | 'RestorePolicy';
   readonly metadata: { readonly name: string; readonly [member: string]: unknown };
   readonly spec: unknown;
   readonly [member: string]: unknown;
@@ -54,6 +54,21 @@ export const source = (members: Members = {}) => ({
 export const withPolicy = (members: Members = {}) =>
   policy({ source: source(), destinations: [{ location: 'a' }], ...members });
 export const withRunner = (runner: Members) => withPolicy({ runner });
+
+export const restore = (spec: unknown, name = 'a-restore') => make('RestoreRequest', name, spec);
+export const restorePolicy = (spec: unknown, name = 'a-restore-policy') => make('RestorePolicy', name, spec);
+export const server = { credentials: { secretName: 'pg' } };
+/** The smallest spec of a restore, with members replaced. */
+export const restoreOf = (members: Members = {}): Members => ({
+  source: { backup: { name: 'a' } },
+  target: { postgres: server, database: 'app' },
+  ...members,
+});
+export const withRestore = (members: Members = {}) => restore(restoreOf(members));
+export const withSource = (source: unknown) => withRestore({ source });
+/** The smallest policy, with members of the template replaced. */
+export const withTemplate = (members: Members = {}, others: Members = {}) =>
+  restorePolicy({ schedule: '@daily', template: { spec: restoreOf(members) }, ...others });
 
 export const repeat = <T>(count: number, item: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => item(index));
