@@ -11,11 +11,12 @@ import type { Servers } from './start-servers.ts';
 export async function restoreShop({ postgres }: Servers, screen: Screen, restore: () => Promise<void>): Promise<void> {
   const before = await digestDatabase(postgres, 'shop');
   screen.line();
-  await screen.step('an accident', async () => {
+  await screen.step('an accident in shop', async () => {
     await postgres.sql(accident, 'shop');
     const damaged = findDifferences(before, await digestDatabase(postgres, 'shop'));
     if (damaged.length === 0) throw new Error('nothing was damaged');
-    return { value: undefined, detail: `in shop: ${[...new Set(damaged)].join(', ')} are not what they were` };
+    const names = [...new Set(damaged)].map((name) => name.replace(/^public\./, ''));
+    return { value: undefined, detail: `${names.join(', ')} are not what they were` };
   });
   await restore();
   screen.line();

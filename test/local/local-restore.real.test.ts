@@ -52,7 +52,7 @@ const sleeping = async (): Promise<number> =>
     )
   ).length;
 const untilItSleeps = async () => until('afterSql runs', async () => (await sleeping()) > 0);
-const sleeps = request('  afterSql: ["SELECT pg_sleep(600)"]\n');
+const sleeps = (): string => request('  afterSql: ["SELECT pg_sleep(600)"]\n');
 
 describe('pgbackup local restore', () => {
   it('brings a database back by flags, keeps the replaced one, prints a table and leaves nothing behind', async () => {
@@ -169,7 +169,7 @@ describe('pgbackup local restore', () => {
 
 describe('a restore that is broken off', () => {
   it('by SIGINT clears up, leaves the target as it was, and says so', async () => {
-    const command = stand.start(restore(), sleeps);
+    const command = stand.start(restore(), sleeps());
     await untilItSleeps();
     command.child.kill('SIGINT');
     expect(await command.exitCode, command.stderr()).toBe(75);
@@ -181,7 +181,7 @@ describe('a restore that is broken off', () => {
   });
 
   it('by a second SIGINT is killed; the target is as it was, and the next start clears up before it restores', async () => {
-    const command = stand.start(restore(), sleeps);
+    const command = stand.start(restore(), sleeps());
     await untilItSleeps();
     const pods = join(stand.stateDir, 'pods');
     const runners = processesIn(pods).filter(({ command: line }) => line.includes('main.ts'));
