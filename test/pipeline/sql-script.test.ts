@@ -263,6 +263,16 @@ describe('Statements that are not about the content of a database', () => {
     expect((await read(`${statement}\n`)).text).toBe(`${statement}\n`);
   });
 
+  it('and empty ones are left out, without a word', async () => {
+    const rows = 'COPY t FROM stdin;\n1\n\\.\n';
+
+    expect(await read(`${rows};${rows}/* c */ ; ;\nSELECT 1;`)).toEqual({
+      text: `${rows}${rows}/* c */  \nSELECT 1;\n`,
+      notes: [],
+      databases: [],
+    });
+  });
+
   it('and that begin or end a transaction are left out where all is one transaction, or refused', async () => {
     const script = 'BEGIN;\nSELECT 1;\nSAVEPOINT a;\nROLLBACK TO a;\nCOMMIT;\n';
     const one = { part: 'whole', oneTransaction: true } as const;
