@@ -114,7 +114,9 @@ describe.each(binDirs)('Files made by the programs of %s', (binDir) => {
     files = join(folder.path, 'files');
     await mkdir(files);
     server = await startPostgres({ binDir, dir: join(folder.path, 'pg') });
-    await server.sql('CREATE ROLE owner; CREATE DATABASE source OWNER owner; CREATE DATABASE "o\'ther \\ ""db"');
+    await server.sql('CREATE ROLE owner');
+    await server.sql('CREATE DATABASE source OWNER owner');
+    await server.sql(`CREATE DATABASE "o'ther \\ ""db"`);
     await server.sql("ALTER DATABASE source SET work_mem TO '9MB'");
     await server.sql(
       `CREATE TABLE "a table" (a int PRIMARY KEY, b text);
