@@ -24,8 +24,10 @@ export interface DecompressOptions {
 export function decompress(options: DecompressOptions): Stage {
   const { algorithm } = options;
   if (algorithm === 'none') return (source) => source;
-  const damaged = (what: string, cause?: unknown): Failure =>
-    new Failure(options.damage ?? 'BackupDamaged', `${algorithm} data cannot be read: ${what}`, { cause });
+  const damaged = (what: string, cause?: unknown): Failure => {
+    if (options.damage === 'FileDamaged' && isTooWide(cause)) return tooWide(cause);
+    return new Failure(options.damage ?? 'BackupDamaged', `${algorithm} data cannot be read: ${what}`, { cause });
+  };
   return (source) => decode(source, decoders[algorithm], algorithm !== 'deflate', damaged);
 }
 
@@ -130,4 +132,16 @@ function runDecoder(decoder: Decoder, damaged: Damaged): DecoderRun {
       decoder.destroy();
     },
   };
+}
+
+/** A frame made with `zstd --long=28` or more wants gigabytes of memory. */
+function isTooWide(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ZSTD_error_frameParameter_windowTooLarge';
+}
+
+function tooWide(cause: unknown): Failure {
+  return new Failure('FileRefused', 'the zstd data wants more than 128 MiB of memory', {
+    cause,
+    hint: 'compress it with a window of at most --long=27',
+  });
 }

@@ -259,6 +259,15 @@ describe('A small file', () => {
   });
 });
 
+describe('zstd with a window of 2 GiB', () => {
+  it('is refused', async () => {
+    // A frame whose header says so: no single segment, window 2^31.
+    await put('file', Buffer.from('28b52ffd0488', 'hex').fill(0xa8, 5));
+
+    expect(await failureOf(open('file'))).toContain('FileRefused: the zstd data wants more than 128 MiB');
+  });
+});
+
 describe('Choosing', () => {
   it('takes the newest that matches, then the last by name', async () => {
     for (const [name, seconds] of [
