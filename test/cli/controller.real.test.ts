@@ -18,6 +18,9 @@ const assets = process.env['KUBEBUILDER_ASSETS'];
 const missing = whyNoKubeApiserver(assets);
 const never = new AbortController().signal;
 
+const { location, policy, backup, restoreRequest, restorePolicy } = resources;
+const ourTypes = [location, policy, backup, restoreRequest, restorePolicy];
+
 describe.skipIf(missing !== undefined)(
   `pgbackup controller on a real API server (${missing ?? 'there is one'})`,
   () => {
@@ -34,7 +37,7 @@ describe.skipIf(missing !== undefined)(
       for (const file of readdirSync(folder)) {
         await client.create(crdType, parse(readFileSync(join(folder, file), 'utf8')) as KubeObject, never);
       }
-      for (const type of [resources.location, resources.policy, resources.backup]) {
+      for (const type of ourTypes) {
         await until(`${type.plural} are served`, async () =>
           client.list(type, { namespace: 'default' }, never).catch((error: unknown) => {
             if (isKubeError(error)) return undefined;
@@ -90,7 +93,17 @@ describe.skipIf(missing !== undefined)(
         expect(policies.map(({ metadata }) => metadata.name)).toEqual(
           expect.arrayContaining(['full', 'nightly', 'shop']),
         );
+        const restores = await until('restores are judged', async () => {
+          const types = [restoreRequest, restorePolicy];
+          const lists = await Promise.all(types.map((type) => client.list(type, { namespace: 'default' }, never)));
+          const objects = lists.flatMap(({ items }) => items);
+          return objects.every(({ status }) => status !== undefined) && objects;
+        });
+        expect(restores.map(({ metadata }) => metadata.name)).toEqual(
+          expect.arrayContaining(['one-table', 'refresh-staging', 'shop-back']),
+        );
         const metrics = await (await get('/metrics')).text();
+        expect(metrics).toMatch(/^pgbackup_restore_policy_info\{.*policy="refresh-staging".*\} 1$/m);
         expect(metrics).toMatch(/^pgbackup_policy_info\{.*policy="nightly".*\} 1$/m);
       } finally {
         controller.child.kill('SIGTERM');
@@ -108,7 +121,7 @@ describe.skipIf(missing !== undefined)(
 
 function readExamples(): readonly { readonly type: ResourceType; readonly object: KubeObject }[] {
   const folder = join(root, 'manifests/examples');
-  const types = [secretType, resources.location, resources.policy, resources.backup];
+  const types = [secretType, ...ourTypes];
   return readdirSync(folder).flatMap((file) =>
     [...parseAllDocuments(readFileSync(join(folder, file), 'utf8'))].map((document) => {
       const read = (document as { toJS(): unknown }).toJS() as KubeObject;

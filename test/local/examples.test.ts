@@ -33,6 +33,7 @@ describe('the examples', () => {
       'policy-full.yaml',
       'policy-minimal.yaml',
       'policy-three-places.yaml',
+      'restore-full.yaml',
       'restore-policy.yaml',
       'restore-replace.yaml',
       'secrets.yaml',

@@ -6,6 +6,7 @@ import { backupJobName } from '../../domain/names.ts';
 import { sameValue } from '../../domain/same-value.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
+import { mayComeYet } from '../await-results.ts';
 import { findCondition, setCondition } from '../conditions.ts';
 import { deleteJob } from '../delete-job.ts';
 import { checkDestinations } from '../destinations.ts';
@@ -19,8 +20,6 @@ import { createBackupJob, readBackupTask } from './job.ts';
 import type { BackupSeen } from './observe.ts';
 import { findReplacement, findReplaced } from './replacement.ts';
 
-/** How long details in the log of an ended pod are waited for. */
-const resultsBudgetMs = 30_000;
 /** How long a Job may take to be marked as finished after its runner has spoken. */
 const settleMs = 2 * 60_000;
 /** How long a found Backup may stay without the status that comes right after its creation. */
@@ -73,9 +72,7 @@ function planRunning(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
   const state = judgeRun(run);
   if (state.phase === 'ended' && state.verdict.kind === 'backup') {
     const { verdict } = state;
-    const endedAt = readStamp(runnerState(state.pod)?.terminated?.finishedAt) ?? nowMs;
-    const mayCome = verdict.resultLines > 0 && seen.results === undefined && nowMs < endedAt + resultsBudgetMs;
-    if (mayCome) return { actions: [], wakeAt: nowMs + 5000 };
+    if (mayComeYet(state.pod, verdict, seen.results, nowMs)) return { actions: [], wakeAt: nowMs + 5000 };
     const { status, ending } = finishWithVerdict(backup, verdict, readBackupTask(job), seen.results, nowMs);
     return end(seen, backup, { ...status, job: job.metadata.name }, ending.status === 'True', ending);
   }

@@ -34,9 +34,8 @@ export function finishWithVerdict(
   results: readonly ResultLine[] | undefined,
   nowMs: number,
 ): Finished {
-  const lines = results?.filter((line): line is RestoredDatabase => line.kind === 'restored') ?? [];
   const roles = results?.filter((line): line is CreatedRoles => line.kind === 'roles').flatMap(({ names }) => names);
-  const databases = lines.length === 0 ? targetsAs(request, verdict.target) : lines.map(readDatabase);
+  const databases = readDatabases(results) ?? targetsAs(request, verdict.target);
   const ending = judgeVerdict(request, verdict, databases);
   const status = endedStatus(request, ending, verdict.completedAt, nowMs);
   return {
@@ -75,13 +74,18 @@ function unknownState({ spec }: RestoreRequest): string {
 /** The runner died after the swap, and a cleanup has finished what was left of it. */
 export function finishRecovered(
   request: RestoreRequest,
-  found: { readonly message: string; readonly source?: RestoreRequestStatus['source']; readonly completedAt: string },
+  found: {
+    readonly message: string;
+    readonly source?: RestoreRequestStatus['source'];
+    readonly completedAt: string;
+    readonly results: readonly ResultLine[] | undefined;
+  },
   nowMs: number,
 ): Finished {
   const message = `the runner left no word (${found.message}), but had restored; ${targetStates.Restored}`;
   const ending: RestoreEnding = { status: 'True', reason: 'RecoveredAfterSwap', message };
   const status = endedStatus(request, ending, found.completedAt, nowMs);
-  const databases = targetsAs(request, 'Restored');
+  const databases = readDatabases(found.results) ?? targetsAs(request, 'Restored');
   return { ending, status: fitStatus({ ...status, source: found.source ?? status.source, databases }) };
 }
 
@@ -140,6 +144,12 @@ function judgeVerdict(request: RestoreRequest, verdict: RestoreVerdict, database
 function describeSource({ source }: RestoreVerdict): string {
   const what = source?.backup ?? source?.key ?? 'its source';
   return source?.location === undefined ? what : `${what} at ${source.location}`;
+}
+
+/** Undefined when the log does not tell. */
+function readDatabases(results: readonly ResultLine[] | undefined): Databases | undefined {
+  const lines = results?.filter((line): line is RestoredDatabase => line.kind === 'restored') ?? [];
+  return lines.length === 0 ? undefined : lines.map(readDatabase);
 }
 
 function readDatabase(line: RestoredDatabase): Databases[number] {

@@ -5,6 +5,7 @@ import type { RestoreRequestStatus } from '../../api/restore-request.ts';
 import { restoreJobName } from '../../domain/names.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
+import { mayComeYet } from '../await-results.ts';
 import { findTurn } from '../backup/admission.ts';
 import { cutText, findCondition } from '../conditions.ts';
 import { deleteJob } from '../delete-job.ts';
@@ -21,8 +22,6 @@ import { resolveSource, type ResolvedSource } from './resolve-source.ts';
 import { hasRun, isHeld, leavesTraces, planSettling } from './settle.ts';
 import { manifestUidOf } from './task.ts';
 
-/** How long details in the log of an ended pod are waited for. */
-const resultsBudgetMs = 30_000;
 /** How long a Job may take to be marked as finished after its runner has spoken. */
 const settleMs = 2 * 60_000;
 const progressEveryMs = 10_000;
@@ -94,9 +93,7 @@ function planRunning(seen: RestoreSeen, request: RestoreRequest, job: JobSeen): 
   const state = judgeRun({ nowMs, kind: 'restore', job, pods, progress, trouble, startBudgetMs });
   if (state.phase === 'ended' && state.verdict.kind === 'restore') {
     const { verdict } = state;
-    const endedAt = readStamp(runnerState(state.pod)?.terminated?.finishedAt) ?? nowMs;
-    const mayCome = verdict.resultLines > 0 && results === undefined && nowMs < endedAt + resultsBudgetMs;
-    if (mayCome) return { actions: [], wakeAt: nowMs + 5000 };
+    if (mayComeYet(state.pod, verdict, results, nowMs)) return { actions: [], wakeAt: nowMs + 5000 };
     // A pod that is gone may have been the last one, and have done more than this one knows.
     const isUnsure = verdict.unsettled === true || (job.status?.failed ?? 0) > pods.length;
     if (verdict.verdict === 'Failed' && isUnsure && leavesTraces(request)) {

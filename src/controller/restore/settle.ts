@@ -8,6 +8,7 @@ import { earliest, type Action, type CreateAction, type Plan } from '../action.t
 import { deleteJob } from '../delete-job.ts';
 import { isControlledBy, isFinished, runnerState, type JobSeen, type PodSeen } from '../pods.ts';
 import { judgeRun } from '../run-state.ts';
+import { mayComeYet } from '../await-results.ts';
 import { endRequest, setStatus, waitingStatus } from './conclude.ts';
 import { finishRecovered, finishSilently, finishWithVerdict } from './finish.ts';
 import { createCleanupJob } from './job.ts';
@@ -139,7 +140,9 @@ function planCleaning(
     const { verdict } = state;
     const { source, completedAt, target } = verdict;
     if (verdict.verdict === 'Succeeded' && target === 'Restored') {
-      const found = { message: describeFailure(failure), source, completedAt };
+      const { results } = cleanup;
+      if (mayComeYet(state.pod, verdict, results, nowMs)) return { actions: [], wakeAt: nowMs + 5000 };
+      const found = { message: describeFailure(failure), source, completedAt, results };
       return endRequest(seen, request, finishRecovered(request, found, nowMs));
     }
     if (verdict.verdict === 'Succeeded' && target === 'Untouched') {
