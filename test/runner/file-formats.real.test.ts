@@ -172,8 +172,8 @@ describe.each(binDirs)('Files made by the programs of %s', (binDir) => {
   });
 
   it('restore: one database of pg_dumpall, by name, or the one that is named like the target', async () => {
-    await writeFile(join(files, 'all'), await dumpWith('pg_dumpall')());
     await server.sql('DROP DATABASE IF EXISTS target');
+    await writeFile(join(files, 'all'), await dumpWith('pg_dumpall')());
     await expect(open('all')).rejects.toMatchObject({
       reason: 'FileAmbiguous',
       message: expect.stringContaining('source') as string,
