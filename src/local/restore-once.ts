@@ -8,12 +8,13 @@ import { hasEnded } from './progress.ts';
 const lookAgainMs = 100;
 
 /**
- * Waits until restores that were killed are cleared up, creates the requests, and waits until they have ended. Resolves with them as they
+ * Waits until restores that were killed are cleared up and tells of their ends, creates the requests, and waits until they have ended. Resolves with them as they
  * ended; with what there is when the signal aborts.
  */
 export async function restoreOnce(
   operator: LocalOperator,
   requests: readonly LoadedObject[],
+  onRecovered: (request: RestoreRequest) => void,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<readonly RestoreRequest[]> {
@@ -28,8 +29,9 @@ export async function restoreOnce(
     }
   };
   await waitUntil(() => seen(true).length === old.size && seen(true).every(hasEnded));
-  for (const { metadata } of signal.aborted ? [] : recovery.recovered) {
-    const { namespace, name, uid } = metadata;
+  for (const request of signal.aborted ? [] : seen(true)) {
+    onRecovered(request);
+    const { namespace, name, uid } = request.metadata;
     await client.delete(resources.restoreRequest, namespace, name, { uid }, signal);
   }
   // The same file again makes a request of the same name.

@@ -3,7 +3,7 @@ import { failureReasons, isFailureReason } from '../api/reasons.ts';
 import { startLocalOperator, type LocalOperator, type LocalOperatorOptions } from './operator.ts';
 import type { RestoreChoice } from './choose-restores.ts';
 import type { Paint } from './paint.ts';
-import { findSucceeded, hasSucceeded } from './progress.ts';
+import { findSucceeded, hasEnded, hasSucceeded, labelOf, renderState, stripControls } from './progress.ts';
 import { renderRestores } from './render-restores.ts';
 import { restoreOnce } from './restore-once.ts';
 import { showProgress, type Screen } from './show-progress.ts';
@@ -30,10 +30,13 @@ export async function runRestore(options: RunRestoreOptions, signal: AbortSignal
   const operator = await startLocalOperator(choice.objects, { ...options, referenceBudgetMs: 0 });
   const shown = new AbortController();
   const tellTroubles = trackTroubles();
+  const news: string[] = [];
+  const isRecovered = (request: RestoreRequest): boolean =>
+    operator.recovery.recovered.some(({ metadata }) => metadata.uid === request.metadata.uid);
   const showing = showProgress(
     screen,
-    () => operator.restoreRequests(),
-    () => tellTroubles(operator.locations()),
+    () => operator.restoreRequests().filter((request) => !(isRecovered(request) && hasEnded(request))),
+    () => [...tellTroubles(operator.locations()), ...news.splice(0)],
     clock,
     shown.signal,
   );
@@ -41,7 +44,9 @@ export async function runRestore(options: RunRestoreOptions, signal: AbortSignal
   try {
     options.onStart?.(operator);
     screen.stream.write(operator.recovery.stranded.map((line) => `${line}\n`).join(''));
-    requests = await restoreOnce(operator, choice.requests, clock, signal);
+    const tellRecovered = (request: RestoreRequest): void =>
+      void news.push(`${labelOf(request)}, which was killed: ${stripControls(renderState(request))}`);
+    requests = await restoreOnce(operator, choice.requests, tellRecovered, clock, signal);
   } finally {
     // Runners that are asked to stop clear up, and say so while there is somebody to see it.
     await operator.stop();
