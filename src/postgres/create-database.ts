@@ -53,7 +53,8 @@ export function createStatement(serverMajor: number, name: string, traits: Datab
       locale === undefined ? undefined : quoteText(locale),
     ],
     ['ICU_RULES', icuRules === undefined || serverMajor < 16 ? undefined : quoteText(icuRules)],
-    ['TABLESPACE', tablespace === undefined ? undefined : quoteName(tablespace)],
+    // The default is template0's; to name it would need a right of its own.
+    ['TABLESPACE', tablespace === undefined || tablespace === 'pg_default' ? undefined : quoteName(tablespace)],
   ] as const;
   const said = options.flatMap(([word, value]) => (value === undefined ? [] : [`${word} ${value}`]));
   return `CREATE DATABASE ${quoteName(name)} ${said.join(' ')}`;

@@ -1,0 +1,242 @@
+import { chmod, mkdtemp, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { RestoreTask, TaskLocation } from '../../src/domain/task.ts';
+import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
+import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
+import { describeSchema } from './nasty-database.ts';
+import { cleanupTaskOf, listAll, requestDigits, restoreTaskOf } from './restore-task-of.ts';
+import { checksumTables } from './restore-with-stock-tools.ts';
+import { backupTaskOf, directoryLocation, layRoot, pgSecret, podUids, runWith, type RunEnd } from './run-with.ts';
+import { startRunner } from './runner-process.ts';
+import { required } from './stand.ts';
+
+const binDir = (await listBinDirs(process.env['POSTGRES_BINDIRS']))[0] ?? '';
+const names = ['shop', 'stock'] as const;
+
+let folder: Awaited<ReturnType<typeof makeTemporaryFolder>>;
+let server: Postgres;
+let place: TaskLocation;
+let dumped: unknown;
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+  // The server runs as another user below it.
+  await chmod(folder.path, 0o755);
+  server = await startPostgres({ binDir, dir: join(folder.path, 'pg') });
+  for (const name of names) {
+    await server.sql(`CREATE DATABASE ${name}`);
+    await server.sql(
+      // Every row takes its time when it is loaded.
+      `CREATE FUNCTION slow(i int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_catalog.pg_sleep(0.01); RETURN true; END $$;
+       CREATE TABLE t (i int PRIMARY KEY CHECK (slow(i)), m text);
+       INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 100) i;
+       CREATE TABLE big AS SELECT i, repeat(md5(i::text), 100) AS m FROM generate_series(1, 20000) i;
+       COMMENT ON DATABASE ${name} IS 'comment of ${name}'`,
+      name,
+    );
+  }
+  place = directoryLocation('place', await mkdtemp(join(folder.path, 'place-')));
+  const task = backupTaskOf(server, {
+    databases: { names: [...names] },
+    destinations: required(place),
+    compression: { algorithm: 'none' },
+  });
+  const ended = await runWith(folder.path, task, pgSecret(server), [binDir]);
+  expect(ended.verdict.verdict).toBe('Succeeded');
+  dumped = await lookAtTargets();
+});
+afterAll(async () => {
+  await server?.stop();
+  await folder?.remove();
+});
+
+async function lookAtTargets(): Promise<unknown> {
+  const looks: Record<string, unknown> = {};
+  for (const name of names) looks[name] = [await describeSchema(server, name), await checksumTables(server, name)];
+  return looks;
+}
+
+let changed: unknown;
+let databases: readonly string[];
+beforeEach(async () => {
+  for (const name of names) await server.sql('CREATE TABLE IF NOT EXISTS since (i int)', name);
+  changed = await lookAtTargets();
+  databases = await listAll(server);
+});
+
+const taskOf = (changes: Partial<RestoreTask> = {}): RestoreTask => {
+  const task = restoreTaskOf(server, [place], changes);
+  const pairs = names.map((name) => ({ source: name, target: name }));
+  return { ...task, target: { ...task.target, databases: pairs } };
+};
+const options = { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: false };
+
+/** Starts a restore as a process of its own and kills it when the moment has come. */
+async function killAt(task: RestoreTask, moment: (root: string) => Promise<boolean>): Promise<string> {
+  const root = await mkdtemp(join(folder.path, 'root-'));
+  await layRoot(root, task, pgSecret(server), podUids.first);
+  const runner = startRunner(root, [binDir]);
+  try {
+    await until(async () => {
+      const ended = await Promise.race([runner.ended, delay(5)]);
+      if (ended !== undefined) throw new Error(`it ended before: ${String(ended)} ${runner.output()}`);
+      return moment(root);
+    });
+  } finally {
+    runner.kill('SIGKILL');
+  }
+  expect(await runner.ended).toBe('SIGKILL');
+  return runner.output();
+}
+
+const cleanUp = (task: RestoreTask): Promise<RunEnd> =>
+  runWith(folder.path, cleanupTaskOf(task), pgSecret(server), [binDir], { podUid: podUids.second });
+
+async function expectUntouched(task: RestoreTask): Promise<void> {
+  const ended = await cleanUp(task);
+  expect(ended.verdict).toMatchObject({ kind: 'cleanup', verdict: 'Succeeded', target: 'Untouched' });
+  expect(await listAll(server)).toEqual(databases);
+  expect(await lookAtTargets()).toEqual(changed);
+}
+
+async function expectRestored(task: RestoreTask): Promise<void> {
+  const ended = await cleanUp(task);
+  expect(ended.verdict).toMatchObject({ kind: 'cleanup', verdict: 'Succeeded', target: 'Restored' });
+  expect(ended.results).toMatchObject(names.map((target) => ({ kind: 'restored', target, outcome: 'Restored' })));
+  expect(await listAll(server)).toEqual(databases);
+  expect(await lookAtTargets()).toEqual(dumped);
+}
+
+const busy = async (where: string): Promise<boolean> =>
+  (await server.sql(`SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND (${where})`)).length > 0;
+const ours = `datname LIKE 'pgbackup_restore_${requestDigits}%'`;
+
+/** A session that holds on to something; to be let go of by the returned function. */
+async function hold(statement: string, wait = true): Promise<() => Promise<void>> {
+  const { socketDir: host, port, user, password } = server;
+  const client = new Client({ host, port, user, password, database: 'postgres' });
+  client.on('error', () => {});
+  await client.connect();
+  await client.query('BEGIN');
+  const done = client.query(statement);
+  if (wait) await done;
+  return async () => {
+    await done;
+    await client.query('ROLLBACK');
+    await client.end();
+  };
+}
+
+describe('a restore whose runner is killed, after the cleanup, is as if it had never been', () => {
+  test('while it fetches', async () => {
+    const task = taskOf({ options: { ...options, jobs: 2 } });
+    await killAt(task, async (root) => {
+      const files: readonly string[] = await readdir(join(root, 'work', 'restore', 'input-0')).catch(() => []);
+      return files.includes('archive');
+    });
+    await expectUntouched(task);
+  });
+
+  test('while it creates databases, and the server goes on without it', async () => {
+    const task = taskOf();
+    const letGo = await hold('LOCK TABLE pg_database IN SHARE MODE');
+    await killAt(task, () => busy(`query LIKE 'CREATE DATABASE%' AND wait_event_type = 'Lock'`));
+    await letGo();
+    await expectUntouched(task);
+  });
+
+  test('while it loads', async () => {
+    const task = taskOf({ options });
+    await killAt(task, () => busy(`${ours} AND query LIKE 'COPY public.t %'`));
+    await expectUntouched(task);
+  });
+
+  test('while it checks', async () => {
+    const task = taskOf({
+      options,
+      checks: [{ database: 'stock', sql: 'SELECT pg_sleep(60)', operator: 'Equal', value: '' }],
+    });
+    await killAt(task, () => busy(`${ours} AND query LIKE 'FETCH 1%' AND wait_event = 'PgSleep'`));
+    await expectUntouched(task);
+  });
+
+  test('just before the swap', async () => {
+    const task = taskOf({ options });
+    // The databases are made first: only then the table of all databases is locked.
+    let release: (() => Promise<void>) | undefined;
+    await killAt(task, async () => {
+      if (release === undefined && (await busy(`${ours.replace('%', '%\\_2')} AND query LIKE 'COPY public.t %'`))) {
+        release = await hold('LOCK TABLE pg_database IN SHARE MODE');
+      }
+      return release !== undefined && (await busy(`query LIKE 'ALTER DATABASE%RENAME%' AND wait_event_type = 'Lock'`));
+    });
+    await release?.();
+    await expectUntouched(task);
+  });
+
+  test('during the swap, when one of two databases is renamed', async () => {
+    const task = taskOf({ options });
+    // Whoever writes a comment locks the database against renaming until he commits.
+    const letGo = await hold(`COMMENT ON DATABASE stock IS 'in the way'`);
+    await killAt(task, () => busy(`query LIKE 'ALTER DATABASE "stock" RENAME%' AND wait_event_type = 'Lock'`));
+    await letGo();
+    await expectUntouched(task);
+  });
+});
+
+describe('a restore whose runner is killed after the swap is restored', () => {
+  /** Waits for the swap in the queue of one who locked the table of databases, and locks it right after the commit. */
+  async function killAfterSwap(task: RestoreTask): Promise<void> {
+    let first: (() => Promise<void>) | undefined;
+    let second: (() => Promise<void>) | undefined;
+    await killAt(task, async () => {
+      if (first === undefined) {
+        if (await busy(`${ours.replace('%', '%\\_2')} AND query LIKE 'COPY public.t %'`)) {
+          first = await hold('LOCK TABLE pg_database IN SHARE MODE');
+        }
+        return false;
+      }
+      if (second === undefined) {
+        if (!(await busy(`query LIKE 'ALTER DATABASE%RENAME%' AND wait_event_type = 'Lock'`))) return false;
+        second = await hold('LOCK TABLE pg_database IN SHARE MODE', false);
+        await first();
+        return false;
+      }
+      return busy(`(query LIKE 'DROP DATABASE%' OR query LIKE 'COMMENT ON%') AND wait_event_type = 'Lock'`);
+    });
+    await second?.();
+  }
+
+  test('and what it replaced is gone after the cleanup', async () => {
+    const task = taskOf({ options });
+    await killAfterSwap(task);
+    expect(await listAll(server)).not.toEqual(databases);
+    await expectRestored(task);
+  });
+
+  test('and the next try of the same request finds that, and restores nothing again', async () => {
+    const task = taskOf({ options });
+    await killAfterSwap(task);
+    const ended = await runWith(folder.path, task, pgSecret(server), [binDir], { podUid: podUids.second });
+    expect(ended.verdict).toMatchObject({
+      kind: 'restore',
+      verdict: 'Succeeded',
+      target: 'Restored',
+      readBytes: 0,
+      source: { backup: 'nightly-20260101t030000z' },
+    });
+    expect(ended.verdict.message).toContain('RecoveredAfterSwap');
+    expect(await listAll(server)).toEqual(databases);
+    expect(await lookAtTargets()).toEqual(dumped);
+  });
+});
+
+async function until(what: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + 60_000;
+  while (!(await what())) {
+    if (Date.now() > end) throw new Error('it never came');
+    await delay(10);
+  }
+}
