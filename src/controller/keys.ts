@@ -92,7 +92,15 @@ function keysOfBackup({ namespace = '', name, object, previous }: ObjectChange, 
   const room = makesRoom(object, previous) ? waiting(world) : [];
   // What a request waits for may be a place, or this backup.
   const restores = previous === undefined || makesRoom(object, previous) ? waitingRestores(world) : [];
-  const keys = [...own, ...policies.map((policy) => printKey('policy', namespace, policy)), ...siblings, ...room];
+  // The first backup of a policy that is gone makes restores of it possible.
+  const fed = previous === undefined ? restorePoliciesOn(world, namespace, isOfAny(policies)) : [];
+  const keys = [
+    ...own,
+    ...policies.map((policy) => printKey('policy', namespace, policy)),
+    ...siblings,
+    ...room,
+    ...fed,
+  ];
   return [...new Set([...keys, ...restores])];
 }
 
@@ -122,6 +130,11 @@ function restorePoliciesOn(
     })
     .map(({ object: { metadata } }) => printKey('restorePolicy', namespace, metadata.name));
 }
+
+const isOfAny =
+  (policies: readonly string[]) =>
+  ({ policy }: Source): boolean =>
+    policies.includes(policy?.name ?? '');
 
 function locationsOf({ backup, policy, file }: Source): readonly string[] {
   return [backup?.location, policy?.location, file?.location].filter((name) => name !== undefined);

@@ -237,7 +237,10 @@ describe('The source of a restore', () => {
       {
         spec: latest,
         backups: three,
-        locations: [place('near'), buildLocation({ name: 'new', metadata: { creationTimestamp: '2026-01-02T19:30:00Z' } })],
+        locations: [
+          place('near'),
+          buildLocation({ name: 'new', metadata: { creationTimestamp: '2026-01-02T19:30:00Z' } }),
+        ],
       },
       'waits BackupMissing: waits until new has been looked at for the first time',
     ],

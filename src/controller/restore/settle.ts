@@ -102,6 +102,10 @@ function planCleanup(seen: RestoreSeen, request: RestoreRequest, failure: Failur
   // What a request owns that is being deleted in the foreground goes at once, its cleanup too.
   const isEmptied = request.metadata.finalizers?.includes('foregroundDeletion') ?? false;
   if (isEmptied || job !== undefined) return wait(problem ?? 'waits until what it owns is gone');
+  // Noted before the Job is made: whatever keeps it from being made, the reason and the budget stand.
+  if (request.status?.failure === undefined) {
+    return { ...wait('a Job is made that clears up'), wakeAt: nowMs + 1000 };
+  }
   let create: CreateAction;
   try {
     create = createCleanupJob(request, mode);
