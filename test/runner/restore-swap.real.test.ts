@@ -1,0 +1,205 @@
+import { chmod, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { manifestKey } from '../../src/domain/layout.ts';
+import type { RestoreTask, TaskLocation } from '../../src/domain/task.ts';
+import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
+import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
+import { describeSchema } from './nasty-database.ts';
+import { listAll, restoreTaskOf } from './restore-task-of.ts';
+import { checksumTables } from './restore-with-stock-tools.ts';
+import { backupTaskOf, directoryLocation, pgSecret, runWith, type RunEnd } from './run-with.ts';
+import { required } from './stand.ts';
+
+const binDir = (await listBinDirs(process.env['POSTGRES_BINDIRS']))[0] ?? '';
+const names = ['shop', 'stock'] as const;
+
+let folder: Awaited<ReturnType<typeof makeTemporaryFolder>>;
+let server: Postgres;
+let place: TaskLocation;
+let dumped: unknown;
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+  // The server runs as another user below it.
+  await chmod(folder.path, 0o755);
+  server = await startPostgres({
+    binDir,
+    dir: join(folder.path, 'pg'),
+    settings: { max_prepared_transactions: '5', wal_level: 'logical' },
+  });
+  for (const name of names) {
+    // Not what the server has by itself.
+    await server.sql(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`);
+    await server.sql(
+      `CREATE TABLE t (i int PRIMARY KEY, m text); INSERT INTO t SELECT i, 'zwölf ' || i FROM generate_series(1, 1000) i;
+       COMMENT ON DATABASE ${name} IS 'comment of ${name}'`,
+      name,
+    );
+  }
+  place = directoryLocation('place', await mkdtemp(join(folder.path, 'place-')));
+  const task = backupTaskOf(server, { databases: { names: [...names] }, destinations: required(place) });
+  const ended = await runWith(folder.path, task, pgSecret(server), [binDir]);
+  expect(ended.verdict.verdict).toBe('Succeeded');
+  dumped = await lookAtTargets();
+});
+afterAll(async () => {
+  await server?.stop();
+  await folder?.remove();
+});
+
+async function lookAtTargets(): Promise<unknown> {
+  const looks: Record<string, unknown> = {};
+  for (const name of names) looks[name] = [await describeSchema(server, name), await checksumTables(server, name)];
+  return looks;
+}
+
+let changed: unknown;
+let databases: readonly string[];
+beforeEach(async () => {
+  for (const name of names) await server.sql('CREATE TABLE IF NOT EXISTS since (i int)', name);
+  changed = await lookAtTargets();
+  databases = await listAll(server);
+});
+
+const taskOf = (changes: Partial<RestoreTask> = {}): RestoreTask => {
+  const task = restoreTaskOf(server, [place], changes);
+  const pairs = names.map((name) => ({ source: name, target: name }));
+  return { ...task, target: { ...task.target, databases: pairs } };
+};
+const run = (task: RestoreTask): Promise<RunEnd> => runWith(folder.path, task, pgSecret(server), [binDir]);
+
+async function expectUntouched(): Promise<void> {
+  expect(await listAll(server)).toEqual(databases);
+  expect(await lookAtTargets()).toEqual(changed);
+}
+
+test('several databases are replaced at once, with encoding and comment of their own, and kept under dated names', async () => {
+  const ended = await run(taskOf({ keepPrevious: true }));
+  expect(ended.verdict).toMatchObject({ verdict: 'Succeeded', target: 'Restored' });
+  expect(await lookAtTargets()).toEqual(dumped);
+  const kept = ended.results.map((line) => (line.kind === 'restored' ? (line.previous ?? '') : ''));
+  expect(await listAll(server)).toEqual([...databases, ...kept].sort());
+  for (const name of kept) {
+    expect(name).toMatch(/^(shop|stock)_\d{8}t\d{6}z$/);
+    expect(await server.sql('SELECT * FROM since', name)).toEqual([]);
+    await server.sql(`DROP DATABASE ${name}`);
+  }
+});
+
+test('a commit whose answer is lost is found to be done', async () => {
+  const proxy = await startProxy(server, 'COMMIT\0');
+  try {
+    const task = taskOf();
+    const through = { ...task, target: { ...task.target, server: { ...task.target.server, port: proxy.port } } };
+    const ended = await run(through);
+    expect(proxy.cuts()).toBe(1);
+    expect(ended.verdict).toMatchObject({ verdict: 'Succeeded', target: 'Restored' });
+    expect(ended.log).toContain('the connection was lost in the swap, which was done');
+    expect(await listAll(server)).toEqual(databases);
+    expect(await lookAtTargets()).toEqual(dumped);
+  } finally {
+    await proxy.stop();
+  }
+});
+
+test('a connection that is lost before the renaming leaves everything as it was', async () => {
+  const checks = [{ database: 'stock', sql: 'SELECT pg_sleep(3)', operator: 'Equal', value: '' }] as const;
+  const running = run(taskOf({ checks: [...checks] }));
+  await until(async () => (await server.sql(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)).length > 0);
+  await server.sql(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pgbackup restore %'`,
+  );
+  const ended = await running;
+  expect(ended).toMatchObject({ code: 75, verdict: { reason: 'ConnectionLost', target: 'Untouched' } });
+  expect(ended.verdict).not.toHaveProperty('unsettled');
+  await expectUntouched();
+});
+
+test('a server that restarts in the middle leaves everything as it was, after the next try, too', async () => {
+  const checks = [{ database: 'stock', sql: 'SELECT pg_sleep(3)', operator: 'Equal', value: '' }] as const;
+  const running = run(taskOf({ checks: [...checks] }));
+  await until(async () => (await server.sql(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)).length > 0);
+  await server.stop();
+  const ended = await running;
+  await server.start();
+  expect(ended).toMatchObject({ code: 75, verdict: { target: 'Untouched', unsettled: true } });
+  const next = await run(taskOf({ checks: [{ ...checks[0], sql: 'SELECT 1', value: '2' }] }));
+  expect(next.verdict).toMatchObject({ reason: 'CheckFailed' });
+  await expectUntouched();
+});
+
+test('a prepared transaction, a replication slot and an extension that nobody has are named', async () => {
+  await server.sql(`BEGIN; CREATE TABLE half (i int); PREPARE TRANSACTION 'half done'`, 'stock');
+  const busy = await run(taskOf());
+  expect(busy).toMatchObject({ code: 75, verdict: { reason: 'TargetBusy', target: 'Untouched' } });
+  expect(busy.verdict.message).toContain("prepared transaction 'half done'");
+  await server.sql(`ROLLBACK PREPARED 'half done'`, 'stock');
+  await expectUntouched();
+
+  await server.sql(`SELECT pg_create_logical_replication_slot('my_slot', 'pgoutput')`, 'shop');
+  const slot = await run(taskOf());
+  expect(slot.verdict).toMatchObject({ reason: 'TargetBusy', readBytes: 0 });
+  expect(slot.verdict.message).toContain('logical replication slot my_slot');
+  await server.sql(`SELECT pg_drop_replication_slot('my_slot')`, 'shop');
+  await expectUntouched();
+
+  const path = join(place.place.directory?.path ?? '', manifestKey('shop', 'nightly', 'nightly-20260101t030000z'));
+  const text = await readFile(path, 'utf8');
+  const needing = text.replaceAll(
+    '"extensions": [',
+    '"extensions": [{"name":"none such","version":"1","schema":"public"},',
+  );
+  await writeFile(path, needing);
+  const extension = await run(taskOf());
+  await writeFile(path, text);
+  expect(extension).toMatchObject({ code: 66, verdict: { reason: 'ExtensionMissing' } });
+  expect(extension.verdict.message).toContain('none such');
+  await expectUntouched();
+});
+
+/** Passes everything on, until a client says `words`: the server hears it, its answer never arrives. */
+async function startProxy(to: Postgres, words: string) {
+  let cuts = 0;
+  const proxy: Server = createServer((client) => {
+    const upstream = connect(to.port, to.host);
+    const end = (): void => {
+      client.destroy();
+      upstream.destroy();
+    };
+    let cut = false;
+    client.on('data', (piece) => {
+      if (!cut && piece.includes(words)) {
+        cut = true;
+        cuts += 1;
+      }
+      upstream.write(piece);
+    });
+    upstream.on('data', (piece) => {
+      if (cut) end();
+      else client.write(piece);
+    });
+    for (const socket of [client, upstream]) socket.on('error', end).on('close', end);
+  });
+  await new Promise<void>((resolve) => {
+    proxy.listen(0, '127.0.0.1', resolve);
+  });
+  const address = proxy.address();
+  return {
+    port: typeof address === 'object' ? (address?.port ?? 0) : 0,
+    cuts: () => cuts,
+    stop: () =>
+      new Promise<void>((resolve) => {
+        proxy.close(() => resolve());
+      }),
+  };
+}
+
+async function until(what: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + 60_000;
+  while (!(await what())) {
+    if (Date.now() > end) throw new Error('it never came');
+    await delay(10);
+  }
+}
