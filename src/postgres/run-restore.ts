@@ -1,7 +1,9 @@
+import { createReadStream } from 'node:fs';
 import { unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, toFailure } from '../api/failure.ts';
 import { aborted } from '../pipeline/aborted.ts';
+import type { Bytes } from '../pipeline/bytes.ts';
 import { runCommand, type Command } from '../pipeline/command.ts';
 import { classifyLoadEnd, mayBeDamage, type LoadSubject } from './classify-load-end.ts';
 import type { Archive, ArchiveContents, ArchiveEntry, LoadHooks, LoadOptions, LoadTools } from './load-types.ts';
@@ -12,6 +14,7 @@ import { chooseRestorePrograms, unknownSettings, type RestorePrograms } from './
 import { checkProof, frameScript, type ScriptEnd } from './restore-script.ts';
 import { selectEntries } from './select-entries.ts';
 import { readWhole, type WholeSource } from './whole-source.ts';
+import { wholeTar } from './whole-tar.ts';
 
 /** One pg_restore that is going to be started. */
 export interface RestoreRun {
@@ -45,7 +48,8 @@ export async function withRestore<Result>(
   const { archiveVersion } = contents;
   const chosen = chooseRestorePrograms(tools.available, { serverMajor: tools.serverMajor, archiveVersion });
   const list = entries === undefined ? undefined : await writeList(tools, entries);
-  const source = archive.kind === 'stream' ? readWhole(archive.open(signal), hooks.onBytes) : undefined;
+  const stream = openStream(tools, archive, signal);
+  const source = stream === undefined ? undefined : readWhole(stream, hooks.onBytes);
   const about: LoadSubject = {
     subject: `pg_restore into database "${options.database}"`,
     damaged: tools.damaged ?? 'FileDamaged',
@@ -56,7 +60,7 @@ export async function withRestore<Result>(
     ...flags(options),
     ...(list === undefined ? [] : [`--use-list=${list}`]),
     `--format=${archive.format}`,
-    ...(archive.kind === 'path' ? [archive.path] : []),
+    ...(archive.kind === 'path' && stream === undefined ? [archive.path] : []),
   ];
   try {
     return await work({ tools, contents, chosen, about, notes, signal, args, source });
@@ -69,6 +73,13 @@ export async function withRestore<Result>(
     source?.leave();
     if (list !== undefined) await unlink(list);
   }
+}
+
+/** Tar archives always go through our hands, see `wholeTar`: reading one at a path has no advantage. */
+function openStream(tools: LoadTools, archive: Archive, signal: AbortSignal): Bytes | undefined {
+  if (archive.format !== 'tar') return archive.kind === 'stream' ? archive.open(signal) : undefined;
+  const content = archive.kind === 'stream' ? archive.open(signal) : createReadStream(archive.path, { signal });
+  return wholeTar(content, (what) => new Failure(tools.damaged ?? 'FileDamaged', what));
 }
 
 export function startRestore(run: RestoreRun, args: readonly string[]): Command {
