@@ -279,7 +279,7 @@ export function openSqlLexer(events: SqlEvents): SqlLexer {
     if (where !== undefined) {
       throw new Failure('FileDamaged', `the script ends inside of ${where} (line ${lineAt(buffer.length)})`);
     }
-    if (statement.isOpen()) statement.end(buffer.length);
+    if (statement.isOpen()) statement.cutOff(buffer.length);
   };
 
   return {

@@ -47,6 +47,8 @@ export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScri
   let hasContent = false;
   let open: readonly string[] = [];
   let over = false;
+  /** The last statement is one without a semicolon: it gets one, so that what follows is another statement. */
+  let wantsSemicolon = false;
 
   const isWanted = (): boolean => {
     if (part === 'whole') return true;
@@ -134,10 +136,12 @@ export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScri
       words.push(word);
       return apply(ruleOnWords(words));
     },
-    end(offset) {
+    end(offset, hasSemicolon) {
       if (pieces.isHolding()) judge(offset);
-      if (pieces.isLeavingOut()) pieces.drop(offset, isWanted());
+      const isLeftOut = pieces.isLeavingOut();
+      if (isLeftOut) pieces.drop(offset, isWanted());
       else if (pieces.isHolding()) pieces.pass(isWanted());
+      if (!hasSemicolon && !isLeftOut) wantsSemicolon = isWanted();
     },
     command(offset, end, line, insideStatement) {
       const command = insideStatement ? undefined : parsePsqlCommand(line);
@@ -190,6 +194,7 @@ export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScri
     }
     // `\.` counts only as a whole line.
     if (lastByte !== 0x0a) yield Buffer.from('\n');
+    if (wantsSemicolon) yield Buffer.from(';\n');
   }
 
   return { bytes: read(), notes: () => counts.notes(), databases: () => databases };

@@ -9,8 +9,8 @@ export interface SqlEvents {
   begin(offset: number): void;
   /** A word of it outside of parentheses: in lower case, or `"` for a quoted name. True: tell the next one too. */
   word(word: string): boolean;
-  /** Behind its semicolon, or at the end of the script. */
-  end(offset: number): void;
+  /** Behind its semicolon, or at the end of the script where it has none. */
+  end(offset: number, hasSemicolon: boolean): void;
   /** A command of psql: the line from its backslash on, without the line's end. */
   command(offset: number, end: number, text: string, insideStatement: boolean): void;
   /** A line comment between statements: its first bytes, with the dashes. */
@@ -33,7 +33,7 @@ export interface SqlStatement {
   /** Whether rows will have to follow, as far as it is read. */
   copies(): boolean;
   /** Ends it without a semicolon. */
-  end(at: number): void;
+  cutOff(at: number): void;
 }
 
 const longestWord = 63;
@@ -70,9 +70,9 @@ export function trackSqlStatement(events: SqlEvents): SqlStatement {
   const tell = (word: string): void => {
     if (asking && parentheses === 0) asking = events.word(word);
   };
-  const end = (at: number): void => {
+  const end = (at: number, hasSemicolon: boolean): void => {
     isOpen = false;
-    events.end(at);
+    events.end(at, hasSemicolon);
   };
 
   return {
@@ -99,11 +99,11 @@ export function trackSqlStatement(events: SqlEvents): SqlStatement {
       part(behind - 1);
       if (parentheses > 0 || words.insideBlock()) return 'inside';
       const copies = words.copiesFromStdin();
-      end(behind);
+      end(behind, true);
       return copies ? 'rows' : 'ended';
     },
     copies: () => words.copiesFromStdin(),
-    end,
+    cutOff: (at) => end(at, false),
   };
 }
 

@@ -12,8 +12,8 @@ import { readWhole } from './whole-source.ts';
 export type ScriptOptions = Pick<LoadOptions, 'database' | 'role' | 'singleTransaction'>;
 
 /**
- * Runs a script of plain SQL (with the rows of COPY) that has no command of psql itself: one would be an error. Stops at the
- * first error. With `singleTransaction` nothing is committed before the source has ended well, unless the script itself commits:
+ * Runs a script of plain SQL (with the rows of COPY) that has no command of psql itself: one would be an error. Its last statement
+ * has its semicolon (`readSqlScript` sees to it). Stops at the first error. With `singleTransaction` nothing is committed before the source has ended well, unless the script itself commits:
  * that is an error too, but what it committed stays.
  * @throws Failure what `open` throws before all else; ProgramMissing, ObjectConflict, RoleMissing, FileDamaged (it ends within a
  * statement or within rows), RestoreFailed …
@@ -72,6 +72,8 @@ async function* frame(
 ): AsyncGenerator<Uint8Array, void, void> {
   // One line, so that the line numbers of errors are the script's own plus one.
   const begin = [
+    // As the script was read: a setting of the role or the database would change where literals end.
+    'SET standard_conforming_strings = on;',
     ...(role === undefined ? [] : [`SET ROLE ${quoteName(role)};`]),
     ...(singleTransaction ? [`BEGIN; SELECT pg_catalog.set_config(${setting}, '${key}', true);`] : []),
   ];
@@ -80,5 +82,6 @@ async function* frame(
   // The setting ends with the transaction that it was set in.
   const sameTransaction = `SELECT CASE WHEN pg_catalog.current_setting(${setting}, true) = '${key}' THEN 0
  ELSE CAST(pg_catalog.concat('the script ended the transaction that it was run in') AS pg_catalog.int4) END;\nCOMMIT;\n`;
-  yield Buffer.from(`\n;\n${singleTransaction ? sameTransaction : ''}SELECT '${proof}';\n`);
+  // No empty statement: psql 18 takes what follows one behind COPY for rows.
+  yield Buffer.from(`\n${singleTransaction ? sameTransaction : ''}SELECT '${proof}';\n`);
 }

@@ -52,7 +52,7 @@ export async function* frameScript(script: Bytes, frame: ScriptFrame): AsyncGene
   if (preamble !== undefined) held = filterPreamble(preamble, frame, true) ?? preamble;
   await frame.beforeEnd();
   yield frame.end === 'rollback' ? withRollback(Buffer.from(held)) : held;
-  yield Buffer.from(`\n;\nSELECT '${frame.proof}';\n`);
+  yield Buffer.from(`\nSELECT '${frame.proof}';\n`);
 }
 
 const ending =

@@ -76,7 +76,10 @@ describe('A script of pg_dump', () => {
   });
 
   it('may end without a semicolon, or with rows whose end has no line feed', async () => {
-    expect((await read('SELECT 1')).text).toBe('SELECT 1\n');
+    expect((await read('SELECT 1')).text).toBe('SELECT 1\n;\n');
+    expect((await read('SELECT 1 -- one')).text).toBe('SELECT 1 -- one\n;\n');
+    expect((await read('SELECT 1; -- one')).text).toBe('SELECT 1; -- one\n');
+    expect((await read('SELECT 1;\nCREATE ROLE a')).text).not.toMatch(/;\s*;/);
     expect((await read('COPY t FROM stdin;\n1\n\\.')).text).toBe('COPY t FROM stdin;\n1\n\\.\n');
     expect((await read('COPY t FROM stdin;\r\n1\r\n\\.\r\nSELECT 1;\r\n')).text).toContain('SELECT 1');
   });
