@@ -89,6 +89,67 @@ describe('A RestoreRequest', () => {
     expect(await held()).toBe(false);
   });
 
+  it.each([
+    [
+      'a word of success without a restored target',
+      restoreVerdict({ target: 'Untouched' }),
+      'False Internal',
+      'the runner says that it succeeded, but not that it restored app; the target is as it was',
+    ],
+    [
+      'an unchanged source',
+      restoreVerdict({ unchanged: true, target: 'Untouched' }),
+      'True Unchanged',
+      'nightly-20260101t030000z at near was restored before',
+    ],
+    [
+      'a failure in the middle',
+      restoreVerdict({ verdict: 'Failed', target: 'Changed', reason: 'SqlFailed', message: 'no', hint: 'look' }),
+      'False SqlFailed',
+      'no; look; the target was changed in part',
+    ],
+    [
+      'a failure without a reason',
+      restoreVerdict({ verdict: 'Failed', target: 'Untouched' }),
+      'False Internal',
+      'the restore failed; the target is as it was',
+    ],
+  ])('takes %s for what it is', async (_, verdict, says, text) => {
+    await begin();
+    await cluster.finishJob(runnerJob, verdict);
+    await cluster.advance(3000);
+    expect(await succeeded()).toBe(says);
+    expect(await message()).toBe(text);
+  });
+
+  it('with several databases has not succeeded when the log tells that one of them is not there', async () => {
+    const databases = ['a', 'b'].map((name) => ({ source: 'app', target: name }));
+    await begin({ target: { postgres: buildRestore().spec.target.postgres, databases } });
+    const line = { type: 'result', v: 1, kind: 'restored', target: 'a', outcome: 'Restored', notes: ['without x'] };
+    await cluster.finishJob(runnerJob, restoreVerdict({ resultLines: 1 }), [line]);
+    await cluster.advance(3000);
+    expect(await succeeded()).toBe('False Internal');
+    expect(await message()).toContain('but not that it restored b');
+    expect((await request()).status?.databases).toEqual([{ target: 'a', outcome: 'Restored', notes: ['without x'] }]);
+  });
+
+  it('tells its progress, and what it waits for', async () => {
+    await begin();
+    const progress = { type: 'progress', v: 1, plainBytes: 5, bytesPerSecond: 1, databasesDone: 0, databasesTotal: 1 };
+    cluster.logs.set('pod-1', JSON.stringify({ ...progress, step: 'Fetching' }));
+    await cluster.makePod(runnerJob, 'pod-1', running);
+    await cluster.advance(1000);
+    expect(await succeeded()).toBe('Unknown Fetching');
+    expect((await request()).status).toMatchObject({ phase: 'Running', progress: { step: 'Fetching', plainBytes: 5 } });
+    cluster.logs.set('pod-1', JSON.stringify({ ...progress, waiting: 'WaitingForStorage', detail: 'it grows' }));
+    await cluster.advance(11_000);
+    expect(await succeeded()).toBe('Unknown WaitingForStorage');
+    expect(await message()).toBe('it grows');
+    await cluster.finishJob(runnerJob, restoreVerdict());
+    await cluster.advance(3000);
+    expect((await request()).status?.progress).toBeUndefined();
+  });
+
   it('whose runner is killed is cleared up, and has failed when the target is as it was', async () => {
     await begin();
     await kill();
