@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { RestorePolicy, RestoreRequest } from '../../src/api/kinds.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
-import { asSent, buildLocation, buildRestore, buildRestorePolicy } from '../builders/objects.ts';
-import { cleanupVerdict, foundBackup, inspectVerdict, restoreVerdict } from '../builders/verdicts.ts';
+import { asSent, buildRestore, buildRestorePolicy } from '../builders/objects.ts';
+import { cleanupVerdict, restoreVerdict } from '../builders/verdicts.ts';
+import { addFoundBackup } from './with-found-backup.ts';
 import { FakeCluster, running, startController, terminated, type Running } from './fake-cluster.ts';
 import { Mortal, type Death } from './mortal.ts';
 
@@ -33,12 +34,8 @@ async function live(story: (life: Life) => Promise<unknown>, diesAt: number, dea
       return made;
     },
   };
-  await cluster.create(asSent(buildLocation()));
-  let current: Running = startController(cluster, { client: cluster.client });
-  await cluster.advance(1000);
-  const [inspection = ''] = await cluster.openJobs('inspect');
-  await cluster.finishJob(inspection, inspectVerdict({ backups: 1, resultLines: 1 }), [foundBackup()]);
-  await cluster.advance(1000);
+  let current: Running = startController(cluster);
+  await addFoundBackup(cluster);
   await current.stop();
 
   current = startController(cluster, { client: mortal.wrap(client) });

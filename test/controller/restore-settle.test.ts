@@ -2,8 +2,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { RestoreRequest } from '../../src/api/kinds.ts';
 import { resources } from '../../src/controller/resources.ts';
 import { KubeError, type KubeClient, type KubeObject } from '../../src/kube/client.ts';
-import { asSent, buildLocation, buildRestore } from '../builders/objects.ts';
-import { cleanupVerdict, foundBackup, inspectVerdict, restoreVerdict } from '../builders/verdicts.ts';
+import { asSent, buildRestore } from '../builders/objects.ts';
+import { cleanupVerdict, restoreVerdict } from '../builders/verdicts.ts';
+import { addFoundBackup } from './with-found-backup.ts';
 import { FakeCluster, running, startController, terminated, type Running } from './fake-cluster.ts';
 
 const never = new AbortController().signal;
@@ -28,11 +29,7 @@ beforeEach(async () => {
     },
   };
   started = startController(cluster, { client });
-  await cluster.create(asSent(buildLocation()));
-  await cluster.advance(1000);
-  const [inspection = ''] = await cluster.openJobs('inspect');
-  await cluster.finishJob(inspection, inspectVerdict({ backups: 1, resultLines: 1 }), [foundBackup()]);
-  await cluster.advance(1000);
+  await addFoundBackup(cluster);
   await cluster.create(asSent(buildRestore()));
   await cluster.advance(3000);
   return async () => {

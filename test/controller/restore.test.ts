@@ -2,8 +2,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { RestoreRequest } from '../../src/api/kinds.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
-import { asSent, buildLocation, buildPolicy, buildRestore } from '../builders/objects.ts';
-import { cleanupVerdict, foundBackup, inspectVerdict, restoreVerdict } from '../builders/verdicts.ts';
+import { asSent, buildPolicy, buildRestore } from '../builders/objects.ts';
+import { cleanupVerdict, restoreVerdict } from '../builders/verdicts.ts';
+import { addFoundBackup } from './with-found-backup.ts';
 import { FakeCluster, running, startController, terminated, type Running } from './fake-cluster.ts';
 
 const never = new AbortController().signal;
@@ -17,11 +18,7 @@ let started: Running;
 beforeEach(async () => {
   cluster = new FakeCluster('2026-01-01T12:00:00Z');
   started = startController(cluster);
-  await cluster.create(asSent(buildLocation()));
-  await cluster.advance(1000);
-  const [inspection = ''] = await cluster.openJobs('inspect');
-  await cluster.finishJob(inspection, inspectVerdict({ backups: 1, resultLines: 1 }), [foundBackup()]);
-  await cluster.advance(1000);
+  await addFoundBackup(cluster);
   return async () => {
     await started.stop();
   };

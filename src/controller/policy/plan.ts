@@ -16,6 +16,7 @@ import { planUnreadable } from './plan-unreadable.ts';
 import { readSchedule } from './read-schedule.ts';
 import { lastSuccess } from './run.ts';
 import { countRuns } from './runs.ts';
+import { slotStatus } from './slot-status.ts';
 import { decideSlots, type SlotsDecision } from './slots.ts';
 import { tellChanges, tellSlots } from './tell-slots.ts';
 
@@ -123,19 +124,13 @@ function buildStatus(
   const lastSuccessTime = Math.max(readStamp(before?.lastSuccessTime) ?? 0, last?.end ?? 0);
   const running = runs.filter(({ isOwn, result }) => isOwn && result === undefined).map(({ name }) => name);
   const started = slots.start === undefined ? [] : [slots.start.name];
-  const stampOf = (time: number | undefined) => (time === undefined ? undefined : stamp(time));
   return {
     conditions: setCondition(setCondition(before?.conditions, ready, nowMs), healthy, nowMs),
     observedGeneration: policy.metadata.generation,
     phase: phaseOf(policy, ready, healthy),
-    lastScheduleTime: stampOf(slots.lastSchedule),
-    nextScheduleTime: policy.spec.suspend ? undefined : stampOf(slots.next),
+    ...slotStatus(policy, slots),
     lastSuccessTime: lastSuccessTime === 0 ? undefined : stamp(lastSuccessTime),
     active: [...running, ...started].toSorted().slice(0, 50),
-    missedRuns: (before?.missedRuns ?? 0) + slots.missed,
-    handledSlot: stampOf(slots.handledSlot),
-    scheduledBy: slots.scheduledBy,
-    scheduledSince: stamp(slots.scheduledSince),
     ...countRuns(policy, runs, { Succeeded: 0, PartlyFailed: 0, Failed: 0 }).counts,
     lastSizeBytes: last?.run.object.status?.plainBytes ?? before?.lastSizeBytes,
   };

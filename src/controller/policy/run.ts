@@ -15,6 +15,7 @@ export interface Scheduler<Result extends string = string> {
         readonly lastScheduleTime?: string | undefined;
         readonly lastSuccessTime?: string | undefined;
         readonly handledSlot?: string | undefined;
+        readonly missedRuns?: number | undefined;
         readonly scheduledBy?: string | undefined;
         readonly scheduledSince?: string | undefined;
         readonly runs?: Readonly<Partial<Record<Result, number>>> | undefined;

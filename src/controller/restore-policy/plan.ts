@@ -13,6 +13,7 @@ import { planUnreadable } from '../policy/plan-unreadable.ts';
 import { readSchedule } from '../policy/read-schedule.ts';
 import { lastSuccess } from '../policy/run.ts';
 import { countRuns } from '../policy/runs.ts';
+import { slotStatus } from '../policy/slot-status.ts';
 import { decideSlots, type SlotsDecision } from '../policy/slots.ts';
 import { tellChanges, tellSlots } from '../policy/tell-slots.ts';
 import { managedBy, resources } from '../resources.ts';
@@ -120,20 +121,14 @@ function buildStatus(
   const lastSuccessTime = Math.max(readStamp(before?.lastSuccessTime) ?? 0, last?.end ?? 0);
   const running = runs.filter(({ result }) => result === undefined).map(({ name }) => name);
   const started = [slots.start, retry.start].flatMap((start) => (start === undefined ? [] : [start.name]));
-  const stampOf = (time: number | undefined) => (time === undefined ? undefined : stamp(time));
   const { counts, fresh } = countRuns(policy, runs, { Succeeded: 0, Unchanged: 0, Failed: 0 });
   return {
     conditions: setCondition(setCondition(before?.conditions, ready, nowMs), healthy, nowMs),
     observedGeneration: policy.metadata.generation,
     phase: phaseOf(policy, ready, healthy),
-    lastScheduleTime: stampOf(slots.lastSchedule),
-    nextScheduleTime: policy.spec.suspend ? undefined : stampOf(slots.next),
+    ...slotStatus(policy, slots),
     lastSuccessTime: lastSuccessTime === 0 ? undefined : stamp(lastSuccessTime),
     active: [...running, ...started].toSorted().slice(0, 50),
-    missedRuns: (before?.missedRuns ?? 0) + slots.missed,
-    handledSlot: stampOf(slots.handledSlot),
-    scheduledBy: slots.scheduledBy,
-    scheduledSince: stamp(slots.scheduledSince),
     ...counts,
     ...foldRestored(before, fresh),
   };
