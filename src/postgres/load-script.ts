@@ -13,8 +13,8 @@ export type ScriptOptions = Pick<LoadOptions, 'database' | 'role' | 'singleTrans
 
 /**
  * Runs a script of plain SQL (with the rows of COPY) that has no command of psql itself: one would be an error. Its last statement
- * has its semicolon (`readSqlScript` sees to it). Stops at the first error. With `singleTransaction` nothing is committed before the source has ended well, unless the script itself commits:
- * that is an error too, but what it committed stays.
+ * has its semicolon (`readSqlScript` sees to it). Stops at the first error. With `singleTransaction` nothing is committed before
+ * the source has ended well, unless the script itself commits: that is an error too, but what it committed stays.
  * @throws Failure what `open` throws before all else; ProgramMissing, ObjectConflict, RoleMissing, FileDamaged (it ends within a
  * statement or within rows), RestoreFailed …
  */

@@ -56,7 +56,7 @@ describe('frameScript', () => {
   test.each([1, 7, 100, 1 << 20])('takes the setting out of the preamble only, read in pieces of %i', async (size) => {
     const script = `${preamble}${body}${end}`;
     expect(await framed(script, size)).toBe(
-      `${script.replace('SET transaction_timeout = 0;\n', '')}\n;\nSELECT 'p1';\n`,
+      `${script.replace('SET transaction_timeout = 0;\n', '')}\nSELECT 'p1';\n`,
     );
   });
 
@@ -73,7 +73,7 @@ describe('frameScript', () => {
   test('a trial takes its COMMIT back, and only that of the end', async () => {
     const script = `${preamble}${body}COMMIT;\n${'x'.repeat(5000)}\n${end}`;
     expect(await framed(script, 333, { end: 'rollback', without: [] })).toBe(
-      `${preamble}${body}COMMIT;\n${'x'.repeat(5000)}\n${end.replace('COMMIT', 'ROLLBACK')}\n;\nSELECT 'p1';\n`,
+      `${preamble}${body}COMMIT;\n${'x'.repeat(5000)}\n${end.replace('COMMIT', 'ROLLBACK')}\nSELECT 'p1';\n`,
     );
     expect(await rejection(framed(`${preamble}${body}`, 333, { end: 'rollback' }))).toMatchObject({
       reason: 'RestoreFailed',
