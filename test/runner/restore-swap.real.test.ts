@@ -159,6 +159,17 @@ test('a prepared transaction, a replication slot and an extension that nobody ha
   await expectUntouched();
 });
 
+test('the database that one connects to first can be replaced, too', async () => {
+  const task = taskOf();
+  const target = { ...task.target, databases: [{ source: 'shop', target: 'postgres' }] };
+  const ended = await run({ ...task, target });
+  expect([ended.verdict.message, ended.verdict]).toMatchObject([undefined, { target: 'Restored' }]);
+  // Another encoding has other bytes; as text it is the same.
+  const look = 'SELECT count(*), sum(i), min(m), max(m) FROM t';
+  expect(await server.sql(look)).toEqual(await server.sql(look, 'shop'));
+  expect(await listAll(server)).toEqual(databases);
+});
+
 /** Passes everything on, until a client says `words`: the server hears it, its answer never arrives. */
 async function startProxy(to: Postgres, words: string) {
   let cuts = 0;

@@ -40,10 +40,12 @@ export async function* readArtifact(
       compare(got.result(), volume, volume.key);
     }
   }
-  const raw = prefetch(stored.through(volumes()), { chunks: chunksAhead, stall });
+  // One volume is the whole: a second hash of the same bytes would tell nothing new.
+  const single = artifact.volumes.length === 1 ? artifact.volumes[0] : undefined;
+  const raw = prefetch(single === undefined ? stored.through(volumes()) : volumes(), { chunks: chunksAhead, stall });
   const name = artifact.volumes[0]?.key ?? '';
   yield* releaseBuffers(plain.through(decompress({ algorithm: artifact.compression })(raw)));
-  compare(stored.result(), artifact.stored, `${name} with all its volumes`);
+  compare(single ?? stored.result(), artifact.stored, `${name} with all its volumes`);
   compare(plain.result(), artifact.plain, `what ${name} holds`);
 }
 

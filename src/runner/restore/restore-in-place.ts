@@ -43,12 +43,18 @@ export async function restoreInPlace(
       progress.databaseDone();
       ends.push({ plan, outcome: 'Restored', notes });
     } catch (error) {
-      const after =
-        outcome === 'Changed'
-          ? ['what was restored is committed: afterSql and checks of mode InPlace come after it']
-          : [];
-      ends.push({ plan, outcome, failure: toFailure(error), notes: [...notes, ...after] });
+      const failure = toFailure(error);
+      ends.push({ plan, outcome, failure, notes: [...notes, ...explain(outcome, failure)] });
     }
   }
   return ends;
+}
+
+function explain(outcome: TargetOutcome, { reason }: Failure): readonly string[] {
+  if (outcome === 'Changed') {
+    return ['what was restored is committed: afterSql and checks of mode InPlace come after it'];
+  }
+  // Nothing marks a database that is restored in place: nobody can find out later.
+  if (reason === 'ConnectionLost') return ['if the connection was lost while the transaction was committed, it may be'];
+  return [];
 }
