@@ -37,10 +37,10 @@ const loading: Texts = [
 
 /** What an older server says of statements that it does not know. */
 const unknown =
-  /ERROR: {2}(?:syntax error at or near|unrecognized |[^\n]* is not supported|[^\n]* are not supported|(?:type|access method|collation|function|operator|operator class|language|text search \w+) [^\n]* does not exist|invalid (?:value for parameter|locale provider)|specifying )/;
+  /ERROR: {2}(?:syntax error at or near|unrecognized |specifying |invalid locale provider|[^\n]* (?:is|are) not supported|[^\n]*\bpg_catalog\.[^\n]* does not exist)/;
 
 const hints: Partial<Record<FailureReason, string>> = {
-  DiskFull: 'The server’s disk is full.',
+  DiskFull: 'Make room on the server’s disk; a restore beside the target needs as much as the target.',
 };
 
 /** Errors that damaged rows or statements could be the cause of. */

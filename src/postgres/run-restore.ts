@@ -78,8 +78,13 @@ export async function withRestore<Result>(
 /** Tar archives always go through our hands, see `wholeTar`: reading one at a path has no advantage. */
 function openStream(tools: LoadTools, archive: Archive, signal: AbortSignal): Bytes | undefined {
   if (archive.format !== 'tar') return archive.kind === 'stream' ? archive.open(signal) : undefined;
-  const content = archive.kind === 'stream' ? archive.open(signal) : createReadStream(archive.path, { signal });
+  const content = archive.kind === 'stream' ? archive.open(signal) : readPath(archive.path, signal);
   return wholeTar(content, (what) => new Failure(tools.damaged ?? 'FileDamaged', what));
+}
+
+/** Opened when it is read: a run may end before. */
+async function* readPath(path: string, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+  yield* createReadStream(path, { signal }) satisfies Bytes;
 }
 
 export function startRestore(run: RestoreRun, args: readonly string[]): Command {

@@ -30,7 +30,7 @@ beforeAll(async () => {
     await stand.at.postgres.sql(nastyDatabase, 'nasty');
     archives.set(stand.major, await stand.dump('nasty'));
   }
-  expect([...stands.keys()].sort()).toEqual([...majors].sort());
+  expect(new Set(stands.keys())).toEqual(new Set(majors));
 });
 afterAll(async () => {
   for (const stand of stands.values()) await stand.at.remove();
@@ -75,32 +75,28 @@ describe.skipIf(binDirs.length === 0).each(pairs)('a database of PostgreSQL %i o
   });
 });
 
-/** What only 18 has (and 17, where said), and what an older server says of it. */
+/** What only 18 has. Ranges alone have the operators that WITHOUT OVERLAPS needs: btree_gist may be missing. */
 const news = [
-  [18, 'CREATE TABLE x (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)', 'b'],
-  [18, 'CREATE TABLE x (id int, during tsrange, PRIMARY KEY (id, during WITHOUT OVERLAPS))', 'WITHOUT'],
-  [
-    18,
-    'CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE x (id int, CONSTRAINT f FOREIGN KEY (id) REFERENCES p NOT ENFORCED)',
-    'ENFORCED',
-  ],
-  [18, 'CREATE TABLE x (id int, CONSTRAINT c CHECK (id > 0) NOT ENFORCED)', 'ENFORCED'],
-  [18, 'CREATE TABLE x (id int); ALTER TABLE x ADD CONSTRAINT n NOT NULL id NOT VALID', 'NOT'],
+  [18, 'CREATE TABLE x (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)'],
+  [18, 'CREATE TABLE x (id int4range, during tsrange, PRIMARY KEY (id, during WITHOUT OVERLAPS))'],
+  [18, 'CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE x (id int CONSTRAINT f REFERENCES p NOT ENFORCED)'],
+  [18, 'CREATE TABLE x (id int, CONSTRAINT c CHECK (id > 0) NOT ENFORCED)'],
+  [18, 'CREATE TABLE x (id int); ALTER TABLE x ADD CONSTRAINT n NOT NULL id NOT VALID'],
 ] as const;
 
 describe.skipIf(!majors.includes(18)).each(majors.filter((major) => major < 18))('on a server of %i', (to) => {
-  test.each(news)('what only %i knows is refused before rows are loaded: %s', async (since, sql, _word) => {
+  test.each(news)('what only %i knows is refused before rows are loaded: %s', async (since, sql) => {
     const source = standOf(since);
     await source.fresh('news');
-    if (sql.includes('OVERLAPS')) {
-      // btree_gist may be missing: ranges alone have the operators that the index needs.
-      await source.at.postgres.sql(sql.replace('id int, during', 'id int4range, during'), 'news');
-    } else await source.at.postgres.sql(sql, 'news');
+    await source.at.postgres.sql(sql, 'news');
     const archive = streamOf(await source.dump('news'));
     const { tools, fresh, at } = standOf(to);
     await fresh('trial');
     const failure = await rejection(tryDefinitions(tools, archive, loadOptions('trial'), never));
-    expect(failure).toMatchObject({ reason: 'VersionUnsupported' });
+    expect(failure).toMatchObject({
+      reason: 'VersionUnsupported',
+      message: expect.stringContaining('syntax error at or near') as string,
+    });
     // The load itself says the same, and does not pass either.
     expect(await rejection(loadArchive(tools, archive, loadOptions('trial'), never))).toMatchObject({
       reason: 'VersionUnsupported',

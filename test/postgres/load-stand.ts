@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Archive, LoadOptions, LoadTools } from '../../src/postgres/load-types.ts';
 import { findPrograms, type Programs } from '../../src/postgres/programs.ts';
@@ -15,9 +15,9 @@ export interface LoadStand {
   readonly major: number;
   readonly tools: LoadTools;
   /** Makes a database anew, empty. */
-  fresh(database: string): Promise<void>;
+  readonly fresh: (database: string) => Promise<void>;
   /** As our own backups are: custom, uncompressed. */
-  dump(database: string): Promise<Buffer>;
+  readonly dump: (database: string) => Promise<Buffer>;
 }
 
 export async function openLoadStand(
@@ -56,7 +56,6 @@ export function streamOf(content: Uint8Array): Archive {
 export async function fileOf(stand: LoadStand, content: Uint8Array): Promise<Archive> {
   const path = join(await stand.at.folder(), 'a.dump');
   await writeFile(path, content);
-  await readFile(path);
   return { kind: 'path', format: 'custom', path };
 }
 

@@ -29,11 +29,11 @@ const head = (minor: number, count: number) =>
   ]);
 const entry = (minor: number, type: string, name: string, definition: string, encoding: BufferEncoding = 'utf8') =>
   Buffer.concat([
-    ...[int(7), int(0), text('1259'), text('16384'), text(name, encoding), text(type), int(2), text(definition)],
-    ...[text(''), text(undefined), text('s', encoding), text(undefined)],
+    Buffer.concat([int(7), int(0), text('1259'), text('16384'), text(name, encoding), text(type), int(2)]),
+    Buffer.concat([text(definition), text(''), text(undefined), text('s', encoding), text(undefined)]),
     ...(minor >= 14 ? [text('heap')] : []),
     ...(minor >= 16 ? [int(0)] : []),
-    ...[text('owner'), text('false'), text('5'), text('6'), text(undefined), Buffer.alloc(9)],
+    Buffer.concat([text('owner'), text('false'), text('5'), text('6'), text(undefined), Buffer.alloc(9)]),
   ]);
 const archive = (content: Buffer, size = 7): Archive => ({
   kind: 'stream',

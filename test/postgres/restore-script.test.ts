@@ -55,9 +55,7 @@ const framed = async (script: string, size: number, changes: Partial<ScriptFrame
 describe('frameScript', () => {
   test.each([1, 7, 100, 1 << 20])('takes the setting out of the preamble only, read in pieces of %i', async (size) => {
     const script = `${preamble}${body}${end}`;
-    expect(await framed(script, size)).toBe(
-      `${script.replace('SET transaction_timeout = 0;\n', '')}\nSELECT 'p1';\n`,
-    );
+    expect(await framed(script, size)).toBe(`${script.replace('SET transaction_timeout = 0;\n', '')}\nSELECT 'p1';\n`);
   });
 
   test('restricts what pg_restore did not restrict', async () => {
