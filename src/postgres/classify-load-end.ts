@@ -28,7 +28,7 @@ const loading: Texts = [
   ],
   [/ERROR: {2}role "[^\n]*" does not exist/, 'RoleMissing'],
   [
-    /ERROR: {2}[^\n]* already exists|ERROR: {2}duplicate key value violates unique constraint|ERROR: {2}multiple primary keys for table|ERROR: {2}cannot drop [^\n]* because other objects depend on it/,
+    /ERROR: {2}[^\n]* already exists|ERROR: {2}duplicate key value violates unique constraint|ERROR: {2}multiple primary keys for table|ERROR: {2}cannot drop [^\n]* because other objects depend on it|ERROR: {2}cannot drop inherited constraint/,
     'ObjectConflict',
   ],
   [/is being accessed by other users|deadlock detected|could not serialize access/, 'TargetBusy'],
@@ -38,6 +38,9 @@ const loading: Texts = [
 /** What an older server says of statements that it does not know. */
 const unknown =
   /ERROR: {2}(?:syntax error at or near|unrecognized |specifying |invalid locale provider|[^\n]* (?:is|are) not supported|[^\n]*\bpg_catalog\.[^\n]* does not exist)/;
+
+/** pg_restore --clean drops the keys of partitions one by one, which the server refuses (15 to 18). */
+const partitionHint = 'Partitioned tables with keys cannot be cleaned: drop them, or use mode Replace.';
 
 const hints: Partial<Record<FailureReason, string>> = {
   DiskFull: 'Make room on the server’s disk; a restore beside the target needs as much as the target.',
@@ -68,6 +71,7 @@ export function classifyLoadEnd(end: CommandEnd, about: LoadSubject): Failure {
   const where = statement === '' ? '' : ` (in: ${statement})`;
   const hint =
     hints[reason] ??
+    (/cannot drop inherited constraint/.test(error) ? partitionHint : undefined) ??
     (/max_locks_per_transaction/.test(end.stderrTail)
       ? 'Raise max_locks_per_transaction of the server: a restore locks all it creates.'
       : undefined);

@@ -38,6 +38,7 @@ describe('classifyLoadEnd', () => {
       'psql:<stdin>:1: ERROR:  cannot drop table q because other objects depend on it\nDETAIL:  view qv depends on table q\n',
       'ObjectConflict',
     ],
+    ['psql:<stdin>:1: ERROR:  cannot drop inherited constraint "p1_pkey" of relation "p1"\n', 'ObjectConflict'],
     ['psql:<stdin>:1: ERROR:  permission denied for database lim\n', 'PermissionDenied'],
     [`${query}ERROR:  must be able to SET ROLE "x"\n`, 'PermissionDenied'],
     [`${query}ERROR:  must be owner of extension plpgsql\n`, 'PermissionDenied'],
