@@ -44,7 +44,9 @@ export async function* readArtifact(
   const single = artifact.volumes.length === 1 ? artifact.volumes[0] : undefined;
   const raw = prefetch(single === undefined ? stored.through(volumes()) : volumes(), { chunks: chunksAhead, stall });
   const name = artifact.volumes[0]?.key ?? '';
-  yield* releaseBuffers(plain.through(decompress({ algorithm: artifact.compression })(raw)));
+  const read = releaseBuffers(plain.through(decompress({ algorithm: artifact.compression })(raw)));
+  // Decompressing and hashing go on while the reader writes.
+  yield* prefetch(read, { chunks: chunksAhead });
   compare(single ?? stored.result(), artifact.stored, `${name} with all its volumes`);
   compare(plain.result(), artifact.plain, `what ${name} holds`);
 }
