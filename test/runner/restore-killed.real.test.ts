@@ -103,7 +103,12 @@ async function expectUntouched(task: RestoreTask): Promise<void> {
 
 async function expectRestored(task: RestoreTask): Promise<void> {
   const ended = await cleanUp(task);
-  expect(ended.verdict).toMatchObject({ kind: 'cleanup', verdict: 'Succeeded', target: 'Restored' });
+  expect(ended.verdict).toMatchObject({
+    kind: 'cleanup',
+    verdict: 'Succeeded',
+    target: 'Restored',
+    source: { backup: 'nightly-20260101t030000z' },
+  });
   expect(ended.results).toMatchObject(names.map((target) => ({ kind: 'restored', target, outcome: 'Restored' })));
   expect(await listAll(server)).toEqual(databases);
   expect(await lookAtTargets()).toEqual(dumped);

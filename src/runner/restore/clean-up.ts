@@ -28,11 +28,16 @@ export async function cleanUp(task: CleanupTask, workshop: Workshop): Promise<Cl
   let target: OpenTarget | undefined;
   try {
     target = await openTarget(task, workshop, signal);
-    const { swapped, dropped, databases } = await settle(task.request, task.target.databases, target, log);
+    const { swapped, dropped, databases, source } = await settle(task.request, task.target.databases, target, log);
     const outcome = swapped ? 'Restored' : 'Untouched';
     for (const database of databases) tellDatabase(lines, { ...database, outcome });
     log.info('cleared up', { swapped, dropped });
-    return { ...envelope(dropped), verdict: 'Succeeded', target: outcome };
+    return {
+      ...envelope(dropped),
+      verdict: 'Succeeded',
+      target: outcome,
+      ...(source === undefined ? {} : { source }),
+    };
   } catch (error) {
     signal.throwIfAborted();
     const failure = toFailure(error);
