@@ -2,16 +2,16 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { KubeNode } from '../servers/kube-node.ts';
 
-/** What Succeeded of a Backup said, and when that was seen. */
+/** What Succeeded of a Backup (or RestoreRequest) said, and when that was seen. */
 export interface DiaryEntry {
   readonly status: string;
   readonly reason: string;
   readonly message: string;
-  /** Since the Backup was made; its time has whole seconds only. */
+  /** Since the object was made; its time has whole seconds only. */
   readonly seconds: number;
 }
 
-/** Notes whatever the Backups of a cluster say, as `kubectl get --watch` shows it. */
+/** Notes whatever the Backups (or RestoreRequests) of a cluster say, as `kubectl get --watch` shows it. */
 export interface BackupDiary {
   /** Oldest first; one entry for each change of status or reason, with the last message. */
   entries(namespace: string, name: string): readonly DiaryEntry[];
@@ -30,11 +30,14 @@ interface Line {
   };
 }
 
-/** From now on; the definition must be there. */
-export function keepBackupDiary(node: Pick<KubeNode, 'kubeconfig' | 'kubectlPath'>): BackupDiary {
+/** From now on; the definition must be there. `type`: `pgrr` for RestoreRequests. */
+export function keepBackupDiary(
+  node: Pick<KubeNode, 'kubeconfig' | 'kubectlPath'>,
+  type: 'pgb' | 'pgrr' = 'pgb',
+): BackupDiary {
   const diaries = new Map<string, DiaryEntry[]>();
   const listeners = new Set<() => void>();
-  const args = ['--kubeconfig', node.kubeconfig, 'get', 'pgb', '-A', '--watch', '-o', 'jsonpath={@}{"\\n"}'];
+  const args = ['--kubeconfig', node.kubeconfig, 'get', type, '-A', '--watch', '-o', 'jsonpath={@}{"\\n"}'];
   const child = spawn(node.kubectlPath, args, { stdio: ['ignore', 'pipe', 'ignore'], env: { PATH: '/usr/bin:/bin' } });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
 

@@ -26,11 +26,17 @@ export function tryEnding(scene: Scene): void {
       }
       lock = await holdTable(scene, 'locked');
       longLock = await holdTable(scene, 'forever');
+      // So that they keep no place from others while they wait.
+      const port = await stand.openDoor();
       await user.apply(
         'trouble',
-        user.policy('killed', { runner: once, database: 'locked' }),
-        user.policy('slow', { runner: { ...once, deadlineSeconds: 30 }, database: 'forever' }),
-        user.policy('drained', { runner: once, database: 'locked' }),
+        user.policy('killed', { runner: once, database: 'locked', port }),
+        user.policy('slow', {
+          runner: { ...once, deadlineSeconds: 30 },
+          database: 'forever',
+          port: await stand.openDoor(),
+        }),
+        user.policy('drained', { runner: once, database: 'locked', port }),
         user.backup('killed'),
         user.backup('slow'),
       );

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { imageName } from '../../src/codegen/install.ts';
 import { programVersion } from '../../src/support/version.ts';
+import { startTcpProxy } from '../faults/tcp-proxy.ts';
 import { buildImage } from '../servers/build-image.ts';
 import { startKubeNode, type KubeNode } from '../servers/kube-node.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
@@ -32,6 +33,11 @@ export interface ClusterStand {
   readonly node: KubeNode;
   /** Has the database `shop` with a table of 20 000 rows; Secrets of a namespace hold its user and password. */
   readonly server: Postgres;
+  /**
+   * Another port of the server. Whoever counts runs by host and port takes it for another server, so that runs of one case do not queue
+   * behind those of another.
+   */
+  openDoor(): Promise<number>;
   /** Folders in which bucket and SFTP server keep their files. */
   readonly bucket: string;
   readonly sftpFolder: string;
@@ -78,6 +84,11 @@ export async function startClusterStand(): Promise<ClusterStand> {
     return {
       node,
       server,
+      openDoor: async () => {
+        const door = await startTcpProxy(server, '0.0.0.0');
+        stops.push(() => door.stop());
+        return door.port;
+      },
       bucket: join(s3Folder, 'backups'),
       sftpFolder,
       folder,

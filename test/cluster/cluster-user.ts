@@ -9,6 +9,7 @@ export interface PolicyOptions {
   readonly passwordKey?: string;
   /** Another server than the one that is there. */
   readonly host?: string;
+  readonly port?: number;
   readonly schedule?: string;
   readonly locations?: readonly string[];
 }
@@ -94,14 +95,14 @@ export function openClusterUser(stand: ClusterStand): ClusterUser {
     },
     policy: (name, options = {}) => {
       const { runner = {}, database = 'shop', secret = 'shop-db', passwordKey, host = node.address } = options;
-      const { schedule, locations = ['bucket', 'sftp'] } = options;
+      const { port = server.port, schedule, locations = ['bucket', 'sftp'] } = options;
       const keys = passwordKey === undefined ? {} : { keys: { password: passwordKey } };
       return document('BackupPolicy', name, {
         spec: {
           source: {
             postgres: {
               host,
-              port: server.port,
+              port,
               tls: { mode: 'disable' },
               credentials: { secretName: secret, ...keys },
               databases: { names: [database] },

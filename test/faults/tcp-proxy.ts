@@ -35,8 +35,11 @@ export interface TcpProxy {
   stop(): Promise<void>;
 }
 
-/** A proxy in front of any TCP server on this machine that cuts, stalls, slows down or refuses as told. */
-export async function startTcpProxy(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
+/** A proxy in front of any TCP server on this machine that cuts, stalls, slows down or refuses as told; `listen`: at which address. */
+export async function startTcpProxy(
+  target: { readonly host: string; readonly port: number },
+  listen = '127.0.0.1',
+): Promise<TcpProxy> {
   const passes: TcpProxy['plan'] = () => ({});
   const state = { plan: passes, index: 0, cuts: 0, target };
   const stalled = new Set<() => void>();
@@ -113,7 +116,7 @@ export async function startTcpProxy(target: { readonly host: string; readonly po
     if (server !== undefined) return;
     const fresh = createServer({ allowHalfOpen: true }, meet);
     await new Promise<void>((resolve, reject) => {
-      fresh.once('error', reject).listen(port, '127.0.0.1', resolve);
+      fresh.once('error', reject).listen(port, listen, resolve);
     });
     const address = fresh.address();
     if (typeof address === 'object' && address !== null) port = address.port;
@@ -129,7 +132,7 @@ export async function startTcpProxy(target: { readonly host: string; readonly po
   };
   await accept();
   return {
-    host: '127.0.0.1',
+    host: listen,
     port,
     get plan() {
       return state.plan;

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -24,7 +25,10 @@ export interface Sshd {
 }
 
 export interface SshdOptions {
-  /** A folder for keys and configuration, owned by the user of this process and writable by nobody else. */
+  /**
+   * A folder for keys and configuration, owned by the user of this process and writable by nobody else. Keys that are there stay: it is
+   * the same server that starts again.
+   */
   readonly dir: string;
   /** Default: the one of this machine, else the one that `make setup` unpacked. */
   readonly sshd?: string;
@@ -58,11 +62,11 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
   const hostKeyFiles: string[] = [];
   for (const kind of kinds) {
     const file = join(dir, `host-${kind}`);
-    await run(keygen, ['-q', '-t', kind, '-N', '', '-C', '', '-f', file]);
+    if (!existsSync(file)) await run(keygen, ['-q', '-t', kind, '-N', '', '-C', '', '-f', file]);
     hostKeyFiles.push(file);
   }
   const userKey = join(dir, 'user');
-  await run(keygen, ['-q', '-t', 'ed25519', '-N', '', '-C', 'user', '-f', userKey]);
+  if (!existsSync(userKey)) await run(keygen, ['-q', '-t', 'ed25519', '-N', '', '-C', 'user', '-f', userKey]);
   await writeFile(join(dir, 'authorized'), await readFile(`${userKey}.pub`), { mode: 0o600 });
   const config = join(dir, 'config');
   await writeFile(
