@@ -5,6 +5,7 @@ import { whyNoKubeNode } from '../servers/kube-node.ts';
 import { keepBackupDiary } from './backup-diary.ts';
 import { tryEnding, tryLosingNode } from './cases-of-ending.ts';
 import { tryFailover, tryTwoReplicas } from './cases-of-leading.ts';
+import { restoring } from './cases-of-restoring.ts';
 import { tryStarting, tryWaiting } from './cases-of-starting.ts';
 import { tryRights, tryShowing, tryVolume } from './cases-of-using.ts';
 import type { ClusterScene } from './cluster-scene.ts';
@@ -60,7 +61,9 @@ describe('on a real node', () => {
     expect(findBackups(stand.sftpFolder).map(({ id }) => id)).toContain('before-upgrade');
   });
 
+  const restores = restoring(scene);
   tryStarting(scene);
+  restores.begin();
   tryTwoReplicas(scene);
   tryRights(scene);
   tryVolume(scene);
@@ -68,5 +71,6 @@ describe('on a real node', () => {
   tryShowing(scene);
   tryFailover(scene);
   tryWaiting(scene);
+  restores.finish();
   tryLosingNode(scene);
 });
