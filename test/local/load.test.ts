@@ -87,7 +87,7 @@ spec:
     [
       'a kind that is not known',
       'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: x }\n',
-      'a.yaml:2: kind: kind "ConfigMap" of apiVersion "v1" is not known here; known are Secret (v1), BackupLocation (pgbackup.dev/v1), BackupPolicy (pgbackup.dev/v1), Backup (pgbackup.dev/v1)',
+      'a.yaml:2: kind: kind "ConfigMap" of apiVersion "v1" is not known here; known are Secret (v1), BackupLocation (pgbackup.dev/v1), BackupPolicy (pgbackup.dev/v1), Backup (pgbackup.dev/v1), RestoreRequest (pgbackup.dev/v1), RestorePolicy (pgbackup.dev/v1)',
     ],
     [
       'an object without a name',
