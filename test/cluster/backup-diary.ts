@@ -32,13 +32,15 @@ interface Line {
 
 /** From now on; the definition must be there. `type`: `pgrr` for RestoreRequests. */
 export function keepBackupDiary(
-  node: Pick<KubeNode, 'kubeconfig' | 'kubectlPath'>,
+  node: Pick<KubeNode, 'kubeconfig' | 'kubectlPath' | 'folder'>,
   type: 'pgb' | 'pgrr' = 'pgb',
 ): BackupDiary {
   const diaries = new Map<string, DiaryEntry[]>();
   const listeners = new Set<() => void>();
   const args = ['--kubeconfig', node.kubeconfig, 'get', type, '-A', '--watch', '-o', 'jsonpath={@}{"\\n"}'];
-  const child = spawn(node.kubectlPath, args, { stdio: ['ignore', 'pipe', 'ignore'], env: { PATH: '/usr/bin:/bin' } });
+  // It keeps what it learns below its home.
+  const env = { PATH: '/usr/bin:/bin', HOME: node.folder };
+  const child = spawn(node.kubectlPath, args, { stdio: ['ignore', 'pipe', 'ignore'], env });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
 
   createInterface(child.stdout).on('line', (line) => {

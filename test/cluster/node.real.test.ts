@@ -4,6 +4,7 @@ import { imagePrograms } from '../servers/build-image.ts';
 import { whyNoKubeNode } from '../servers/kube-node.ts';
 import { keepBackupDiary } from './backup-diary.ts';
 import { tryEnding, tryLosingNode } from './cases-of-ending.ts';
+import { tryInterrupting } from './cases-of-interrupting.ts';
 import { tryFailover, tryTwoReplicas } from './cases-of-leading.ts';
 import { restoring } from './cases-of-restoring.ts';
 import { tryStarting, tryWaiting } from './cases-of-starting.ts';
@@ -69,6 +70,7 @@ describe('on a real node', () => {
   tryVolume(scene);
   tryEnding(scene);
   tryShowing(scene);
+  tryInterrupting(scene);
   tryFailover(scene);
   tryWaiting(scene);
   restores.finish();

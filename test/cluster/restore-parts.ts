@@ -11,25 +11,39 @@ export function slotOfRequest({ metadata }: KubeObjectSeen): number {
   return Date.parse(`${year}-${month}-${day}T${hours}:${minutes}:00Z`);
 }
 
-interface WorkingTime {
+export interface WorkingTime {
   readonly name: string;
   readonly startedAt: number;
   readonly endedAt: number;
 }
 
-/** From when to when containers of restores worked, as the node says, and not we; in whole seconds, oldest first. */
+/** From when to when containers of restores worked, as the node says, and not we; in whole seconds. */
 export async function listWorkingTimes(user: ClusterUser, namespace: string): Promise<readonly WorkingTime[]> {
   const pods = await user.list(namespace, 'pods', 'pgbackup.dev/restore');
-  return pods
-    .flatMap(({ metadata: { name }, status }) => {
-      const states = (status?.['containerStatuses'] ?? []) as readonly ContainerState[];
-      return states.flatMap(({ state: { terminated } }) =>
-        terminated === undefined
-          ? []
-          : [{ name, startedAt: Date.parse(terminated.startedAt), endedAt: Date.parse(terminated.finishedAt) }],
-      );
-    })
-    .toSorted((a, b) => a.startedAt - b.startedAt || a.endedAt - b.endedAt);
+  return pods.flatMap(({ metadata: { name }, status }) => {
+    const states = (status?.['containerStatuses'] ?? []) as readonly ContainerState[];
+    return states.flatMap(({ state: { terminated } }) =>
+      terminated === undefined
+        ? []
+        : [{ name, startedAt: Date.parse(terminated.startedAt), endedAt: Date.parse(terminated.finishedAt) }],
+    );
+  });
+}
+
+/** The same, as its status says. */
+export function readWorkingTime({ metadata, status }: KubeObjectSeen): WorkingTime {
+  const [startedAt, endedAt] = [status?.['startedAt'], status?.['completedAt']].map((time) => Date.parse(String(time)));
+  if (!startedAt || !endedAt) throw new Error(`${metadata.name} does not tell when it worked`);
+  return { name: metadata.name, startedAt, endedAt };
+}
+
+/** Pairs that worked at the same time. */
+export function findOverlaps(times: readonly WorkingTime[]): readonly string[] {
+  const sorted = times.toSorted((a, b) => a.startedAt - b.startedAt || a.endedAt - b.endedAt);
+  return sorted.flatMap((time, index) => {
+    const before = sorted[index - 1];
+    return before !== undefined && time.startedAt < before.endedAt ? [`${before.name}, ${time.name}`] : [];
+  });
 }
 
 interface ContainerState {
