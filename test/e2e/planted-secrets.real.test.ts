@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { RestoreRequestStatus } from '../../src/api/restore-request.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { KubeObject, ResourceType } from '../../src/kube/client.ts';
 import { loadObjects } from '../../src/local/load.ts';
@@ -43,6 +44,13 @@ const policy = (name: string, source: object, locations: readonly string[]): str
     },
   });
 
+const restore = (source: object, target: object): object => ({
+  source,
+  target: { postgres: { ...target, tls: { mode: 'disable' } }, database: 'copy' },
+  mode: 'Create',
+  runner: { retries: 0, waitForServerSeconds: 5 },
+});
+
 it('no secret stands in any object, event, log or stored file, whether runs succeed or are refused', async () => {
   const places = await stand.fresh();
   const { s3, sftp, directory } = places;
@@ -65,6 +73,13 @@ it('no secret stands in any object, event, log or stored file, whether runs succ
     policy('refused', { ...at, credentials: { secretName: 'pg-wrong' } }, ['directory']),
     policy('denied', { ...at, credentials: { secretName: 'pg' } }, ['s3-wrong']),
     ...['good', 'refused', 'denied'].map((name) => document('Backup', `${name}-now`, { spec: { policy: name } })),
+    document('RestorePolicy', 'sleeps', {
+      spec: {
+        schedule: '@yearly',
+        suspend: true,
+        template: { spec: restore({ policy: { name: 'good', latest: true } }, { credentials: { secretName: 'pg' } }) },
+      },
+    }),
   ];
   const { objects, errors } = loadObjects([{ name: 'all', text: documents.join('\n---\n') }], '/');
   expect(errors).toEqual([]);
@@ -100,6 +115,32 @@ it('no secret stands in any object, event, log or stored file, whether runs succ
       ['denied-now', ...denied],
       ['good-now', 'True', 'Succeeded'],
       ['refused-now', 'False', 'AuthenticationFailed'],
+    ]);
+    const restores = {
+      'good-back': restore({ policy: { name: 'good', latest: true } }, { credentials: { secretName: 'pg' } }),
+      'refused-back': restore({ backup: { name: 'good-now' } }, { ...at, credentials: { secretName: 'pg-wrong' } }),
+    };
+    for (const [name, spec] of Object.entries(restores)) {
+      const [object] = loadObjects([{ name, text: document('RestoreRequest', name, { spec }) }], '/').objects;
+      if (object === undefined) throw new Error(`no request of ${name}`);
+      await operator.client.create(resources.restoreRequest, object.object, never);
+    }
+    const restored = await until(
+      'all restores have ended',
+      async () => {
+        const { items } = await operator.client.list(resources.restoreRequest, {}, never);
+        const ended = items.map(({ metadata, status }) => {
+          const { conditions = [] } = (status ?? {}) as RestoreRequestStatus;
+          const succeeded = conditions.find(({ type }) => type === 'Succeeded');
+          return [metadata.name, succeeded?.status, succeeded?.reason];
+        });
+        return ended.every(([, status]) => status === 'True' || status === 'False') && ended;
+      },
+      60,
+    );
+    expect(restored.toSorted(([a], [b]) => String(a).localeCompare(String(b)))).toEqual([
+      ['good-back', 'True', 'Restored'],
+      ['refused-back', 'False', 'AuthenticationFailed'],
     ]);
     const types: readonly ResourceType[] = [...Object.values(resources), jobType, podType, eventType];
     for (const type of types.filter(({ kind }) => kind !== secretType.kind)) {
