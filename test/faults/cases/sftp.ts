@@ -65,7 +65,7 @@ const planned = (name: string, fault: string, plan: TcpPlan, expected: Expected,
 });
 
 const middle = 5_000_000;
-const manyWrites = 100;
+const manyWrites = 20;
 
 export const sftpCases: readonly FaultCase[] = [
   planned(
@@ -85,7 +85,7 @@ export const sftpCases: readonly FaultCase[] = [
   planned('slow-network', 'bytes pass at 20 MB/s', { bytesPerSecond: 20_000_000 }, good),
   ruled(
     'server-dies-mid-write',
-    'the SFTP server dies at its hundredth write',
+    'the SFTP server dies at its twentieth write',
     { on: 'write', index: manyWrites, answer: 'disconnect' },
     bad('StorageUnreachable'),
   ),
