@@ -8,11 +8,10 @@ import {
   postgresName,
   runnerOptions,
   seconds,
-  timestamp,
 } from './parts.ts';
 import { postgresServerShape } from './postgres-server.ts';
 import { rule, withRules } from './rules.ts';
-import { cronSchedule, scheduleShape } from './schedule.ts';
+import { cronSchedule, scheduleShape, scheduleStatusShape } from './schedule.ts';
 
 const pattern = () =>
   z
@@ -137,36 +136,7 @@ export const runResults = ['Succeeded', 'PartlyFailed', 'Failed'] as const;
 export const backupPolicyStatus = z.strictObject({
   conditions: conditions().optional(),
   observedGeneration: count().optional(),
-  phase: z
-    .enum(['Pending', 'Ready', 'Suspended', 'NotReady', 'Unhealthy'])
-    .optional()
-    .meta({ description: 'For people; computed from the conditions.' }),
-  lastScheduleTime: timestamp().optional().meta({ description: 'The latest slot for which a run was created.' }),
-  nextScheduleTime: timestamp().optional().meta({ description: 'The next slot.' }),
-  lastSuccessTime: timestamp().optional().meta({ description: 'End of the last run that succeeded.' }),
-  active: z.array(z.string().max(63)).max(50).optional().meta({ description: 'Backups that are going on.' }),
-  missedRuns: count().optional().meta({ description: 'Slots that were never run, since the policy was made.' }),
-  handledSlot: timestamp()
-    .optional()
-    .meta({ description: 'The latest slot that was run, skipped or counted as missed.' }),
-  scheduledBy: z.string().max(256).optional().meta({
-    description: 'Schedule and time zone that handledSlot belongs to; slots before a change are not made up.',
-  }),
-  scheduledSince: timestamp()
-    .optional()
-    .meta({ description: 'Since when this schedule counts: no slot before it is ever overdue.' }),
-  runs: z
-    .record(z.enum(runResults), count())
-    .optional()
-    .meta({ description: 'Ended runs since the policy was made, by result.' }),
-  countedUids: z
-    .array(z.string().max(64))
-    .max(100)
-    .optional()
-    .meta({ description: 'Runs that are already in runs, so that each counts once.' }),
-  countedThrough: timestamp()
-    .optional()
-    .meta({ description: 'Runs that ended at or before it are in runs, though countedUids has forgotten them.' }),
+  ...scheduleStatusShape(runResults),
   lastSizeBytes: bytes()
     .optional()
     .meta({ description: 'Plain size of the last successful run; the estimate of the next.' }),

@@ -7,6 +7,7 @@ import {
   objectName,
   policyNameMaxLength,
   postgresName,
+  progressShape,
   sha256Hex,
   shortText,
   timestamp,
@@ -64,12 +65,7 @@ export const backupStatus = z.strictObject({
   storedBytes: bytes().optional().meta({ description: 'Bytes of one copy, compressed.' }),
   progress: z
     .strictObject({
-      plainBytes: bytes(),
-      estimatedBytes: bytes().optional(),
-      bytesPerSecond: bytes(),
-      database: postgresName().optional(),
-      databasesDone: count(),
-      databasesTotal: count(),
+      ...progressShape,
     })
     .optional()
     .meta({ description: 'While it runs; seen in the pod’s log.' }),

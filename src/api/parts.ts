@@ -108,6 +108,16 @@ const textMap = <Value extends z.ZodType>(maxKeyLength: number, value: Value, ma
   ).meta({ maxProperties });
 const labelMap = () => textMap(317, z.string().max(253), 32);
 
+/** How far a run is; in its status while it runs. */
+export const progressShape = {
+  plainBytes: bytes(),
+  estimatedBytes: bytes().optional(),
+  bytesPerSecond: bytes(),
+  database: postgresName().optional(),
+  databasesDone: count(),
+  databasesTotal: count(),
+};
+
 /** How Jobs run: everything about pods that a user may want to say. */
 export const runnerOptions = () =>
   z.strictObject({

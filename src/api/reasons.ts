@@ -224,7 +224,7 @@ export const failureReasons = {
     consequence: 'wait',
     exitCode: 66,
     meaning: 'No backup is what the restore asks for: none of that name, none that old, none that holds the database.',
-    remedy: 'Choose one of those that the message names.',
+    remedy: 'Choose one that is there: `kubectl get pgb`, or `pgbackup local restore --list`.',
   },
   BackupNotUsable: {
     consequence: 'never',

@@ -1,5 +1,15 @@
 import { z } from 'zod';
-import { bytes, conditions, count, failureReason, postgresName, seconds, shortText, timestamp } from './parts.ts';
+import {
+  bytes,
+  conditions,
+  count,
+  failureReason,
+  postgresName,
+  progressShape,
+  seconds,
+  shortText,
+  timestamp,
+} from './parts.ts';
 import { maxRestoredDatabases, restoredSource, restoreRules, restoreShape } from './restore-spec.ts';
 import { transitionRule, withRules } from './rules.ts';
 
@@ -49,12 +59,7 @@ export const restoreRequestStatus = z.strictObject({
   progress: z
     .strictObject({
       step: z.enum(['Fetching', 'Loading', 'Analyzing', 'Checking', 'Swapping']).optional(),
-      plainBytes: bytes(),
-      estimatedBytes: bytes().optional(),
-      bytesPerSecond: bytes(),
-      database: postgresName().optional(),
-      databasesDone: count(),
-      databasesTotal: count(),
+      ...progressShape,
     })
     .optional()
     .meta({ description: 'While it runs; seen in the pod’s log.' }),

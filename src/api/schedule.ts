@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { seconds } from './parts.ts';
+import { count, seconds, timestamp } from './parts.ts';
 
 /** Members of everything that runs by a schedule; named as in CronJob. */
 export const cronSchedule = () =>
@@ -26,3 +26,37 @@ export const scheduleShape = {
       description: 'A slot that could not start in this time is missed. Without it the latest slot always catches up.',
     }),
 };
+
+/** What the status of everything that runs by a schedule tells of its slots, and of the runs that ended. */
+export const scheduleStatusShape = <const Results extends readonly [string, ...string[]]>(results: Results) => ({
+  phase: z
+    .enum(['Pending', 'Ready', 'Suspended', 'NotReady', 'Unhealthy'])
+    .optional()
+    .meta({ description: 'For people; computed from the conditions.' }),
+  lastScheduleTime: timestamp().optional().meta({ description: 'The latest slot for which a run was created.' }),
+  nextScheduleTime: timestamp().optional().meta({ description: 'The next slot.' }),
+  lastSuccessTime: timestamp().optional().meta({ description: 'End of the last run that succeeded.' }),
+  active: z.array(z.string().max(63)).max(50).optional().meta({ description: 'Runs that are going on, by name.' }),
+  missedRuns: count().optional().meta({ description: 'Slots that were never run, since the policy was made.' }),
+  handledSlot: timestamp()
+    .optional()
+    .meta({ description: 'The latest slot that was run, skipped or counted as missed.' }),
+  scheduledBy: z.string().max(256).optional().meta({
+    description: 'Schedule and time zone that handledSlot belongs to; slots before a change are not made up.',
+  }),
+  scheduledSince: timestamp()
+    .optional()
+    .meta({ description: 'Since when this schedule counts: no slot before it is ever overdue.' }),
+  runs: z
+    .record(z.enum(results), count())
+    .optional()
+    .meta({ description: 'Ended runs since the policy was made, by result.' }),
+  countedUids: z
+    .array(z.string().max(64))
+    .max(100)
+    .optional()
+    .meta({ description: 'Runs that are already in runs, so that each counts once.' }),
+  countedThrough: timestamp()
+    .optional()
+    .meta({ description: 'Runs that ended at or before it are in runs, though countedUids has forgotten them.' }),
+});

@@ -242,7 +242,7 @@ describe('The source of a restore', () => {
           buildLocation({ name: 'new', metadata: { creationTimestamp: '2026-01-02T19:30:00Z' } }),
         ],
       },
-      'waits BackupMissing: waits until new has been looked at for the first time',
+      'waits Inspecting: waits until new has been looked at for the first time',
     ],
     [
       'the rest of a catalogue',
@@ -256,7 +256,7 @@ describe('The source of a restore', () => {
           }),
         ],
       },
-      'waits BackupMissing: waits until near has been looked at for the first time',
+      'waits Inspecting: waits until near has been looked at for the first time',
     ],
     [
       'places, when none of them is there',

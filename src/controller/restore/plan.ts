@@ -141,8 +141,8 @@ function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): P
   const source = resolveSource(seen.source);
   if (source.state === 'failed') return fail(seen, request, source.reason, source.message);
   if (source.state === 'waits') {
-    const { reason, message, patient, wakeAt } = source;
-    if (!patient) return waitForReference(seen, request, reason, message);
+    if (!source.patient) return waitForReference(seen, request, source.reason, source.message);
+    const { reason, message, wakeAt } = source;
     const actions = setStatus(request, waitingStatus(seen, request, reason, message, 'Pending'));
     return { actions, wakeAt: earliest(wakeAt, nowMs + 60_000) };
   }

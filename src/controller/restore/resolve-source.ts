@@ -1,5 +1,5 @@
 import type { Backup, BackupLocation, RestoreRequest } from '../../api/kinds.ts';
-import type { FailureReason } from '../../api/reasons.ts';
+import type { FailureReason, Reason } from '../../api/reasons.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { findCondition } from '../conditions.ts';
 import { findLocationProblem } from '../destinations.ts';
@@ -28,14 +28,16 @@ export interface UsableCopy {
 export type ResolvedSource =
   | { readonly state: 'found'; readonly backup: Backup; readonly copies: readonly UsableCopy[] }
   | { readonly state: 'found'; readonly file: BackupLocation }
-  /** `patient`: what it waits for ends by itself. Otherwise there is a budget. */
+  /** What it waits for ends by itself. */
   | {
       readonly state: 'waits';
-      readonly reason: FailureReason;
+      readonly patient: true;
+      readonly reason: Reason;
       readonly message: string;
-      readonly patient: boolean;
       readonly wakeAt?: number | undefined;
     }
+  /** Somebody must bring it in order; there is a budget, and then it is why the request fails. */
+  | { readonly state: 'waits'; readonly patient: false; readonly reason: FailureReason; readonly message: string }
   | { readonly state: 'failed'; readonly reason: FailureReason; readonly message: string };
 
 /** How long a Backup that is named may take to be there: one `kubectl apply` makes several objects in any order. */
@@ -138,7 +140,7 @@ function findInspection(seen: SourceSeen, location: string | undefined): Resolve
     const until = (readStamp(object.metadata.creationTimestamp) ?? nowMs) + budgetMs;
     if (!awaitsInspection(object) || nowMs >= until) continue;
     const message = `waits until ${name} has been looked at for the first time`;
-    return { state: 'waits', reason: 'BackupMissing', message, patient: true, wakeAt: until };
+    return { state: 'waits', reason: 'Inspecting', message, patient: true, wakeAt: until };
   }
   return undefined;
 }

@@ -1,16 +1,12 @@
 import { open } from 'node:fs/promises';
 import { Failure } from '../../api/failure.ts';
 import type { Bytes } from '../../pipeline/bytes.ts';
-import { prefetch } from '../../pipeline/prefetch.ts';
-
-/** Read while the ones before are written. */
-const chunksAhead = 2;
 
 /** Writes all bytes to a new file. @throws Failure DiskFull, and what the source throws; the file is of no use then */
 export async function fetchArchive(source: Bytes, path: string): Promise<void> {
   const file = await open(path, 'wx', 0o600);
   try {
-    for await (const chunk of prefetch(source, { chunks: chunksAhead })) {
+    for await (const chunk of source) {
       for (let offset = 0; offset < chunk.length;) {
         offset += (await write(() => file.write(chunk, offset, chunk.length - offset), path)).bytesWritten;
       }
