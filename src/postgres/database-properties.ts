@@ -1,5 +1,6 @@
+import type { DatabaseSetting } from './database-row.ts';
 import { quoteName, quoteText } from './quote.ts';
-import type { DatabaseGrant, DatabaseSetting } from './target-database.ts';
+import type { DatabaseGrant } from './target-database.ts';
 
 /** What a database has besides its content; it comes from the database that is replaced, or from the manifest. */
 export interface DatabaseProperties {

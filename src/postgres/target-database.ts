@@ -1,26 +1,15 @@
 import type { Connection } from './connection.ts';
+import { databaseQuery, readSettings, readTraits } from './database-row.ts';
+import type { DatabaseRow, DatabaseSetting, DatabaseTraits } from './database-row.ts';
 
 /** A database as pg_database and its neighbours have it; seen from any other database of the server. */
-export interface TargetDatabase {
+export interface TargetDatabase extends DatabaseTraits {
   readonly oid: string;
   readonly name: string;
-  readonly owner: string;
-  readonly encoding: string;
-  readonly localeProvider: 'libc' | 'icu' | 'builtin';
-  readonly collate: string;
-  readonly ctype: string;
-  /** Locale of the providers icu and builtin. */
-  readonly locale?: string;
-  readonly icuRules?: string;
-  readonly tablespace: string;
-  /** -1 = no limit; -2 = a DROP DATABASE was interrupted. */
-  readonly connectionLimit: number;
   readonly allowConnections: boolean;
   readonly isTemplate: boolean;
   /** Grants; undefined = the default rights. */
   readonly grants?: readonly DatabaseGrant[];
-  readonly comment?: string;
-  /** `name=value` of ALTER DATABASE … SET, with `role` of ALTER ROLE … IN DATABASE … SET. */
   readonly settings: readonly DatabaseSetting[];
 }
 
@@ -32,36 +21,13 @@ export interface DatabaseGrant {
   readonly grantable: boolean;
 }
 
-export interface DatabaseSetting {
-  readonly role?: string;
-  readonly setting: string;
-}
-
-interface Row {
-  readonly oid: string;
-  readonly name: string;
-  readonly owner: string;
-  readonly encoding: string;
-  readonly provider: string;
-  readonly collate: string;
-  readonly ctype: string;
-  readonly locale: string | null;
-  readonly rules: string | null;
-  readonly tablespace: string;
-  readonly connection_limit: number;
-  readonly allow_connections: boolean;
-  readonly is_template: boolean;
-  readonly has_acl: boolean;
-  readonly comment: string | null;
-}
-
 /** The databases of these names that exist, on any server from 13. */
 export async function findDatabases(
   connection: Connection,
   serverMajor: number,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, TargetDatabase>> {
-  const rows = await connection.query<Row>(databaseQuery(serverMajor), [names]);
+  const rows = await connection.query<DatabaseRow>(databaseQuery(serverMajor, 'd.datname = ANY ($1)'), [names]);
   const found = new Map<string, TargetDatabase>();
   for (const row of rows) found.set(row.name, await describe(connection, row));
   return found;
@@ -80,7 +46,7 @@ export async function listMatching(
   return rows.map(({ name, comment }) => ({ name, ...(comment === null ? {} : { comment }) }));
 }
 
-async function describe(connection: Connection, row: Row): Promise<TargetDatabase> {
+async function describe(connection: Connection, row: DatabaseRow): Promise<TargetDatabase> {
   const grants = await connection.query<{
     grantor: string;
     grantee: string | null;
@@ -94,30 +60,13 @@ async function describe(connection: Connection, row: Row): Promise<TargetDatabas
       WHERE d.oid = $1`,
     [row.oid],
   );
-  const settings = await connection.query<{ role: string | null; setting: string }>(
-    `SELECT r.rolname AS role, s.setting
-       FROM pg_db_role_setting d
-       CROSS JOIN LATERAL unnest(d.setconfig) WITH ORDINALITY AS s (setting, number)
-       LEFT JOIN pg_roles r ON r.oid = d.setrole
-      WHERE d.setdatabase = $1 AND (d.setrole = 0 OR r.rolname IS NOT NULL)
-      ORDER BY r.rolname COLLATE "C" NULLS FIRST, s.number`,
-    [row.oid],
-  );
   return {
+    ...readTraits(row),
     oid: row.oid,
     name: row.name,
-    owner: row.owner,
-    encoding: row.encoding,
-    localeProvider: providerName(row.provider),
-    collate: row.collate,
-    ctype: row.ctype,
-    ...(row.locale === null ? {} : { locale: row.locale }),
-    ...(row.rules === null ? {} : { icuRules: row.rules }),
-    tablespace: row.tablespace,
-    connectionLimit: row.connection_limit,
     allowConnections: row.allow_connections,
     isTemplate: row.is_template,
-    ...(row.has_acl
+    ...(row.acl !== null
       ? {
           grants: grants.map(({ grantor, grantee, privilege, grantable }) => ({
             grantor,
@@ -127,36 +76,6 @@ async function describe(connection: Connection, row: Row): Promise<TargetDatabas
           })),
         }
       : {}),
-    ...(row.comment === null ? {} : { comment: row.comment }),
-    settings: settings.map(({ role, setting }) => ({ ...(role === null ? {} : { role }), setting })),
+    settings: await readSettings(connection, row.oid),
   };
-}
-
-/** Columns came and were renamed: provider with 15, ICU rules with 16, one locale column with 17. */
-function databaseQuery(major: number): string {
-  let locale = 'NULL::text';
-  if (major >= 15) locale = 'd.daticulocale';
-  if (major >= 17) locale = 'd.datlocale';
-  return `SELECT d.oid::text AS oid, d.datname AS name,
-       pg_get_userbyid(d.datdba) AS owner,
-       pg_encoding_to_char(d.encoding) AS encoding,
-       ${major >= 15 ? 'd.datlocprovider::text' : "'c'"} AS provider,
-       d.datcollate AS collate,
-       d.datctype AS ctype,
-       ${locale} AS locale,
-       ${major >= 16 ? 'd.daticurules' : 'NULL::text'} AS rules,
-       t.spcname AS tablespace,
-       d.datconnlimit AS connection_limit,
-       d.datallowconn AS allow_connections,
-       d.datistemplate AS is_template,
-       d.datacl IS NOT NULL AS has_acl,
-       shobj_description(d.oid, 'pg_database') AS comment
-  FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace
- WHERE d.datname = ANY ($1)`;
-}
-
-function providerName(provider: string): 'libc' | 'icu' | 'builtin' {
-  if (provider === 'i') return 'icu';
-  if (provider === 'b') return 'builtin';
-  return 'libc';
 }
