@@ -12,8 +12,7 @@ import { commit } from './commit.ts';
 import { describeAdopted, describeInLog, describeInManifest } from './database-outcome.ts';
 import { Destination } from './destination.ts';
 import { dumpDatabases, type DumpedParts } from './dump-databases.ts';
-import { openDestinations } from './open-destinations.ts';
-import { openSource } from './open-source.ts';
+import { openBothSides } from './open-both-sides.ts';
 import { selectDatabases } from './select-databases.ts';
 import type { Source } from './source.ts';
 import { requireLive } from './store-artifact.ts';
@@ -38,8 +37,9 @@ export async function backUp(task: BackupTask, workshop: Workshop): Promise<Back
   };
   const totals = () => ({ startedAt, completedAt: isoTime(clock), resultLines: lines.resultLines() });
   try {
-    const earlier = await openDestinations(task, destinations, workshop);
-    if (earlier !== undefined) {
+    const sides = await openBothSides(task, destinations, workshop);
+    if ('earlier' in sides) {
+      const { earlier } = sides;
       const failedParts = adopt(task, earlier, destinations, workshop);
       const { attempt, plainBytes, storedBytes } = earlier;
       return await end(() =>
@@ -57,8 +57,7 @@ export async function backUp(task: BackupTask, workshop: Workshop): Promise<Back
         ),
       );
     }
-    requireLive(destinations);
-    const { manifest, parts } = await dump(task, startedAt, destinations, workshop);
+    const { manifest, parts } = await dump(task, startedAt, sides.source, destinations, workshop);
     signal.throwIfAborted();
     // From here on it is finished rather than aborted: half a commit would be a copy at one place only.
     await bounded(clock, commitMilliseconds, (limit) => commit(manifest, destinations, workshop, limit));
@@ -81,10 +80,10 @@ export async function backUp(task: BackupTask, workshop: Workshop): Promise<Back
 async function dump(
   task: BackupTask,
   startedAt: string,
+  source: Source,
   destinations: readonly Destination[],
   workshop: Workshop,
 ): Promise<{ readonly manifest: Manifest; readonly parts: DumpedParts }> {
-  const source = await openSource(task, workshop);
   try {
     const selected = selectDatabases(task.databases, source.databases);
     const parts = await dumpDatabases(task, source, selected, destinations, workshop);
