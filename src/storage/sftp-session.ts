@@ -46,6 +46,16 @@ export interface SftpExtensions {
   readonly writeBytes: number | undefined;
 }
 
+/** The socket below the channel. */
+export interface Transport {
+  /** Holds back what is written. */
+  cork(): void;
+  /** Lets it go, as one write. */
+  uncork(): void;
+  /** Ends the connection; never throws. */
+  destroy(): void;
+}
+
 export const sftpOpen = { read: 0x01, createNew: 0x02 | 0x08 | 0x20 } as const;
 
 /**
@@ -55,28 +65,21 @@ export const sftpOpen = { read: 0x01, createNew: 0x02 | 0x08 | 0x20 } as const;
 export class SftpSession {
   readonly extensions: SftpExtensions;
   readonly #channel: SftpChannel;
+  readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #silenceMs: number;
-  readonly #end: () => void;
   readonly #pending = new Set<(failure: Failure) => void>();
   #lost: Failure | undefined;
   #lastAnswerMs = 0;
   #watching = false;
   readonly #over = new AbortController();
 
-  constructor(
-    channel: SftpChannel,
-    extensions: SftpExtensions,
-    clock: Clock,
-    silenceMs: number,
-    /** Ends the connection; never throws. */
-    end: () => void,
-  ) {
+  constructor(channel: SftpChannel, transport: Transport, extensions: SftpExtensions, clock: Clock, silenceMs: number) {
     this.#channel = channel;
+    this.#transport = transport;
     this.extensions = extensions;
     this.#clock = clock;
     this.#silenceMs = silenceMs;
-    this.#end = end;
   }
 
   get isLost(): boolean {
@@ -90,7 +93,7 @@ export class SftpSession {
     for (const reject of this.#pending) reject(failure);
     this.#pending.clear();
     this.#over.abort();
-    this.#end();
+    this.#transport.destroy();
   }
 
   /** One request; `what` is for the message of a failure. */
@@ -110,6 +113,8 @@ export class SftpSession {
       this.#pending.add(fail);
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#watch();
+      // A large request is many packets of three writes each: alone each of them would be a system call.
+      this.#transport.cork();
       try {
         send(this.#channel, (error, value) => {
           this.#lastAnswerMs = this.#clock.monotonicMs();
@@ -118,6 +123,8 @@ export class SftpSession {
         });
       } catch (error) {
         fail(toSftpFailure(error, what));
+      } finally {
+        this.#transport.uncork();
       }
     });
   }

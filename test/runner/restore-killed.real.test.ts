@@ -1,83 +1,42 @@
-import { chmod, mkdtemp, readdir } from 'node:fs/promises';
+import { mkdtemp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { RestoreTask, TaskLocation } from '../../src/domain/task.ts';
-import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
-import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
-import { describeSchema } from './nasty-database.ts';
-import { cleanupTaskOf, listAll, requestDigits, restoreTaskOf } from './restore-task-of.ts';
-import { checksumTables } from './restore-with-stock-tools.ts';
-import { backupTaskOf, directoryLocation, layRoot, pgSecret, podUids, runWith, type RunEnd } from './run-with.ts';
+import type { RestoreTask } from '../../src/domain/task.ts';
+import { cleanupTaskOf, listAll, requestDigits } from './restore-task-of.ts';
+import { layRoot, pgSecret, podUids, runWith, type RunEnd } from './run-with.ts';
 import { startRunner } from './runner-process.ts';
-import { required } from './stand.ts';
+import { startTwoDatabases, type TwoDatabases } from './two-databases.ts';
 
-const binDir = (await listBinDirs(process.env['POSTGRES_BINDIRS']))[0] ?? '';
-const names = ['shop', 'stock'] as const;
-
-let folder: Awaited<ReturnType<typeof makeTemporaryFolder>>;
-let server: Postgres;
-let place: TaskLocation;
-let dumped: unknown;
+let stand: TwoDatabases;
 beforeAll(async () => {
-  folder = await makeTemporaryFolder();
-  // The server runs as another user below it.
-  await chmod(folder.path, 0o755);
-  server = await startPostgres({ binDir, dir: join(folder.path, 'pg') });
-  for (const name of names) {
-    await server.sql(`CREATE DATABASE ${name}`);
-    await server.sql(
-      // Every row takes its time when it is loaded.
-      `CREATE FUNCTION slow(i int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_catalog.pg_sleep(0.01); RETURN true; END $$;
+  stand = await startTwoDatabases({
+    // Every row takes its time when it is loaded.
+    fill: `CREATE FUNCTION slow(i int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_catalog.pg_sleep(0.01); RETURN true; END $$;
        CREATE TABLE t (i int PRIMARY KEY CHECK (slow(i)), m text);
        INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 100) i;
-       CREATE TABLE big AS SELECT i, repeat(md5(i::text), 100) AS m FROM generate_series(1, 20000) i;
-       COMMENT ON DATABASE ${name} IS 'comment of ${name}'`,
-      name,
-    );
-  }
-  place = directoryLocation('place', await mkdtemp(join(folder.path, 'place-')));
-  const task = backupTaskOf(server, {
-    databases: { names: [...names] },
-    destinations: required(place),
-    compression: { algorithm: 'none' },
+       CREATE TABLE big AS SELECT i, repeat(md5(i::text), 100) AS m FROM generate_series(1, 20000) i`,
+    backup: { compression: { algorithm: 'none' } },
   });
-  const ended = await runWith(folder.path, task, pgSecret(server), [binDir]);
-  expect(ended.verdict.verdict).toBe('Succeeded');
-  dumped = await lookAtTargets();
 });
-afterAll(async () => {
-  await server?.stop();
-  await folder?.remove();
-});
-
-async function lookAtTargets(): Promise<unknown> {
-  const looks: Record<string, unknown> = {};
-  for (const name of names) looks[name] = [await describeSchema(server, name), await checksumTables(server, name)];
-  return looks;
-}
+afterAll(async () => stand?.stop());
 
 let changed: unknown;
 let databases: readonly string[];
 beforeEach(async () => {
-  for (const name of names) await server.sql('CREATE TABLE IF NOT EXISTS since (i int)', name);
-  changed = await lookAtTargets();
-  databases = await listAll(server);
+  for (const name of stand.names) await stand.server.sql('CREATE TABLE IF NOT EXISTS since (i int)', name);
+  changed = await stand.look();
+  databases = await listAll(stand.server);
 });
 
-const taskOf = (changes: Partial<RestoreTask> = {}): RestoreTask => {
-  const task = restoreTaskOf(server, [place], changes);
-  const pairs = names.map((name) => ({ source: name, target: name }));
-  return { ...task, target: { ...task.target, databases: pairs } };
-};
 const options = { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: false };
 
 /** Starts a restore as a process of its own and kills it when the moment has come. */
 async function killAt(task: RestoreTask, moment: (root: string) => Promise<boolean>): Promise<string> {
-  const root = await mkdtemp(join(folder.path, 'root-'));
-  await layRoot(root, task, pgSecret(server), podUids.first);
-  const runner = startRunner(root, [binDir]);
+  const root = await mkdtemp(join(stand.folder, 'root-'));
+  await layRoot(root, task, pgSecret(stand.server), podUids.first);
+  const runner = startRunner(root, [stand.binDir]);
   try {
     await until(async () => {
       const ended = await Promise.race([runner.ended, delay(5)]);
@@ -92,13 +51,13 @@ async function killAt(task: RestoreTask, moment: (root: string) => Promise<boole
 }
 
 const cleanUp = (task: RestoreTask): Promise<RunEnd> =>
-  runWith(folder.path, cleanupTaskOf(task), pgSecret(server), [binDir], { podUid: podUids.second });
+  runWith(stand.folder, cleanupTaskOf(task), pgSecret(stand.server), [stand.binDir], { podUid: podUids.second });
 
 async function expectUntouched(task: RestoreTask): Promise<void> {
   const ended = await cleanUp(task);
   expect(ended.verdict).toMatchObject({ kind: 'cleanup', verdict: 'Succeeded', target: 'Untouched' });
-  expect(await listAll(server)).toEqual(databases);
-  expect(await lookAtTargets()).toEqual(changed);
+  expect(await listAll(stand.server)).toEqual(databases);
+  expect(await stand.look()).toEqual(changed);
 }
 
 async function expectRestored(task: RestoreTask): Promise<void> {
@@ -109,18 +68,18 @@ async function expectRestored(task: RestoreTask): Promise<void> {
     target: 'Restored',
     source: { backup: 'nightly-20260101t030000z' },
   });
-  expect(ended.results).toMatchObject(names.map((target) => ({ kind: 'restored', target, outcome: 'Restored' })));
-  expect(await listAll(server)).toEqual(databases);
-  expect(await lookAtTargets()).toEqual(dumped);
+  expect(ended.results).toMatchObject(stand.names.map((target) => ({ kind: 'restored', target, outcome: 'Restored' })));
+  expect(await listAll(stand.server)).toEqual(databases);
+  expect(await stand.look()).toEqual(stand.dumped);
 }
 
 const busy = async (where: string): Promise<boolean> =>
-  (await server.sql(`SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND (${where})`)).length > 0;
+  (await stand.server.sql(`SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND (${where})`)).length > 0;
 const ours = `datname LIKE 'pgbackup_restore_${requestDigits}%'`;
 
 /** A session that holds on to something; to be let go of by the returned function. */
 async function hold(statement: string, wait = true): Promise<() => Promise<void>> {
-  const { socketDir: host, port, user, password } = server;
+  const { socketDir: host, port, user, password } = stand.server;
   const client = new Client({ host, port, user, password, database: 'postgres' });
   client.on('error', () => {});
   await client.connect();
@@ -136,7 +95,7 @@ async function hold(statement: string, wait = true): Promise<() => Promise<void>
 
 describe('a restore whose runner is killed, after the cleanup, is as if it had never been', () => {
   test('while it fetches', async () => {
-    const task = taskOf({ options: { ...options, jobs: 2 } });
+    const task = stand.taskOf({ options: { ...options, jobs: 2 } });
     await killAt(task, async (root) => {
       const files: readonly string[] = await readdir(join(root, 'work', 'restore', 'input-0')).catch(() => []);
       return files.includes('archive');
@@ -145,7 +104,7 @@ describe('a restore whose runner is killed, after the cleanup, is as if it had n
   });
 
   test('while it creates databases, and the server goes on without it', async () => {
-    const task = taskOf();
+    const task = stand.taskOf();
     const letGo = await hold('LOCK TABLE pg_database IN SHARE MODE');
     await killAt(task, () => busy(`query LIKE 'CREATE DATABASE%' AND wait_event_type = 'Lock'`));
     await letGo();
@@ -153,13 +112,13 @@ describe('a restore whose runner is killed, after the cleanup, is as if it had n
   });
 
   test('while it loads', async () => {
-    const task = taskOf({ options });
+    const task = stand.taskOf({ options });
     await killAt(task, () => busy(`${ours} AND query LIKE 'COPY public.t %'`));
     await expectUntouched(task);
   });
 
   test('while it checks', async () => {
-    const task = taskOf({
+    const task = stand.taskOf({
       options,
       checks: [{ database: 'stock', sql: 'SELECT pg_sleep(60)', operator: 'Equal', value: '' }],
     });
@@ -168,7 +127,7 @@ describe('a restore whose runner is killed, after the cleanup, is as if it had n
   });
 
   test('just before the swap', async () => {
-    const task = taskOf({ options });
+    const task = stand.taskOf({ options });
     // The databases are made first: only then the table of all databases is locked.
     let release: (() => Promise<void>) | undefined;
     await killAt(task, async () => {
@@ -182,7 +141,7 @@ describe('a restore whose runner is killed, after the cleanup, is as if it had n
   });
 
   test('during the swap, when one of two databases is renamed', async () => {
-    const task = taskOf({ options });
+    const task = stand.taskOf({ options });
     // Whoever writes a comment locks the database against renaming until he commits.
     const letGo = await hold(`COMMENT ON DATABASE stock IS 'in the way'`);
     await killAt(task, () => busy(`query LIKE 'ALTER DATABASE "stock" RENAME%' AND wait_event_type = 'Lock'`));
@@ -215,16 +174,16 @@ describe('a restore whose runner is killed after the swap is restored', () => {
   }
 
   test('and what it replaced is gone after the cleanup', async () => {
-    const task = taskOf({ options });
+    const task = stand.taskOf({ options });
     await killAfterSwap(task);
-    expect(await listAll(server)).not.toEqual(databases);
+    expect(await listAll(stand.server)).not.toEqual(databases);
     await expectRestored(task);
   });
 
   test('and the next try of the same request finds that, and restores nothing again', async () => {
-    const task = taskOf({ options });
+    const task = stand.taskOf({ options });
     await killAfterSwap(task);
-    const ended = await runWith(folder.path, task, pgSecret(server), [binDir], { podUid: podUids.second });
+    const ended = await runWith(stand.folder, task, pgSecret(stand.server), [stand.binDir], { podUid: podUids.second });
     expect(ended.verdict).toMatchObject({
       kind: 'restore',
       verdict: 'Succeeded',
@@ -233,8 +192,8 @@ describe('a restore whose runner is killed after the swap is restored', () => {
       source: { backup: 'nightly-20260101t030000z' },
     });
     expect(ended.verdict.message).toContain('RecoveredAfterSwap');
-    expect(await listAll(server)).toEqual(databases);
-    expect(await lookAtTargets()).toEqual(dumped);
+    expect(await listAll(stand.server)).toEqual(databases);
+    expect(await stand.look()).toEqual(stand.dumped);
   });
 });
 

@@ -1,104 +1,65 @@
-import { chmod, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { manifestKey } from '../../src/domain/layout.ts';
-import type { RestoreTask, TaskLocation } from '../../src/domain/task.ts';
-import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
-import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
-import { describeSchema } from './nasty-database.ts';
-import { listAll, restoreTaskOf } from './restore-task-of.ts';
-import { checksumTables } from './restore-with-stock-tools.ts';
-import { backupTaskOf, directoryLocation, pgSecret, runWith, type RunEnd } from './run-with.ts';
-import { required } from './stand.ts';
+import type { RestoreTask } from '../../src/domain/task.ts';
+import type { Postgres } from '../servers/postgres.ts';
+import { listAll } from './restore-task-of.ts';
+import { pgSecret, runWith, type RunEnd } from './run-with.ts';
+import { startTwoDatabases, type TwoDatabases } from './two-databases.ts';
 
-const binDir = (await listBinDirs(process.env['POSTGRES_BINDIRS']))[0] ?? '';
-const names = ['shop', 'stock'] as const;
-
-let folder: Awaited<ReturnType<typeof makeTemporaryFolder>>;
-let server: Postgres;
-let place: TaskLocation;
-let dumped: unknown;
+let stand: TwoDatabases;
 beforeAll(async () => {
-  folder = await makeTemporaryFolder();
-  // The server runs as another user below it.
-  await chmod(folder.path, 0o755);
-  server = await startPostgres({
-    binDir,
-    dir: join(folder.path, 'pg'),
+  stand = await startTwoDatabases({
     settings: { max_prepared_transactions: '5', wal_level: 'logical' },
-  });
-  for (const name of names) {
     // Not what the server has by itself.
-    await server.sql(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`);
-    await server.sql(
-      `CREATE TABLE t (i int PRIMARY KEY, m text); INSERT INTO t SELECT i, 'zwölf ' || i FROM generate_series(1, 1000) i;
-       COMMENT ON DATABASE ${name} IS 'comment of ${name}'`,
-      name,
-    );
-  }
-  place = directoryLocation('place', await mkdtemp(join(folder.path, 'place-')));
-  const task = backupTaskOf(server, { databases: { names: [...names] }, destinations: required(place) });
-  const ended = await runWith(folder.path, task, pgSecret(server), [binDir]);
-  expect(ended.verdict.verdict).toBe('Succeeded');
-  dumped = await lookAtTargets();
+    create: `TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`,
+    fill: `CREATE TABLE t (i int PRIMARY KEY, m text); INSERT INTO t SELECT i, 'zwölf ' || i FROM generate_series(1, 1000) i`,
+  });
 });
-afterAll(async () => {
-  await server?.stop();
-  await folder?.remove();
-});
-
-async function lookAtTargets(): Promise<unknown> {
-  const looks: Record<string, unknown> = {};
-  for (const name of names) looks[name] = [await describeSchema(server, name), await checksumTables(server, name)];
-  return looks;
-}
+afterAll(async () => stand?.stop());
 
 let changed: unknown;
 let databases: readonly string[];
 beforeEach(async () => {
-  for (const name of names) await server.sql('CREATE TABLE IF NOT EXISTS since (i int)', name);
-  changed = await lookAtTargets();
-  databases = await listAll(server);
+  for (const name of stand.names) await stand.server.sql('CREATE TABLE IF NOT EXISTS since (i int)', name);
+  changed = await stand.look();
+  databases = await listAll(stand.server);
 });
 
-const taskOf = (changes: Partial<RestoreTask> = {}): RestoreTask => {
-  const task = restoreTaskOf(server, [place], changes);
-  const pairs = names.map((name) => ({ source: name, target: name }));
-  return { ...task, target: { ...task.target, databases: pairs } };
-};
-const run = (task: RestoreTask): Promise<RunEnd> => runWith(folder.path, task, pgSecret(server), [binDir]);
+const run = (task: RestoreTask): Promise<RunEnd> => runWith(stand.folder, task, pgSecret(stand.server), [stand.binDir]);
 
 async function expectUntouched(): Promise<void> {
-  expect(await listAll(server)).toEqual(databases);
-  expect(await lookAtTargets()).toEqual(changed);
+  expect(await listAll(stand.server)).toEqual(databases);
+  expect(await stand.look()).toEqual(changed);
 }
 
 test('several databases are replaced at once, with encoding and comment of their own, and kept under dated names', async () => {
-  const ended = await run(taskOf({ keepPrevious: true }));
+  const ended = await run(stand.taskOf({ keepPrevious: true }));
   expect(ended.verdict).toMatchObject({ verdict: 'Succeeded', target: 'Restored' });
-  expect(await lookAtTargets()).toEqual(dumped);
+  expect(await stand.look()).toEqual(stand.dumped);
   const kept = ended.results.map((line) => (line.kind === 'restored' ? (line.previous ?? '') : ''));
-  expect(await listAll(server)).toEqual([...databases, ...kept].sort());
+  expect(await listAll(stand.server)).toEqual([...databases, ...kept].sort());
   for (const name of kept) {
     expect(name).toMatch(/^(shop|stock)_\d{8}t\d{6}z$/);
-    expect(await server.sql('SELECT * FROM since', name)).toEqual([]);
-    await server.sql(`DROP DATABASE ${name}`);
+    expect(await stand.server.sql('SELECT * FROM since', name)).toEqual([]);
+    await stand.server.sql(`DROP DATABASE ${name}`);
   }
 });
 
 test('a commit whose answer is lost is found to be done', async () => {
-  const proxy = await startProxy(server, 'COMMIT\0');
+  const proxy = await startProxy(stand.server, 'COMMIT\0');
   try {
-    const task = taskOf();
+    const task = stand.taskOf();
     const through = { ...task, target: { ...task.target, server: { ...task.target.server, port: proxy.port } } };
     const ended = await run(through);
     expect(proxy.cuts()).toBe(1);
     expect(ended.verdict).toMatchObject({ verdict: 'Succeeded', target: 'Restored' });
     expect(ended.log).toContain('the connection was lost in the swap, which was done');
-    expect(await listAll(server)).toEqual(databases);
-    expect(await lookAtTargets()).toEqual(dumped);
+    expect(await listAll(stand.server)).toEqual(databases);
+    expect(await stand.look()).toEqual(stand.dumped);
   } finally {
     await proxy.stop();
   }
@@ -106,9 +67,11 @@ test('a commit whose answer is lost is found to be done', async () => {
 
 test('a connection that is lost before the renaming leaves everything as it was', async () => {
   const checks = [{ database: 'stock', sql: 'SELECT pg_sleep(3)', operator: 'Equal', value: '' }] as const;
-  const running = run(taskOf({ checks: [...checks] }));
-  await until(async () => (await server.sql(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)).length > 0);
-  await server.sql(
+  const running = run(stand.taskOf({ checks: [...checks] }));
+  await until(
+    async () => (await stand.server.sql(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)).length > 0,
+  );
+  await stand.server.sql(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pgbackup restore %'`,
   );
   const ended = await running;
@@ -119,40 +82,45 @@ test('a connection that is lost before the renaming leaves everything as it was'
 
 test('a server that restarts in the middle leaves everything as it was, after the next try, too', async () => {
   const checks = [{ database: 'stock', sql: 'SELECT pg_sleep(3)', operator: 'Equal', value: '' }] as const;
-  const running = run(taskOf({ checks: [...checks] }));
-  await until(async () => (await server.sql(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)).length > 0);
-  await server.stop();
+  const running = run(stand.taskOf({ checks: [...checks] }));
+  await until(
+    async () => (await stand.server.sql(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)).length > 0,
+  );
+  await stand.server.stop();
   const ended = await running;
-  await server.start();
+  await stand.server.start();
   expect(ended).toMatchObject({ code: 75, verdict: { target: 'Untouched', unsettled: true } });
-  const next = await run(taskOf({ checks: [{ ...checks[0], sql: 'SELECT 1', value: '2' }] }));
+  const next = await run(stand.taskOf({ checks: [{ ...checks[0], sql: 'SELECT 1', value: '2' }] }));
   expect(next.verdict).toMatchObject({ reason: 'CheckFailed' });
   await expectUntouched();
 });
 
 test('a prepared transaction, a replication slot and an extension that nobody has are named', async () => {
-  await server.sql(`BEGIN; CREATE TABLE half (i int); PREPARE TRANSACTION 'half done'`, 'stock');
-  const busy = await run(taskOf());
+  await stand.server.sql(`BEGIN; CREATE TABLE half (i int); PREPARE TRANSACTION 'half done'`, 'stock');
+  const busy = await run(stand.taskOf());
   expect(busy).toMatchObject({ code: 75, verdict: { reason: 'TargetBusy', target: 'Untouched' } });
   expect(busy.verdict.message).toContain("prepared transaction 'half done'");
-  await server.sql(`ROLLBACK PREPARED 'half done'`, 'stock');
+  await stand.server.sql(`ROLLBACK PREPARED 'half done'`, 'stock');
   await expectUntouched();
 
-  await server.sql(`SELECT pg_create_logical_replication_slot('my_slot', 'pgoutput')`, 'shop');
-  const slot = await run(taskOf());
+  await stand.server.sql(`SELECT pg_create_logical_replication_slot('my_slot', 'pgoutput')`, 'shop');
+  const slot = await run(stand.taskOf());
   expect(slot.verdict).toMatchObject({ reason: 'TargetBusy', readBytes: 0 });
   expect(slot.verdict.message).toContain('logical replication slot my_slot');
-  await server.sql(`SELECT pg_drop_replication_slot('my_slot')`, 'shop');
+  await stand.server.sql(`SELECT pg_drop_replication_slot('my_slot')`, 'shop');
   await expectUntouched();
 
-  const path = join(place.place.directory?.path ?? '', manifestKey('shop', 'nightly', 'nightly-20260101t030000z'));
+  const path = join(
+    stand.place.place.directory?.path ?? '',
+    manifestKey('shop', 'nightly', 'nightly-20260101t030000z'),
+  );
   const text = await readFile(path, 'utf8');
   const needing = text.replaceAll(
     '"extensions": [',
     '"extensions": [{"name":"none such","version":"1","schema":"public"},',
   );
   await writeFile(path, needing);
-  const extension = await run(taskOf());
+  const extension = await run(stand.taskOf());
   await writeFile(path, text);
   expect(extension).toMatchObject({ code: 66, verdict: { reason: 'ExtensionMissing' } });
   expect(extension.verdict.message).toContain('none such');
@@ -160,14 +128,14 @@ test('a prepared transaction, a replication slot and an extension that nobody ha
 });
 
 test('the database that one connects to first can be replaced, too', async () => {
-  const task = taskOf();
+  const task = stand.taskOf();
   const target = { ...task.target, databases: [{ source: 'shop', target: 'postgres' }] };
   const ended = await run({ ...task, target });
   expect([ended.verdict.message, ended.verdict]).toMatchObject([undefined, { target: 'Restored' }]);
   // Another encoding has other bytes; as text it is the same.
   const look = 'SELECT count(*), sum(i), min(m), max(m) FROM t';
-  expect(await server.sql(look)).toEqual(await server.sql(look, 'shop'));
-  expect(await listAll(server)).toEqual(databases);
+  expect(await stand.server.sql(look)).toEqual(await stand.server.sql(look, 'shop'));
+  expect(await listAll(stand.server)).toEqual(databases);
 });
 
 /** Passes everything on, until a client says `words`: the server hears it, its answer never arrives. */
