@@ -5,6 +5,7 @@ import { printManifest } from '../../src/domain/manifest.ts';
 import type { BackupTask } from '../../src/domain/task.ts';
 import type { Bytes, Storage } from '../../src/storage/storage.ts';
 import { WholeBytes } from '../../src/storage/whole-bytes.ts';
+import { systemClock } from '../../src/support/clock.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { startS3 } from '../servers/s3.ts';
 import { manifestOf } from './manifest-of.ts';
@@ -159,6 +160,30 @@ describe('destinations', () => {
     const ended = await runWith(stand.folder, taskOf({ destinations: required(missing) }), secrets, [marker]);
     expect(ended).toMatchObject({ code: 66, verdict: { verdict: 'Failed', reason: 'StorageMissing' }, results: [] });
     expect(ended.log).not.toContain('server reached');
+  });
+
+  test('a place that is waited for: what the server holds is asked again afterwards', async () => {
+    const { directory } = await stand.fresh();
+    let lateMs = 0;
+    const task = taskOf({ databases: { all: true, exclude: ['big'] }, destinations: required(directory) });
+    try {
+      const ended = await runWith(stand.folder, task, secrets, [binDir], {
+        clock: { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + lateMs },
+        decorate: (storage) =>
+          change(storage, {
+            async *get(...args) {
+              if (lateMs === 0) await server.sql('CREATE DATABASE meanwhile');
+              lateMs = 60_000;
+              yield* storage.get(...args);
+            },
+          }),
+      });
+      expect(ended.verdict.verdict).toBe('Succeeded');
+      const names = ended.results.map((line) => line.kind === 'database' && line.name);
+      expect(names).toEqual(expect.arrayContaining(['alpha', 'meanwhile']));
+    } finally {
+      await server.sql('DROP DATABASE IF EXISTS meanwhile');
+    }
   });
 
   test('a store that dies in the middle drops out, and the others get everything', async () => {

@@ -99,6 +99,23 @@ describe('a restore that fails leaves everything as it was', () => {
     return (await readdir(root)).sort().map((name) => join(root, name));
   };
 
+  const damage = async (location: TaskLocation, harm: 'flip' | 'cut' | 'lose' | 'swap'): Promise<void> => {
+    const all = await volumes(location);
+    const path = all.filter((name) => name.includes('shop.dump')).at(-1) ?? '';
+    if (harm === 'flip') {
+      const bytes = await readFile(path);
+      const at = bytes.length - 9;
+      bytes[at] = (bytes[at] ?? 0) ^ 1;
+      await writeFile(path, bytes);
+    }
+    if (harm === 'cut') await truncate(path, (await stat(path)).size - 1);
+    if (harm === 'lose') await rm(path);
+    if (harm === 'swap') {
+      const other = all.filter((name) => name.includes('stock.dump')).at(-1) ?? '';
+      await writeFile(path, await readFile(other));
+    }
+  };
+
   test('when a stored volume was changed, cut short, lost, or swapped for another', async () => {
     for (const [harm, reason] of [
       ['flip', 'BackupDamaged'],
@@ -109,20 +126,7 @@ describe('a restore that fails leaves everything as it was', () => {
       for (const jobs of [1, 2]) {
         const location = await store({ compression: { algorithm: harm === 'swap' ? 'none' : 'zstd' } });
         before = await lookAtAll();
-        const all = await volumes(location);
-        const path = all.filter((name) => name.includes('shop.dump')).at(-1) ?? '';
-        if (harm === 'flip') {
-          const bytes = await readFile(path);
-          const at = bytes.length - 9;
-          bytes[at] = (bytes[at] ?? 0) ^ 1;
-          await writeFile(path, bytes);
-        }
-        if (harm === 'cut') await truncate(path, (await stat(path)).size - 1);
-        if (harm === 'lose') await rm(path);
-        if (harm === 'swap') {
-          const other = all.filter((name) => name.includes('stock.dump')).at(-1) ?? '';
-          await writeFile(path, await readFile(other));
-        }
+        await damage(location, harm);
         const ended = await run({ options: { ...options, jobs } }, [location]);
         expect([harm, jobs, ended.verdict]).toMatchObject([
           harm,
@@ -133,6 +137,32 @@ describe('a restore that fails leaves everything as it was', () => {
         expect(await lookAtAll()).toEqual(before);
       }
     }
+  });
+
+  test('and takes the next copy, if there is one, when the first turns out to be damaged', async () => {
+    const [first, second, third] = [await store({}), await store({}), await store({})];
+    await damage(first, 'flip');
+    await damage(second, 'lose');
+    await server.sql(`INSERT INTO t VALUES (-1, 'since these backups')`, 'shop');
+    before = await lookAtAll();
+    const two = await run({}, [first, second]);
+    expect(two.verdict).toMatchObject({ verdict: 'Failed', reason: 'BackupDamaged', target: 'Untouched' });
+    expect(two.results).toMatchObject([{ outcome: 'Untouched', reason: 'BackupDamaged' }]);
+    expect(await lookAtAll()).toEqual(before);
+
+    const three = await run({ keepPrevious: true }, [first, second, third]);
+    expect(three.verdict).toMatchObject({ verdict: 'Succeeded', target: 'Restored', source: { location: third.name } });
+    expect(three.results).toMatchObject([{ kind: 'restored', outcome: 'Restored' }]);
+    const [result] = three.results;
+    const { notes = [], previous = '' } = result?.kind === 'restored' ? result : {};
+    expect(notes[0]).toContain(`the copy in ${first.name} could not be used: BackupDamaged`);
+    expect(notes[1]).toContain(`the copy in ${second.name} could not be used: ObjectMissing`);
+    expect(await server.sql('SELECT 1 FROM t WHERE i = -1', 'shop')).toEqual([]);
+    // As it was for the cases that follow.
+    await server.sql('DROP DATABASE shop');
+    await server.sql(`ALTER DATABASE ${previous} RENAME TO shop`);
+    expect(await lookAtAll()).toEqual(before);
+    await server.sql('DELETE FROM t WHERE i = -1', 'shop');
   });
 
   test('when the manifest is lost, damaged, of a newer format, of another uid or other bytes', async () => {

@@ -23,7 +23,7 @@ export async function openBothSides(
   destinations: readonly Destination[],
   workshop: Workshop,
 ): Promise<BothSides> {
-  const { clock, signal } = workshop;
+  const { clock, log, signal } = workshop;
   const beganMs = clock.monotonicMs();
   const stop = new AbortController();
   const opening = openSource(task, { ...workshop, signal: AbortSignal.any([signal, stop.signal]) });
@@ -48,7 +48,10 @@ export async function openBothSides(
     await abandon();
     throw error;
   }
-  if (clock.monotonicMs() - beganMs <= freshMilliseconds) return { source: await opening };
-  await abandon();
-  return { source: await openSource(task, workshop) };
+  const isFresh = clock.monotonicMs() - beganMs <= freshMilliseconds;
+  if (!isFresh) await abandon();
+  const source = await (isFresh ? opening : openSource(task, workshop));
+  const { server, pgDumpVersion, databases } = source;
+  log.info('server reached', { server: server.version, pgDump: pgDumpVersion, databases: databases.length });
+  return { source };
 }

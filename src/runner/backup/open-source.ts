@@ -42,7 +42,6 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
     clock,
   };
   const { lockTimeoutSeconds, rolePasswords, globals: _globals, ...selection } = task.dump;
-  workshop.log.info('server reached', { server: facts.version, pgDump: programs.version, databases: databases.length });
   return {
     server: facts,
     pgDumpVersion: programs.version,

@@ -85,3 +85,10 @@ function shorten(source: RestoredSource): RestoredSource {
   if (member === undefined || Buffer.byteLength(JSON.stringify(source)) <= sourceMaxBytes) return source;
   return rest;
 }
+
+/** What became of all targets together. */
+export function sumUp(ends: readonly DatabaseEnd[]): TargetOutcome {
+  const [first] = ends;
+  if (first === undefined) return 'Untouched';
+  return ends.every(({ outcome }) => outcome === first.outcome) ? first.outcome : 'Changed';
+}

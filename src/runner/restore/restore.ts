@@ -12,24 +12,38 @@ import { checkExtensions, checkRoles } from './check-needs.ts';
 import { checkTargets, type TargetPlan } from './check-target.ts';
 import { chooseLikeness } from './choose-likeness.ts';
 import { createRoles } from './create-roles.ts';
+import { noneLeft, withoutCopy } from './next-copy.ts';
 import { openTarget, type OpenTarget } from './open-target.ts';
 import { prepareInput, type PreparedInput } from './prepare-input.ts';
 import { restoreBeside, type BesidePart } from './restore-beside.ts';
 import { restoreInPlace } from './restore-in-place.ts';
 import { openProgress, type RestoreProgress } from './restore-progress.ts';
-import { judgeFailed, judgeRestored, tellDatabase, type DatabaseEnd, type TargetOutcome } from './restore-verdict.ts';
+import { judgeFailed, judgeRestored, sumUp, tellDatabase, type DatabaseEnd } from './restore-verdict.ts';
+import { checkChecks } from './run-checks.ts';
 import { settle, type Settled } from './settle.ts';
 import type { RestoreSource } from './source.ts';
 import { Unsettled } from './unsettled.ts';
 
 /**
  * One restore, from the first look at the server to the swap. Every end is a verdict with a result line for each target; nothing is
- * thrown. Unless it says otherwise the targets are as they were, and nothing is left beside them.
+ * thrown. Unless it says otherwise the targets are as they were, and nothing is left beside them. A copy of a backup that turns out
+ * to be damaged, or whose place goes away, is followed by the next one, from the beginning.
  */
 export async function restore(task: RestoreTask, workshop: Workshop): Promise<RestoreVerdict> {
+  const { clock } = workshop;
+  return restoreFrom(task, workshop, { startedAt: isoTime(clock), startMs: clock.monotonicMs(), passedOver: [] });
+}
+
+/** What came before the copy that is tried. */
+interface Before {
+  readonly startedAt: string;
+  readonly startMs: number;
+  readonly passedOver: readonly { readonly location: string; readonly failure: Failure }[];
+}
+
+async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before): Promise<RestoreVerdict> {
   const { clock, lines, log, signal, attempt } = workshop;
-  const startedAt = isoTime(clock);
-  const startMs = clock.monotonicMs();
+  const { startedAt, startMs, passedOver } = before;
   const state: RunState = { working: undefined, progress: undefined, source: undefined, target: undefined };
   const folder = join(workshop.root, runnerFiles.work, 'restore');
   const totals = () => ({
@@ -41,8 +55,16 @@ export async function restore(task: RestoreTask, workshop: Workshop): Promise<Re
     plainBytes: state.progress?.loaded.bytes() ?? 0,
     resultLines: lines.resultLines(),
   });
+  const passedNotes = passedOver.map(
+    ({ location, failure }) => `the copy in ${location} could not be used: ${failure.reason}: ${failure.message}`,
+  );
   const tell = (end: DatabaseEnd): void =>
-    tellDatabase(lines, { ...end, durationMilliseconds: clock.monotonicMs() - startMs });
+    tellDatabase(lines, {
+      ...end,
+      notes: [...passedNotes, ...end.notes],
+      durationMilliseconds: clock.monotonicMs() - startMs,
+    });
+  let next: { readonly task: RestoreTask; readonly before: Before };
   try {
     const ended = await work(task, folder, state, workshop);
     if (ended.kind === 'recovered') return tellRecovered(ended.settled, tell, totals);
@@ -53,22 +75,37 @@ export async function restore(task: RestoreTask, workshop: Workshop): Promise<Re
     return failure === undefined ? judgeRestored(totals(), outcome) : judgeFailed(totals(), outcome, failure);
   } catch (error) {
     const unsettled = error instanceof Unsettled;
-    const failure = causeOf(error, signal);
-    if (failure.reason === 'Internal') log.error('internal error', { stack: stackOf(error) });
-    for (const { source, target } of task.target.databases) {
-      const guilty = state.working === undefined || state.working.target === target;
-      tell({ source, target, outcome: 'Untouched', failure: guilty ? failure : undefined, notes: [] });
+    const last = causeOf(error, signal);
+    if (last.reason === 'Internal') log.error('internal error', { stack: stackOf(error) });
+    const location = state.source?.chosen.location;
+    const others = unsettled ? undefined : withoutCopy(task, location, last);
+    if (others === undefined || location === undefined) {
+      const failure = noneLeft(
+        passedOver.map((passed) => passed.failure),
+        last,
+      );
+      for (const { source, target } of task.target.databases) {
+        const guilty = state.working === undefined || state.working.target === target;
+        tell({ source, target, outcome: 'Untouched', failure: guilty ? failure : undefined, notes: [] });
+      }
+      return { ...judgeFailed(totals(), 'Untouched', failure), ...(unsettled ? { unsettled: true } : {}) };
     }
-    return { ...judgeFailed(totals(), 'Untouched', failure), ...(unsettled ? { unsettled: true } : {}) };
+    log.warn('this copy cannot be used; the next one is tried', {
+      location,
+      reason: last.reason,
+      error: last.message,
+    });
+    next = { task: others, before: { ...before, passedOver: [...passedOver, { location, failure: last }] } };
   } finally {
     await state.progress?.stop();
     await state.target?.close();
     await state.source?.close();
     await rm(folder, { recursive: true, force: true });
   }
+  return restoreFrom(next.task, workshop, next.before);
 }
 
-/** What is open, and where it is; closed by `restore`. */
+/** What is open, and where it is; closed by `restoreFrom`. */
 interface RunState {
   working: TargetPlan | undefined;
   progress: RestoreProgress | undefined;
@@ -172,21 +209,6 @@ async function makeTools(
   };
 }
 
-/** A check that belongs to no target would never fail. @throws Failure SpecInvalid */
-function checkChecks({ checks, target }: RestoreTask): void {
-  const names = target.databases.map((database) => database.target);
-  for (const { database, sql } of checks) {
-    if (database === undefined && names.length > 1) {
-      throw new Failure('SpecInvalid', `with several databases a check must name its own: ${sql.slice(0, 200)}`);
-    }
-    if (database !== undefined && !names.includes(database)) {
-      throw new Failure('SpecInvalid', `a check is for the database "${database}", which is no target`, {
-        hint: `the targets are: ${names.join(', ')}`,
-      });
-    }
-  }
-}
-
 function tellRecovered(
   settled: Settled,
   tell: (end: DatabaseEnd) => void,
@@ -196,12 +218,6 @@ function tellRecovered(
   return judgeRestored({ ...totals(), source: settled.source }, 'Restored', {
     message: 'RecoveredAfterSwap: an earlier try had done the swap; what was left of it is finished',
   });
-}
-
-function sumUp(ends: readonly DatabaseEnd[]): TargetOutcome {
-  const [first] = ends;
-  if (first === undefined) return 'Untouched';
-  return ends.every(({ outcome }) => outcome === first.outcome) ? first.outcome : 'Changed';
 }
 
 function estimate(inputs: readonly PreparedInput[]): number | undefined {

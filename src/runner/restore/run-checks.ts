@@ -5,6 +5,21 @@ import { cutText } from '../cut-text.ts';
 
 export type Check = RestoreTask['checks'][number];
 
+/** A check that belongs to no target would never fail. @throws Failure SpecInvalid */
+export function checkChecks({ checks, target }: RestoreTask): void {
+  const names = target.databases.map((database) => database.target);
+  for (const { database, sql } of checks) {
+    if (database === undefined && names.length > 1) {
+      throw new Failure('SpecInvalid', `with several databases a check must name its own: ${sql.slice(0, 200)}`);
+    }
+    if (database !== undefined && !names.includes(database)) {
+      throw new Failure('SpecInvalid', `a check is for the database "${database}", which is no target`, {
+        hint: `the targets are: ${names.join(', ')}`,
+      });
+    }
+  }
+}
+
 const shownBytes = 200;
 
 /**
