@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { Failure } from '../../api/failure.ts';
 import type { Bytes } from '../../pipeline/bytes.ts';
+import { isDiskFull } from './disk-full.ts';
 
 /** Writes all bytes to a new file. @throws Failure DiskFull, and what the source throws; the file is of no use then */
 export async function fetchArchive(source: Bytes, path: string): Promise<void> {
@@ -23,8 +24,7 @@ async function write<T>(work: () => Promise<T>, path: string): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'EFBIG') throw error;
+    if (!isDiskFull(error)) throw error;
     throw new Failure('DiskFull', `no room for the archive on the scratch volume (${path})`, {
       cause: error,
       hint: 'raise scratch.size, or restore with options.jobs: 1, which needs no disk',

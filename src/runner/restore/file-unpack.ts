@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Failure } from '../../api/failure.ts';
 import type { Bytes } from '../../pipeline/bytes.ts';
 import { isDumpFolderName } from '../../pipeline/member-names.ts';
+import { isDiskFull } from './disk-full.ts';
 
 export interface FolderFile {
   /** Without folders. */
@@ -12,6 +13,7 @@ export interface FolderFile {
 }
 
 const folderName = 'archive';
+const hint = 'raise scratch.size';
 
 /**
  * Writes the files of a dumped folder below `folder`, and returns where. Nothing is left behind when it fails.
@@ -26,7 +28,9 @@ export async function unpackFolder(
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   if (totalBytes > free) {
-    throw new Failure('DiskFull', `the archive unpacks to ${totalBytes} bytes; ${folder} has room for ${free}`);
+    throw new Failure('DiskFull', `the archive unpacks to ${totalBytes} bytes; ${folder} has room for ${free}`, {
+      hint,
+    });
   }
   const target = join(folder, folderName);
   await rm(target, { recursive: true, force: true });
@@ -53,14 +57,10 @@ async function writeContent(path: string, { name, bytes, content }: FolderFile):
       await file.writeFile(chunk);
     }
   } catch (error) {
-    if (isDiskFull(error)) throw new Failure('DiskFull', `no room for ${name}`, { cause: error });
+    if (isDiskFull(error)) throw new Failure('DiskFull', `no room for ${name}`, { cause: error, hint });
     throw error;
   } finally {
     await file.close();
   }
   if (written !== bytes) throw new Failure('FileDamaged', `${name} has ${written} bytes instead of ${bytes}`);
-}
-
-function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }

@@ -1,0 +1,106 @@
+import { execFile } from 'node:child_process';
+import { chmod, chown, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { RestoreTask, TaskLocation } from '../../src/domain/task.ts';
+import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
+import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
+import { describeSchema } from './nasty-database.ts';
+import { listAll, restoreTaskOf } from './restore-task-of.ts';
+import { checksumTables } from './restore-with-stock-tools.ts';
+import { backupTaskOf, directoryLocation, pgSecret, runWith } from './run-with.ts';
+import { required } from './stand.ts';
+
+const run = promisify(execFile);
+const binDir = (await listBinDirs(process.env['POSTGRES_BINDIRS']))[0] ?? '';
+/** Small disks are mounts. */
+const isRoot = process.getuid?.() === 0;
+
+describe.skipIf(!isRoot)('a restore that runs out of room (mounts, so as root)', () => {
+  let folder: Awaited<ReturnType<typeof makeTemporaryFolder>>;
+  let server: Postgres;
+  let place: TaskLocation;
+  const mounts: string[] = [];
+
+  const mountSmall = async (name: string, size: string): Promise<string> => {
+    const path = join(folder.path, name);
+    await mkdir(path);
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path]);
+    mounts.push(path);
+    return path;
+  };
+
+  beforeAll(async () => {
+    folder = await makeTemporaryFolder();
+    // The server runs as another user below it.
+    await chmod(folder.path, 0o755);
+    server = await startPostgres({ binDir, dir: join(folder.path, 'pg') });
+    const disk = await mountSmall('disk', '32m');
+    const space = join(disk, 'space');
+    await mkdir(space);
+    const { stdout } = await run('stat', ['-c', '%u', join(folder.path, 'pg', 'cluster')]);
+    await chown(space, Number(stdout), -1);
+    await server.sql(`CREATE TABLESPACE small LOCATION '${space}'`);
+    await server.sql('CREATE DATABASE shop TABLESPACE small');
+    // With 7 MB of its own the database has about 19 MB: there is no room for two.
+    await server.sql(
+      `CREATE TABLE t AS SELECT i, repeat(md5(i::text), 30) AS m FROM generate_series(1, 12000) i`,
+      'shop',
+    );
+    const directory = join(folder.path, 'place');
+    await mkdir(directory);
+    place = directoryLocation('place', directory);
+    const task = backupTaskOf(server, { databases: { names: ['shop'] }, destinations: required(place) });
+    expect((await runWith(folder.path, task, pgSecret(server), [binDir])).verdict.verdict).toBe('Succeeded');
+  });
+  afterAll(async () => {
+    await server?.stop();
+    for (const path of mounts) await run('umount', ['--lazy', path]);
+    await folder?.remove();
+  });
+
+  const look = async (): Promise<unknown> => [
+    await listAll(server),
+    await server.sql(`SELECT oid, dattablespace FROM pg_database WHERE datname = 'shop'`),
+    await describeSchema(server, 'shop'),
+    await checksumTables(server, 'shop'),
+  ];
+  const options = { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: true };
+  const restore = (root: string, changes: Partial<RestoreTask> = {}) =>
+    runWith(root, restoreTaskOf(server, [place], changes), pgSecret(server), [binDir]);
+
+  test('on the scratch volume leaves the target as it was, and says what to do', async () => {
+    const scratch = await mountSmall('scratch', '1m');
+    const before = await look();
+    const ended = await restore(scratch, { options: { ...options, jobs: 2 } });
+    expect(ended.verdict).toMatchObject({ verdict: 'Failed', reason: 'DiskFull', target: 'Untouched' });
+    expect(ended.verdict.message).toContain('no room for the archive on the scratch volume');
+    expect(ended.verdict.hint).toContain('scratch.size');
+    expect(await look()).toEqual(before);
+    const left = await readdir(scratch, { recursive: true });
+    expect(left.filter((name) => name.includes('work/restore'))).toEqual([]);
+  });
+
+  test('on the server leaves the target as it was, drops what was made, and succeeds once there is room', async () => {
+    await server.sql('CREATE TABLE since (i int)', 'shop');
+    const before = await look();
+    const full = await restore(folder.path);
+    expect(full.verdict).toMatchObject({ verdict: 'Failed', reason: 'DiskFull', target: 'Untouched' });
+    expect(full.verdict.message).toMatch(/No space left on device/);
+    expect(await look()).toEqual(before);
+
+    await run('mount', ['-o', 'remount,size=96m', join(folder.path, 'disk')]);
+    const ended = await restore(folder.path);
+    expect(ended.verdict).toMatchObject({ verdict: 'Succeeded', target: 'Restored' });
+    // In the tablespace where it was.
+    expect(
+      await server.sql(
+        `SELECT spcname FROM pg_database d JOIN pg_tablespace s ON s.oid = dattablespace WHERE datname = 'shop'`,
+      ),
+    ).toEqual([{ spcname: 'small' }]);
+    expect(await server.sql(`SELECT to_regclass('since') AS since, count(*)::int FROM t`, 'shop')).toEqual([
+      { since: null, count: 12000 },
+    ]);
+  });
+});
