@@ -3,6 +3,8 @@ import type { Bytes } from './bytes.ts';
 export interface Meter {
   /** Passes every chunk on as it is; may be used for several streams, one after the other or at once. */
   through(source: Bytes): Bytes;
+  /** The same, but a stream that is left early, to be begun again, is taken back. */
+  throughWhole(source: Bytes): Bytes;
   /** Bytes that passed so far. */
   bytes(): number;
 }
@@ -15,6 +17,20 @@ export function meter(): Meter {
       for await (const chunk of source) {
         passed += chunk.length;
         yield chunk;
+      }
+    },
+    async *throughWhole(source) {
+      let own = 0;
+      let ended = false;
+      try {
+        for await (const chunk of source) {
+          own += chunk.length;
+          passed += chunk.length;
+          yield chunk;
+        }
+        ended = true;
+      } finally {
+        if (!ended) passed -= own;
       }
     },
     bytes: () => passed,

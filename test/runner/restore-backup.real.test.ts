@@ -25,6 +25,7 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
   let schema: string;
   let sums: unknown;
   let more: unknown;
+  let plainBytes: number;
   beforeAll(async () => {
     server = await startPostgres({ binDir, dir: join(stand.folder, `pg${major}`) });
     await makeNasty(server, nasty);
@@ -33,9 +34,11 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
       databases: { names: [nasty] },
       destinations: required(...placeKinds.map((kind) => places[kind])),
       volumeBytes: 64 * 1024,
+      dump: { globals: false, rolePasswords: false, lockTimeoutSeconds: 60 },
     });
     const ended = await runWith(stand.folder, task, secrets(), [binDir]);
-    expect(ended.verdict.verdict).toBe('Succeeded');
+    expect(ended.verdict).toMatchObject({ kind: 'backup', verdict: 'Succeeded' });
+    plainBytes = ended.verdict.kind === 'backup' ? ended.verdict.plainBytes : 0;
     schema = await describeSchema(server, nasty);
     sums = await checksumTables(server, nasty);
     more = await describeMore(server, nasty);
@@ -54,7 +57,7 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
     await server.sql('CREATE TABLE public.later (i int); DROP SCHEMA "sch éma ""x"" 象" CASCADE', nasty);
     for (const kind of placeKinds) {
       const ended = await run({ target: targetOf([nasty, nasty]) }, [places[kind]]);
-      expect(ended.verdict).toMatchObject({ kind: 'restore', verdict: 'Succeeded', target: 'Restored' });
+      expect(ended.verdict).toMatchObject({ kind: 'restore', verdict: 'Succeeded', target: 'Restored', plainBytes });
       expect(ended.code).toBe(0);
       expect(ended.results).toMatchObject([{ kind: 'restored', source: nasty, target: nasty, outcome: 'Restored' }]);
       expect(await describeSchema(server, nasty)).toBe(schema);
@@ -67,7 +70,7 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
   test('a created database is what was dumped, under another name, and refuses to be created again', async () => {
     const copy = 'copy of "it"';
     const ended = await run({ mode: 'Create', target: targetOf([nasty, copy]), options: { ...options, jobs: 2 } });
-    expect(ended.verdict).toMatchObject({ verdict: 'Succeeded', target: 'Restored' });
+    expect(ended.verdict).toMatchObject({ verdict: 'Succeeded', target: 'Restored', plainBytes });
     expect(renamed(await describeSchema(server, copy), copy, nasty)).toBe(schema);
     expect(await checksumTables(server, copy)).toEqual(sums);
     const before = await listAll(server);

@@ -84,7 +84,7 @@ function prepareScript(
       const stream = whole(input.open);
       const { notes } = await loadScript(
         tools,
-        (until) => progress.loaded.through(stream.open(until)),
+        (until) => progress.loaded.throughWhole(stream.open(until)),
         options,
         signal,
       );
@@ -150,7 +150,7 @@ async function loadWhole(
 ): Promise<readonly string[]> {
   if (archive.kind === 'path') return (await loadArchive(tools, archive, options, signal)).notes;
   const stream = whole(archive.open);
-  const counted: Archive = { ...archive, open: (until) => progress.loaded.through(stream.open(until)) };
+  const counted: Archive = { ...archive, open: (until) => progress.loaded.throughWhole(stream.open(until)) };
   const { notes } = await loadArchive(tools, counted, options, signal);
   stream.check();
   return notes;
