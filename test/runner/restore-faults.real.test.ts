@@ -158,6 +158,13 @@ describe('a restore that fails leaves everything as it was', () => {
     expect(notes[0]).toContain(`the copy in ${first.name} could not be used: BackupDamaged`);
     expect(notes[1]).toContain(`the copy in ${second.name} could not be used: ObjectMissing`);
     expect(await server.sql('SELECT 1 FROM t WHERE i = -1', 'shop')).toEqual([]);
+    // In place as well, where the load is one transaction.
+    await server.sql('CREATE DATABASE empty');
+    const target = { ...restoreTaskOf(server, []).target, databases: [{ source: 'shop', target: 'empty' }] };
+    const inPlace = await run({ mode: 'InPlace', target }, [first, third]);
+    expect(inPlace.verdict).toMatchObject({ verdict: 'Succeeded', source: { location: third.name } });
+    expect(await checksumTables(server, 'empty')).toEqual(await checksumTables(server, 'shop'));
+    await server.sql('DROP DATABASE empty');
     // As it was for the cases that follow.
     await server.sql('DROP DATABASE shop');
     await server.sql(`ALTER DATABASE ${previous} RENAME TO shop`);

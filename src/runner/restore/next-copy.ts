@@ -13,6 +13,10 @@ const ofOneCopy: ReadonlySet<FailureReason> = new Set([
   'StorageUnreachable',
 ] as const);
 
+export function isOfOneCopy({ reason }: Failure): boolean {
+  return ofOneCopy.has(reason);
+}
+
 /** The same restore from the copies that are left, or undefined when none is, or when another copy would not help. */
 export function withoutCopy(
   task: RestoreTask,
@@ -20,7 +24,7 @@ export function withoutCopy(
   failure: Failure,
 ): RestoreTask | undefined {
   const { backup } = task.source;
-  if (backup === undefined || location === undefined || !ofOneCopy.has(failure.reason)) return undefined;
+  if (backup === undefined || location === undefined || !isOfOneCopy(failure)) return undefined;
   const copies = backup.copies.filter((copy) => copy.location.name !== location);
   return copies.length === 0 ? undefined : { ...task, source: { ...task.source, backup: { ...backup, copies } } };
 }
@@ -28,7 +32,7 @@ export function withoutCopy(
 /** How a restore ends whose copies were all tried: with the gravest of their failures, unless the last one lay elsewhere. */
 export function noneLeft(passedOver: readonly Failure[], last: Failure): Failure {
   const [first, ...rest] = passedOver;
-  if (first === undefined || !ofOneCopy.has(last.reason)) return last;
+  if (first === undefined || !isOfOneCopy(last)) return last;
   const gravest = gravestFailure([first, ...rest, last]);
   return new Failure(gravest.reason, `no copy is left: ${gravest.message}`, {
     ...(gravest.hint === undefined ? {} : { hint: gravest.hint }),

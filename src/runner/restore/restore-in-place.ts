@@ -2,6 +2,7 @@ import { toFailure, type Failure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
 import type { Workshop } from '../workshop.ts';
 import type { TargetPlan } from './check-target.ts';
+import { isOfOneCopy } from './next-copy.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { PreparedInput } from './prepare-input.ts';
 import { proveDatabase } from './prove-database.ts';
@@ -18,6 +19,8 @@ export interface InPlaceEnd {
 /**
  * Mode InPlace: each database is loaded in a transaction of its own, one after the other; the first failure ends it. afterSql and
  * checks come after the commit and cannot take it back: what fails there leaves the target Changed.
+ * @param onWork names the database that is worked on
+ * @throws Failure a copy's, while nothing is changed yet: another copy may be better
  */
 export async function restoreInPlace(
   task: RestoreTask,
@@ -25,6 +28,7 @@ export async function restoreInPlace(
   target: OpenTarget,
   progress: RestoreProgress,
   workshop: Workshop,
+  onWork: (plan: TargetPlan | undefined) => void,
 ): Promise<readonly InPlaceEnd[]> {
   const { signal } = workshop;
   const ends: InPlaceEnd[] = [];
@@ -33,6 +37,7 @@ export async function restoreInPlace(
       ends.push({ plan, outcome: 'Untouched', notes: [] });
       continue;
     }
+    onWork(plan);
     let notes: readonly string[] = [];
     let outcome: TargetOutcome = 'Untouched';
     try {
@@ -44,6 +49,7 @@ export async function restoreInPlace(
       ends.push({ plan, outcome: 'Restored', notes });
     } catch (error) {
       const failure = toFailure(error);
+      if (ends.length === 0 && outcome === 'Untouched' && isOfOneCopy(failure)) throw failure;
       ends.push({ plan, outcome, failure, notes: [...notes, ...explain(outcome, failure)] });
     }
   }

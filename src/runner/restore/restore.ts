@@ -151,7 +151,7 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
   };
   const ends =
     task.mode === 'InPlace'
-      ? await restoreInPlace(task, inputs, target, progress, workshop)
+      ? await restoreInPlace(task, inputs, target, progress, workshop, onWork)
       : await beside(task, inputs, source, target, progress, workshop, onWork);
   return {
     kind: 'done',
