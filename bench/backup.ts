@@ -1,5 +1,4 @@
 import '../test/servers/use-private-programs.ts';
-import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,8 @@ import { startSshd } from '../test/servers/sshd.ts';
 import { clusterFolder, startBenchDatabase, type BenchDatabase } from './bench-database.ts';
 import { resticPipe, runner, shellPipe, type Place, type Stand } from './contenders.ts';
 import { readOptions } from './options.ts';
+import { needPrograms } from './need-programs.ts';
+import { openOwned } from './owned.ts';
 import { median, printResults } from './print-results.ts';
 import { runInTurns } from './run-in-turns.ts';
 import { seedDatabase } from './seed-database.ts';
@@ -19,18 +20,8 @@ const tell = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const allPlaces: readonly Place[] = ['s3', 'sftp', 'directory'];
 
-for (const program of ['rclone', ...(options.restic ? ['restic'] : [])]) {
-  try {
-    execFileSync(program, ['version'], { stdio: 'ignore' });
-  } catch {
-    tell(`${program} is missing; install the package ${program}`);
-    process.exit(1);
-  }
-}
-const owned = new AsyncDisposableStack();
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(name, () => void owned.disposeAsync().finally(() => process.exit(130)));
-}
+needPrograms('rclone', ...(options.restic ? ['restic'] : []));
+const owned = openOwned();
 try {
   const folder = await mkdtemp(join(tmpdir(), 'pgbackup-bench-'));
   owned.defer(async () => rm(folder, { recursive: true, force: true, maxRetries: 3 }));

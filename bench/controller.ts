@@ -9,6 +9,7 @@ import { whyNoKubeApiserver } from '../test/servers/kube-apiserver.ts';
 import { startController, type ControllerProcess } from './controller-process.ts';
 import { startControlPlane, type ControlPlane } from './control-plane.ts';
 import { createCronJobs, createPolicies, deleteAll, listAll } from './due-objects.ts';
+import { openOwned } from './owned.ts';
 import { median } from './print-results.ts';
 import { waitFor } from './wait-for.ts';
 import { watchJobs, type Arrivals } from './watch-jobs.ts';
@@ -50,10 +51,7 @@ if (assets === undefined || missing !== undefined) {
   tell(missing ?? 'KUBEBUILDER_ASSETS is not set');
   process.exit(1);
 }
-const owned = new AsyncDisposableStack();
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(name, () => void owned.disposeAsync().finally(() => process.exit(130)));
-}
+const owned = openOwned();
 try {
   const folder = await mkdtemp(join(tmpdir(), 'pgbackup-bench-'));
   owned.defer(async () => rm(folder, { recursive: true, force: true }));

@@ -1,5 +1,4 @@
 import '../test/servers/use-private-programs.ts';
-import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -7,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startS3 } from '../test/servers/s3.ts';
 import { clusterFolder, startBenchDatabase } from './bench-database.ts';
+import { needPrograms } from './need-programs.ts';
+import { openOwned } from './owned.ts';
 import { printResults } from './print-results.ts';
 import { restoreRunner, restoreShell, type RestoreStand } from './restore-contenders.ts';
 import { runInTurns } from './run-in-turns.ts';
@@ -30,18 +31,8 @@ if (![scale, pairs].every((one) => Number.isInteger(one) && one > 0) || races.le
 }
 const tell = (line: string): void => void process.stdout.write(`${line}\n`);
 
-for (const program of ['rclone', 'zstd']) {
-  try {
-    execFileSync(program, ['--version'], { stdio: 'ignore' });
-  } catch {
-    tell(`${program} is missing; install the package ${program}`);
-    process.exit(1);
-  }
-}
-const owned = new AsyncDisposableStack();
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(name, () => void owned.disposeAsync().finally(() => process.exit(130)));
-}
+needPrograms('rclone', 'zstd');
+const owned = openOwned();
 try {
   const stand = await prepare();
   tell(`scale ${scale}, ${pairs} pairs after a warm-up, from ${stand.s3.kind} on loopback, zstd, without ANALYZE`);

@@ -1,36 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Backup, BackupLocation, BackupPolicy } from '../../src/api/kinds.ts';
 import { resources } from '../../src/controller/resources.ts';
-import type { KubeClient } from '../../src/kube/client.ts';
 import { asSent, buildLocation, buildPolicy } from '../builders/objects.ts';
 import { backupVerdict, foundBackup, inspectVerdict } from '../builders/verdicts.ts';
-import { FakeCluster, startController, type Running } from './fake-cluster.ts';
-import { Mortal, type Death } from './mortal.ts';
+import type { Death } from './mortal.ts';
+import { liveMortal, type MortalLife } from './mortal-life.ts';
 
 /** One hour of life: an inspection that finds a backup, a slot, a run, its Job's end. Returns what the world looks like then. */
-async function live(diesAt: number, death: Death): Promise<{ readonly world: unknown; readonly died: boolean }> {
-  const cluster = new FakeCluster('2026-01-01T12:59:50Z');
-  const mortal = new Mortal(diesAt, death);
-  const jobsMade: string[] = [];
-  const client: KubeClient = {
-    ...cluster.client,
-    create: async (type, object, signal) => {
-      const made = await cluster.client.create(type, object, signal);
-      if (type.kind === 'Job') jobsMade.push(made.metadata.name ?? '');
-      return made;
-    },
-  };
-  let current: Running = startController(cluster, { client: mortal.wrap(client) });
-  const go = async (ms: number): Promise<void> => {
-    await cluster.advance(ms);
-    if (!mortal.isDead || restarted) return;
-    restarted = true;
-    await current.stop();
-    current = startController(cluster, { client });
-    await cluster.advance(2000);
-  };
-  let restarted = false;
-
+async function live({ cluster, jobsMade, go }: MortalLife): Promise<unknown> {
   await cluster.create(asSent(buildLocation()));
   await cluster.create(asSent(buildPolicy({ spec: { schedule: '0 * * * *' } })));
   await go(1000);
@@ -44,42 +21,41 @@ async function live(diesAt: number, death: Death): Promise<{ readonly world: unk
   await cluster.finishJob(run, backupVerdict());
   await go(1000);
   await go(2000);
-  await current.stop();
 
   const policy = await cluster.get<BackupPolicy>(resources.policy, 'nightly');
   const location = await cluster.get<BackupLocation>(resources.location, 'near');
   const backups = (await cluster.list(resources.backup)) as unknown as readonly Backup[];
   return {
-    died: mortal.isDead,
-    world: {
-      jobsMade: jobsMade.length,
-      jobs: (await cluster.names(resources.job)).length,
-      backups: backups.map(({ metadata, spec, status }) => ({
-        name: metadata.name,
-        import: spec.import !== undefined,
-        phase: status?.phase,
-        outcomes: status?.destinations?.map(({ outcome }) => outcome),
-        succeeded: status?.conditions?.map(({ status: truth, reason }) => `${truth} ${reason}`),
-      })),
-      policy: {
-        runs: policy.status?.runs,
-        missed: policy.status?.missedRuns,
-        last: policy.status?.lastScheduleTime,
-        active: policy.status?.active,
-        healthy: policy.status?.conditions?.find(({ type }) => type === 'Healthy')?.status,
-      },
-      location: {
-        phase: location.status?.phase,
-        backups: location.status?.backups,
-        failures: location.status?.failures,
-      },
+    jobsMade: jobsMade.length,
+    jobs: (await cluster.names(resources.job)).length,
+    backups: backups.map(({ metadata, spec, status }) => ({
+      name: metadata.name,
+      import: spec.import !== undefined,
+      phase: status?.phase,
+      outcomes: status?.destinations?.map(({ outcome }) => outcome),
+      succeeded: status?.conditions?.map(({ status: truth, reason }) => `${truth} ${reason}`),
+    })),
+    policy: {
+      runs: policy.status?.runs,
+      missed: policy.status?.missedRuns,
+      last: policy.status?.lastScheduleTime,
+      active: policy.status?.active,
+      healthy: policy.status?.conditions?.find(({ type }) => type === 'Healthy')?.status,
+    },
+    location: {
+      phase: location.status?.phase,
+      backups: location.status?.backups,
+      failures: location.status?.failures,
     },
   };
 }
 
+const tryOnce = (diesAt: number, death: Death) =>
+  liveMortal({ startsAt: '2026-01-01T12:59:50Z', diesAt, death, successorMs: 2000 }, live);
+
 describe('A controller that dies', () => {
   it('leaves the same world behind as one that lives, wherever it dies', async () => {
-    const { world: expected } = await live(Infinity, 'after the write');
+    const { world: expected } = await tryOnce(Infinity, 'after the write');
     expect(expected).toEqual({
       jobsMade: 2,
       jobs: 2,
@@ -112,7 +88,7 @@ describe('A controller that dies', () => {
     let deaths = 0;
     for (const death of ['after the write', 'before the write'] as const) {
       for (let diesAt = 1; ; diesAt += 1) {
-        const { world, died } = await live(diesAt, death);
+        const { world, died } = await tryOnce(diesAt, death);
         expect(world, `died ${death} ${diesAt}`).toEqual(expected);
         if (!died) break;
         deaths += 1;

@@ -1,57 +1,25 @@
 import { describe, expect, it } from 'vitest';
 import type { RestorePolicy, RestoreRequest } from '../../src/api/kinds.ts';
 import { resources } from '../../src/controller/resources.ts';
-import type { KubeClient } from '../../src/kube/client.ts';
 import { asSent, buildRestore, buildRestorePolicy } from '../builders/objects.ts';
 import { cleanupVerdict, restoreVerdict } from '../builders/verdicts.ts';
 import { addFoundBackup } from './with-found-backup.ts';
-import { FakeCluster, running, startController, terminated, type Running } from './fake-cluster.ts';
-import { Mortal, type Death } from './mortal.ts';
+import { running, startController, terminated, type FakeCluster } from './fake-cluster.ts';
+import type { Death } from './mortal.ts';
+import { liveMortal, type MortalLife } from './mortal-life.ts';
 
 const never = new AbortController().signal;
 
-interface Life {
-  readonly cluster: FakeCluster;
-  /** Lets time pass; a controller that has died in it is followed by another one. */
-  readonly go: (ms: number) => Promise<void>;
-}
-
-interface Ended {
-  readonly world: unknown;
-  readonly died: boolean;
-}
-
-/** The life of a controller that dies once; `jobsMade` counts what it and its successor created. */
-async function live(story: (life: Life) => Promise<unknown>, diesAt: number, death: Death): Promise<Ended> {
-  const cluster = new FakeCluster('2026-01-01T03:58:00Z');
-  const mortal = new Mortal(diesAt, death);
-  const jobsMade: string[] = [];
-  const client: KubeClient = {
-    ...cluster.client,
-    create: async (type, object, signal) => {
-      const made = await cluster.client.create(type, object, signal);
-      if (type.kind === 'Job') jobsMade.push(made.metadata.name ?? '');
-      return made;
-    },
+/** The life of a controller that dies once; `jobsMade` tells what it and its successor created. */
+async function live(story: (life: MortalLife) => Promise<object>, diesAt: number, death: Death) {
+  const prepare = async (cluster: FakeCluster): Promise<void> => {
+    const before = startController(cluster);
+    await addFoundBackup(cluster);
+    await before.stop();
   };
-  let current: Running = startController(cluster);
-  await addFoundBackup(cluster);
-  await current.stop();
-
-  current = startController(cluster, { client: mortal.wrap(client) });
-  let restarted = false;
-  const go = async (ms: number): Promise<void> => {
-    await cluster.advance(ms);
-    if (!mortal.isDead || restarted) return;
-    restarted = true;
-    await current.stop();
-    current = startController(cluster, { client });
-    // Whoever comes after it has its back-off behind it.
-    await cluster.advance(5000);
-  };
-  const world = await story({ cluster, go });
-  await current.stop();
-  return { died: mortal.isDead, world: { ...(world as object), jobsMade: jobsMade.toSorted() } };
+  // Whoever comes after it has its back-off behind it.
+  const options = { startsAt: '2026-01-01T03:58:00Z', prepare, diesAt, death, successorMs: 5000 };
+  return liveMortal(options, async (life) => ({ ...(await story(life)), jobsMade: life.jobsMade.toSorted() }));
 }
 
 const settleMs = 15_000;
@@ -67,7 +35,7 @@ const tell = async (cluster: FakeCluster): Promise<readonly unknown[]> => {
 };
 
 /** A scheduled restore dies without a word, is cleared up, and the retry succeeds. */
-async function scheduled({ cluster, go }: Life): Promise<unknown> {
+async function scheduled({ cluster, go }: MortalLife): Promise<object> {
   const retries = { limit: 2, backoffSeconds: 60 };
   await cluster.create(asSent(buildRestorePolicy({ spec: { retries } })));
   await go(150_000);
@@ -99,7 +67,7 @@ async function scheduled({ cluster, go }: Life): Promise<unknown> {
 }
 
 /** One that is deleted in mid-run; another one that waits for it follows. */
-async function deleted({ cluster, go }: Life): Promise<unknown> {
+async function deleted({ cluster, go }: MortalLife): Promise<object> {
   await cluster.create(asSent(buildRestore()));
   await go(settleMs);
   await cluster.create(asSent(buildRestore({ name: 'second' })));
