@@ -13,7 +13,7 @@ import { gravestFailure } from '../gravest-failure.ts';
 import type { Workshop } from '../workshop.ts';
 import { cleanUp } from './clean-up.ts';
 import type { Destination } from './destination.ts';
-import { releaseBuffers } from './release-buffers.ts';
+import { releaseBuffers } from '../release-buffers.ts';
 
 const cleanUpMilliseconds = 20_000;
 

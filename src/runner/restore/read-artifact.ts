@@ -7,7 +7,7 @@ import type { Meter } from '../../pipeline/meter.ts';
 import { prefetch } from '../../pipeline/prefetch.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Clock } from '../../support/clock.ts';
-import { releaseBuffers } from '../backup/release-buffers.ts';
+import { releaseBuffers } from '../release-buffers.ts';
 
 export interface ReadTools {
   readonly storage: Storage;

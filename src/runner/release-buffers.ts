@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { Bytes } from '../../pipeline/bytes.ts';
+import type { Bytes } from '../pipeline/bytes.ts';
 
 const everyBytes = 8 * 1024 * 1024;
 
