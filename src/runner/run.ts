@@ -11,6 +11,7 @@ import type { Log } from '../support/log.ts';
 import type { Redactor } from '../support/redaction.ts';
 import { isoTime } from './iso-time.ts';
 import { findPlace } from './open-location.ts';
+import { idleProgress } from './progress.ts';
 import { printVerdict } from './print-verdict.ts';
 import { readTask, type GivenTask } from './read-task.ts';
 import { openReportLines } from './report-lines.ts';
@@ -83,17 +84,7 @@ async function doTask({ task, attempt }: GivenTask, options: RunOptions): Promis
     waitSeconds: task.waitForSecretSeconds,
     clock,
     redactor,
-    onWaiting: (detail) =>
-      waited(() =>
-        lines.progress({
-          waiting: 'WaitingForSecret',
-          detail,
-          plainBytes: 0,
-          bytesPerSecond: 0,
-          databasesDone: 0,
-          databasesTotal: 0,
-        }),
-      ),
+    onWaiting: (detail) => waited(() => lines.progress({ ...idleProgress, waiting: 'WaitingForSecret', detail })),
   });
   const workshop: Workshop = {
     root,

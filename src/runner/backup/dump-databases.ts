@@ -5,7 +5,7 @@ import { meter } from '../../pipeline/meter.ts';
 import { Verbatim } from '../../support/redaction.ts';
 import { isoTime } from '../iso-time.ts';
 import type { Workshop } from '../workshop.ts';
-import { tellProgress } from './backup-progress.ts';
+import { tellProgress } from '../progress.ts';
 import type { DatabaseOutcome } from './database-outcome.ts';
 import type { Destination } from './destination.ts';
 import type { SelectedDatabase } from './select-databases.ts';

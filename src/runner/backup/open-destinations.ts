@@ -3,7 +3,7 @@ import { manifestKey } from '../../domain/layout.ts';
 import type { BackupTask } from '../../domain/task.ts';
 import type { Manifest } from '../../domain/manifest.ts';
 import type { Workshop } from '../workshop.ts';
-import { idleProgress } from './backup-progress.ts';
+import { idleProgress } from '../progress.ts';
 import type { Destination } from './destination.ts';
 import { findCopy } from './find-copy.ts';
 

@@ -11,7 +11,7 @@ import type { Server } from '../../postgres/server.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { readServer } from '../read-server.ts';
 import type { Workshop } from '../workshop.ts';
-import { idleProgress } from './backup-progress.ts';
+import { idleProgress } from '../progress.ts';
 import type { Source } from './source.ts';
 
 const connectTimeoutMilliseconds = 30_000;

@@ -6,7 +6,7 @@ import type { RestoreTask } from '../../domain/task.ts';
 import type { Bytes } from '../../pipeline/bytes.ts';
 import { meter } from '../../pipeline/meter.ts';
 import type { Storage } from '../../storage/storage.ts';
-import { idleProgress } from '../backup/backup-progress.ts';
+import { idleProgress } from '../progress.ts';
 import { gravestFailure } from '../gravest-failure.ts';
 import { readSmall } from '../read-small.ts';
 import type { Workshop } from '../workshop.ts';

@@ -1,6 +1,6 @@
 import { toFailure } from '../../api/failure.ts';
 import { aborted } from '../../pipeline/aborted.ts';
-import { idleProgress } from '../backup/backup-progress.ts';
+import { idleProgress } from '../progress.ts';
 import type { Workshop } from '../workshop.ts';
 
 /** One budget of patience with a store. */

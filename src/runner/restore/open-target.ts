@@ -5,7 +5,7 @@ import { inspectServer, type ServerFacts } from '../../postgres/inspect.ts';
 import type { Server } from '../../postgres/server.ts';
 import { lockTargets, steadySession } from '../../postgres/target-lock.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
-import { idleProgress } from '../backup/backup-progress.ts';
+import { idleProgress } from '../progress.ts';
 import { readServer } from '../read-server.ts';
 import type { Workshop } from '../workshop.ts';
 import { sessionName } from './scratch-names.ts';

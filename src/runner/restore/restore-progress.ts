@@ -1,6 +1,6 @@
 import type { ProgressLine } from '../../domain/report.ts';
 import { meter, type Meter } from '../../pipeline/meter.ts';
-import { tellProgress } from '../backup/backup-progress.ts';
+import { tellProgress } from '../progress.ts';
 import type { Workshop } from '../workshop.ts';
 
 export type RestoreStep = NonNullable<ProgressLine['step']>;

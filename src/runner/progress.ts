@@ -1,5 +1,5 @@
-import type { Clock } from '../../support/clock.ts';
-import type { Progress, ReportLines } from '../report-lines.ts';
+import type { Clock } from '../support/clock.ts';
+import type { Progress, ReportLines } from './report-lines.ts';
 
 const intervalMilliseconds = 5_000;
 
