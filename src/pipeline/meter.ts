@@ -12,27 +12,23 @@ export interface Meter {
 /** A tap that only counts, for progress: to be looked at while the stream runs. */
 export function meter(): Meter {
   let passed = 0;
-  return {
-    async *through(source) {
+  async function* count(source: Bytes, onlyWhole: boolean): AsyncGenerator<Uint8Array, void, void> {
+    let own = 0;
+    let ended = false;
+    try {
       for await (const chunk of source) {
+        own += chunk.length;
         passed += chunk.length;
         yield chunk;
       }
-    },
-    async *throughWhole(source) {
-      let own = 0;
-      let ended = false;
-      try {
-        for await (const chunk of source) {
-          own += chunk.length;
-          passed += chunk.length;
-          yield chunk;
-        }
-        ended = true;
-      } finally {
-        if (!ended) passed -= own;
-      }
-    },
+      ended = true;
+    } finally {
+      if (onlyWhole && !ended) passed -= own;
+    }
+  }
+  return {
+    through: (source) => count(source, false),
+    throughWhole: (source) => count(source, true),
     bytes: () => passed,
   };
 }
