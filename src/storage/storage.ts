@@ -27,6 +27,11 @@ export interface StoredObject {
   readonly tag?: string;
   /** The object's version id, if the place keeps versions. */
   readonly versionId?: string;
+  /**
+   * True only if the place itself computed a checksum over the bytes that it holds and that one equals ours. Absent where nothing but
+   * the size is known: then bytes are proven by reading them back.
+   */
+  readonly proven?: boolean;
 }
 
 export interface ObjectStat {
