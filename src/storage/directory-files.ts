@@ -85,11 +85,16 @@ export interface FolderEntry {
   readonly isFolder: boolean;
 }
 
-export async function readFolder(path: string, folder: string): Promise<readonly FolderEntry[]> {
+/** Folders, and files whose names are wanted: those of objects, if nothing is said. */
+export async function readFolder(
+  path: string,
+  folder: string,
+  isWanted = (name: string): boolean => !isTemporaryName(name),
+): Promise<readonly FolderEntry[]> {
   try {
     const found = await readdir(path, { withFileTypes: true });
     return found
-      .filter((entry) => (entry.isFile() && !isTemporaryName(entry.name)) || entry.isDirectory())
+      .filter((entry) => (entry.isFile() && isWanted(entry.name)) || entry.isDirectory())
       .map((entry) => {
         const isFolder = entry.isDirectory();
         return { name: entry.name, key: `${folder}${entry.name}${isFolder ? '/' : ''}`, isFolder };

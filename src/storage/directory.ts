@@ -16,9 +16,10 @@ import {
   syncFolder,
   writeBody,
 } from './directory-files.ts';
-import { checkReadKey, checkWrittenKey, isListed, makeTemporaryName, mayHold } from './keys.ts';
+import { listTemporaryFiles } from './directory-unfinished.ts';
+import { checkReadKey, checkTemporaryKey, checkWrittenKey, isListed, makeTemporaryName, mayHold } from './keys.ts';
 import type { DirectoryPlace, StorageTools } from './place.ts';
-import type { Bytes, ObjectStat, PutOptions, Range, Storage, StoredObject } from './storage.ts';
+import type { Bytes, ObjectStat, PutOptions, Range, Storage, StoredObject, Unfinished } from './storage.ts';
 
 const chunkBytes = 1024 * 1024;
 /** Less the umask: readable by the group, because pods of other users restore through a common fsGroup. */
@@ -115,6 +116,10 @@ class DirectoryStorage implements Storage {
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
     checkReadKey(key);
+    await this.#remove(key, signal);
+  }
+
+  async #remove(key: string, signal: AbortSignal): Promise<void> {
     throwIfAborted(signal);
     const root = await this.#root();
     if (!(await staysInside(root, key))) return;
@@ -126,6 +131,15 @@ class DirectoryStorage implements Storage {
       if (errorCode(error) !== 'ENOENT') throw toDirectoryFailure(error);
     }
     await removeEmptyFolders(root, key);
+  }
+
+  async *listUnfinished(prefix: string, signal: AbortSignal): AsyncGenerator<Unfinished, void, undefined> {
+    yield* listTemporaryFiles(await this.#root(), '', prefix, signal);
+  }
+
+  async removeUnfinished({ key }: Unfinished, signal: AbortSignal): Promise<void> {
+    checkTemporaryKey(key);
+    await this.#remove(key, signal);
   }
 
   async close(): Promise<void> {

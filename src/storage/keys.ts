@@ -50,6 +50,13 @@ export function isTemporaryName(name: string): boolean {
   return temporaryName.test(name);
 }
 
+/** The key of a temporary file: as one that is read, but for its last segment. Throws `StorageConfigInvalid`. */
+export function checkTemporaryKey(key: string): void {
+  const slash = key.lastIndexOf('/');
+  if (!isTemporaryName(key.slice(slash + 1))) throw badKey(key, 'is not the name of a temporary file');
+  if (slash >= 0) checkReadKey(key.slice(0, slash));
+}
+
 /** Whether a folder (a key with its slash at the end, '' = the root) can hold keys that start with `prefix` and come after `after`. */
 export function mayHold(folder: string, prefix: string, after: string | undefined): boolean {
   if (!folder.startsWith(prefix) && !prefix.startsWith(folder)) return false;

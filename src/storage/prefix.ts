@@ -21,6 +21,12 @@ export function prefixStorage(storage: Storage, prefix: string): Storage {
       }
     },
     delete: (key, signal) => storage.delete(inner(key), signal),
+    listUnfinished: async function* (start, signal) {
+      for await (const found of storage.listUnfinished(inner(start), signal)) {
+        yield { ...found, key: found.key.slice(prefix.length + 1) };
+      }
+    },
+    removeUnfinished: (item, signal) => storage.removeUnfinished({ ...item, key: inner(item.key) }, signal),
     close: () => storage.close(),
   };
 }

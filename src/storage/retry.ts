@@ -1,7 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import { attempt, isTransient, pause, type Patience } from './attempt.ts';
 import type { StorageTools } from './place.ts';
-import type { Bytes, ObjectStat, PutOptions, Range, Storage, StoredObject } from './storage.ts';
+import type { ObjectStat, PutOptions, Storage, StoredObject } from './storage.ts';
 import { WholeBytes } from './whole-bytes.ts';
 
 export interface RetryOptions extends StorageTools {
@@ -15,7 +15,7 @@ export interface RetryOptions extends StorageTools {
 
 /**
  * Tries again, with back-off and jitter, what failed for a moment (StorageUnreachable, StorageFailed): stat, delete, a listing from where
- * it stopped, a get before its first byte, and a put whose body is `WholeBytes`. A stream cannot be sent again: its put is tried once.
+ * it stopped, a get before its first byte, a listing of what is unfinished before its first item, and a put whose body is `WholeBytes`. A stream cannot be sent again: its put is tried once.
  */
 export function retryStorage(storage: Storage, options: RetryOptions): Storage {
   const patience: Patience = { firstDelayMs: 500, longestDelayMs: 10_000, ...options };
@@ -28,10 +28,12 @@ export function retryStorage(storage: Storage, options: RetryOptions): Storage {
       if (!(body instanceof WholeBytes)) return await storage.put(key, body, putOptions, signal);
       return await attempt((number) => putAgain(storage, key, body, putOptions, number, signal), patience, signal);
     },
-    get: (key, range, signal) => getFromStart(storage, patience, key, range, signal),
+    get: (key, range, signal) => fromStart(() => storage.get(key, range, signal), patience, signal),
     stat: (key, signal) => attempt(() => storage.stat(key, signal), patience, signal),
     list: (prefix, after, signal) => listOn(storage, patience, prefix, after, signal),
     delete: (key, signal) => attempt(() => storage.delete(key, signal), patience, signal),
+    listUnfinished: (prefix, signal) => fromStart(() => storage.listUnfinished(prefix, signal), patience, signal),
+    removeUnfinished: (item, signal) => attempt(() => storage.removeUnfinished(item, signal), patience, signal),
     close: () => storage.close(),
   };
 }
@@ -66,19 +68,17 @@ async function holdsExactly(storage: Storage, key: string, bytes: Uint8Array, si
   return position === bytes.length;
 }
 
-async function* getFromStart(
-  storage: Storage,
+async function* fromStart<T>(
+  begin: () => AsyncIterable<T>,
   patience: Patience,
-  key: string,
-  range: Range | undefined,
   signal: AbortSignal,
-): Bytes & AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<T, void, undefined> {
   for (let failed = 1; ; failed += 1) {
     let begun = false;
     try {
-      for await (const chunk of storage.get(key, range, signal)) {
+      for await (const item of begin()) {
         begun = true;
-        yield chunk;
+        yield item;
       }
       return;
     } catch (error) {

@@ -33,8 +33,22 @@ export interface S3Calls {
   head(key: string, withChecksum: boolean, signal: AbortSignal): Promise<S3Head | undefined>;
   get(key: string, from: GetFrom, signal: AbortSignal): Promise<S3Download>;
   listPage(page: ListPageRequest, signal: AbortSignal): Promise<ListPage>;
+  /** One page of the uploads that are neither completed nor aborted. */
+  listUploads(prefix: string, from: UploadMarker | undefined, signal: AbortSignal): Promise<UploadPage>;
   deleteObject(key: string, signal: AbortSignal): Promise<void>;
   close(): void;
+}
+
+/** Where the next page of a listing of uploads begins. */
+export interface UploadMarker {
+  readonly key: string;
+  readonly id: string;
+}
+
+export interface UploadPage {
+  readonly uploads: readonly { readonly key: string; readonly id: string; readonly initiatedMs: number }[];
+  /** Undefined on the last page. */
+  readonly next: UploadMarker | undefined;
 }
 
 export interface UploadRef {

@@ -6,6 +6,7 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   ListPartsCommand,
   PutObjectCommand,
@@ -224,8 +225,7 @@ export function makeS3Calls(options: S3Options): S3Calls {
         ...(after === undefined || token !== undefined ? {} : { StartAfter: after }),
       });
       const told = await ask(`list ${prefix}`, (abort) => client.send(command, abort), signal);
-      const decode = (key: string): string =>
-        told.EncodingType === 'url' ? decodeURIComponent(key.replaceAll('+', ' ')) : key;
+      const decode = (key: string): string => decodeKey(key, told.EncodingType);
       const objects = (told.Contents ?? []).map(({ Key, Size, LastModified, ETag }) => {
         const tag = unquote(ETag);
         if (Key === undefined || Size === undefined)
@@ -236,6 +236,26 @@ export function makeS3Calls(options: S3Options): S3Calls {
       if (told.IsTruncated !== true) return { objects, next: undefined };
       if (told.NextContinuationToken !== undefined) return { objects, next: told.NextContinuationToken };
       throw new Failure('StorageFailed', `list ${prefix}: there is more, but the answer does not say how to get it`);
+    },
+    listUploads: async (prefix, from, signal) => {
+      const command = new ListMultipartUploadsCommand({
+        Bucket,
+        Prefix: prefix,
+        EncodingType: 'url',
+        ...(from === undefined ? {} : { KeyMarker: from.key, UploadIdMarker: from.id }),
+      });
+      const told = await ask(`list uploads of ${prefix}`, (abort) => client.send(command, abort), signal);
+      const decode = (key: string): string => decodeKey(key, told.EncodingType);
+      const uploads = (told.Uploads ?? []).map(({ Key, UploadId, Initiated }) => {
+        if (Key === undefined || UploadId === undefined)
+          throw new Failure('StorageConfigInvalid', `list uploads of ${prefix}: an entry has no key or id`);
+        return { key: decode(Key), id: UploadId, initiatedMs: Initiated?.getTime() ?? 0 };
+      });
+      if (told.IsTruncated !== true) return { uploads, next: undefined };
+      const { NextKeyMarker, NextUploadIdMarker } = told;
+      if (NextKeyMarker !== undefined)
+        return { uploads, next: { key: decode(NextKeyMarker), id: NextUploadIdMarker ?? '' } };
+      throw new Failure('StorageFailed', `list uploads of ${prefix}: there is more, but not said how to get it`);
     },
     deleteObject: async (key, signal) => {
       const command = new DeleteObjectCommand({ Bucket, Key: key });
@@ -264,6 +284,10 @@ function readAcknowledged(told: {
     ...(versionId === undefined || versionId === 'null' ? {} : { versionId }),
     opaqueTag: (told.ServerSideEncryption ?? '').startsWith('aws:kms') || told.SSECustomerAlgorithm !== undefined,
   };
+}
+
+function decodeKey(key: string, encoding: string | undefined): string {
+  return encoding === 'url' ? decodeURIComponent(key.replaceAll('+', ' ')) : key;
 }
 
 function unquote(etag: string | undefined): string | undefined {

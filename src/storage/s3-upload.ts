@@ -7,6 +7,7 @@ import { compareAcknowledged, compareCompleted, crc32Of, fingerprintOfParts, mak
 import { s3CodeOf } from './s3-errors.ts';
 import { isRefusedOption, type UploadSettings, withOffers } from './s3-offers.ts';
 import { putWhole } from './s3-put-whole.ts';
+import { removeUpload } from './s3-unfinished.ts';
 import { compareHeld, refuseExisting, removeIfOurs, settleLostAnswer } from './s3-settle.ts';
 import type { Bytes, PutOptions, StoredObject } from './storage.ts';
 import { WholeBytes } from './whole-bytes.ts';
@@ -163,18 +164,7 @@ class Upload {
     if (this.#finished) return;
     const { patience } = this.#settings;
     try {
-      await withinTime(patience.clock, tidyMs, (signal) =>
-        attempt(
-          async () => {
-            await this.#calls.abortUpload(this.#ref, signal);
-            // A server may still be busy with a part that was cut off, and keep the upload for its sake.
-            if (await this.#calls.hasUpload(this.#ref, signal))
-              throw new Failure('StorageFailed', `the upload of ${this.#ref.key} is still there after its abort`);
-          },
-          patience,
-          signal,
-        ),
-      );
+      await withinTime(patience.clock, tidyMs, (signal) => removeUpload(this.#calls, patience, this.#ref, signal));
     } catch {
       // The failure that brought us here is the one to tell. What stays is an unfinished upload: never listed, never visible,
       // and removed by the bucket's lifecycle rule or with the other remains.

@@ -1,3 +1,4 @@
+import { Failure } from '../api/failure.ts';
 import { throwIfAborted } from './abortable.ts';
 import type { Patience } from './attempt.ts';
 import { checkObjectKey, checkWrittenKey } from './keys.ts';
@@ -5,6 +6,7 @@ import type { S3Place, StorageTools } from './place.ts';
 import { downloadObject } from './s3-download.ts';
 import { listObjects } from './s3-list.ts';
 import { makeS3Calls } from './s3-requests.ts';
+import { listUploads, removeUpload } from './s3-unfinished.ts';
 import { uploadBody } from './s3-upload.ts';
 import type { Storage } from './storage.ts';
 
@@ -55,6 +57,12 @@ export function openS3(options: S3Options, tools: StorageTools): Storage {
     delete: async (key, signal) => {
       checkObjectKey(key);
       await calls.deleteObject(key, signal);
+    },
+    listUnfinished: (prefix, signal) => listUploads(calls, patience, prefix, signal),
+    removeUnfinished: async ({ key, uploadId }, signal) => {
+      checkObjectKey(key);
+      if (uploadId === undefined) throw new Failure('StorageConfigInvalid', `the upload of ${key} has no id`);
+      await removeUpload(calls, patience, { key, id: uploadId }, signal);
     },
     close: async () => calls.close(),
   };

@@ -4,7 +4,7 @@ import { compareKeys, isListed, isTemporaryName, mayHold } from './keys.ts';
 import { sftpStatus, sftpStatusOf } from './sftp-errors.ts';
 import { lookAt } from './sftp-put.ts';
 import type { SftpEntry, SftpSession } from './sftp-session.ts';
-import type { ObjectStat } from './storage.ts';
+import type { ObjectStat, Unfinished } from './storage.ts';
 
 interface Entry {
   /** With a slash at the end for a folder, so that sorting entries sorts all keys below them. */
@@ -33,11 +33,32 @@ export async function* listFolder(
   }
 }
 
+/** Temporary files in a folder and below, as `listFolder` lists objects. */
+export async function* listTemporaryFiles(
+  session: SftpSession,
+  root: string,
+  folder: string,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<Unfinished, void, undefined> {
+  throwIfAborted(signal);
+  for (const entry of await readFolder(session, root, folder, signal, isTemporaryName)) {
+    const { key, bytes, modifiedAtMs } = entry;
+    if (entry.kind === 'folder') {
+      if (mayHold(key, prefix, undefined)) yield* listTemporaryFiles(session, root, key, prefix, signal);
+    } else if (key.startsWith(prefix)) {
+      yield { key, bytes, sinceMs: modifiedAtMs };
+    }
+  }
+}
+
+/** Folders, and files whose names are wanted: those of objects, if nothing is said. */
 async function readFolder(
   session: SftpSession,
   root: string,
   folder: string,
   signal: AbortSignal,
+  isWanted = (name: string): boolean => !isTemporaryName(name),
 ): Promise<readonly Entry[]> {
   const path = folder === '' ? root : `${root}/${folder.slice(0, -1)}`;
   let found: readonly SftpEntry[];
@@ -56,9 +77,10 @@ async function readFolder(
   const entries: Entry[] = [];
   for (const entry of found) {
     const { filename } = entry;
-    if (filename === '.' || filename === '..' || isTemporaryName(filename)) continue;
+    if (filename === '.' || filename === '..') continue;
     const described = await describeEntry(session, `${path}/${filename}`, folder, entry, signal);
-    if (described !== undefined) entries.push(described);
+    if (described === undefined) continue;
+    if (described.kind === 'folder' || isWanted(filename)) entries.push(described);
   }
   return entries.sort((a, b) => compareKeys(a.key, b.key));
 }

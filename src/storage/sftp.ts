@@ -2,14 +2,14 @@ import { Failure } from '../api/failure.ts';
 import { throwIfAborted, untilAborted, withinTime } from './abortable.ts';
 import { attempt } from './attempt.ts';
 import { type HostKeyPins, parseHostKeys } from './host-keys.ts';
-import { checkReadKey, checkWrittenKey, makeTemporaryName } from './keys.ts';
+import { checkReadKey, checkTemporaryKey, checkWrittenKey, makeTemporaryName } from './keys.ts';
 import type { SftpPlace, StorageTools } from './place.ts';
 import { checkPrivateKey, type Connected, connectPinned } from './sftp-connect.ts';
 import { readFile } from './sftp-get.ts';
-import { kindOf, listFolder } from './sftp-list.ts';
+import { kindOf, listFolder, listTemporaryFiles } from './sftp-list.ts';
 import { createFile, lookAt, publishFile, removeEmptyFolders, removeFile, writeTemporary } from './sftp-put.ts';
 import type { SftpAttributes, SftpSession } from './sftp-session.ts';
-import type { Bytes, ObjectStat, PutOptions, Range, Storage, StoredObject } from './storage.ts';
+import type { Bytes, ObjectStat, PutOptions, Range, Storage, StoredObject, Unfinished } from './storage.ts';
 
 export interface SftpOptions extends SftpPlace {
   readonly username: string;
@@ -101,12 +101,26 @@ class SftpStorage implements Storage {
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
     checkReadKey(key);
+    await this.#remove(key, signal);
+  }
+
+  async #remove(key: string, signal: AbortSignal): Promise<void> {
     const { session, root } = await this.#connected(signal);
     const path = `${root}/${key}`;
     const found = await this.#look(session, root, path, signal);
     if (found === undefined || kindOf(found.mode) === 'folder') return;
     await removeFile(session, path, signal);
     await removeEmptyFolders(session, root, path, signal);
+  }
+
+  async *listUnfinished(prefix: string, signal: AbortSignal): AsyncGenerator<Unfinished, void, undefined> {
+    const { session, root } = await this.#connected(signal);
+    yield* listTemporaryFiles(session, root, '', prefix, signal);
+  }
+
+  async removeUnfinished({ key }: Unfinished, signal: AbortSignal): Promise<void> {
+    checkTemporaryKey(key);
+    await this.#remove(key, signal);
   }
 
   async close(): Promise<void> {

@@ -42,6 +42,18 @@ export interface ObjectStat {
   readonly tag?: string;
 }
 
+/** A temporary file, or a multipart upload that was neither completed nor aborted. */
+export interface Unfinished {
+  /** Of the file itself, which lies beside its final key; of an upload the final key. */
+  readonly key: string;
+  /** The upload's id; absent of files. */
+  readonly uploadId?: string;
+  /** Absent where the place does not say (uploads). */
+  readonly bytes?: number;
+  /** Milliseconds since the epoch, by the place's clock: when a file was last written to, when an upload began; 0 if it does not say. */
+  readonly sinceMs: number;
+}
+
 export interface Range {
   /** First byte, counted from 0. */
   readonly start: number;
@@ -86,6 +98,18 @@ export interface Storage {
 
   /** Resolves when the key does not exist any more, whether or not it did before. */
   delete(key: string, signal: AbortSignal): Promise<void>;
+
+  /**
+   * What is unfinished and has a key that starts with `prefix`, in no certain order, by whomever it was begun: writers that are at work
+   * too. Only what this driver makes: temporary files of other programs are objects. A listing that the place does not allow or does not
+   * know fails.
+   */
+  listUnfinished(prefix: string, signal: AbortSignal): AsyncIterable<Unfinished>;
+
+  /**
+   * Resolves when it does not exist any more, whether or not it did before. Its writer, if it is still at work, fails, and leaves nothing.
+   */
+  removeUnfinished(item: Unfinished, signal: AbortSignal): Promise<void>;
 
   /** Ends connections. Idempotent; never throws. */
   close(): Promise<void>;

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { manifestKey } from '../../src/domain/layout.ts';
 import { printManifest } from '../../src/domain/manifest.ts';
 import type { BackupTask } from '../../src/domain/task.ts';
-import type { Bytes, Storage } from '../../src/storage/storage.ts';
+import type { Bytes } from '../../src/storage/storage.ts';
 import { WholeBytes } from '../../src/storage/whole-bytes.ts';
 import { systemClock } from '../../src/support/clock.ts';
+import { changeStorage as change } from '../builders/change-storage.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { startS3 } from '../servers/s3.ts';
 import { manifestOf } from './manifest-of.ts';
@@ -42,21 +43,6 @@ afterAll(async () => {
   await server?.stop();
   await stand?.stop();
 });
-
-/** The real place with one operation changed. */
-function change(storage: Storage, changes: Partial<Storage>): Storage {
-  return {
-    name: storage.name,
-    conditionalPut: storage.conditionalPut,
-    put: (...args) => storage.put(...args),
-    get: (...args) => storage.get(...args),
-    stat: (...args) => storage.stat(...args),
-    list: (...args) => storage.list(...args),
-    delete: (...args) => storage.delete(...args),
-    close: () => storage.close(),
-    ...changes,
-  };
-}
 
 function onChunk(body: Bytes, look: (bytes: number) => void | Promise<void>): Bytes {
   return (async function* tap() {

@@ -13,6 +13,7 @@ import type { Storage } from '../../src/storage/storage.ts';
 import { WholeBytes } from '../../src/storage/whole-bytes.ts';
 import { systemRandom } from '../../src/support/clock.ts';
 import { silentLog } from '../../src/support/log.ts';
+import { changeStorage } from '../builders/change-storage.ts';
 import { manifestOf } from './manifest-of.ts';
 
 const never = new AbortController().signal;
@@ -33,17 +34,7 @@ afterEach(async () => {
 });
 
 function withFault(fault: Partial<Storage>): Storage {
-  return {
-    name: place.name,
-    conditionalPut: place.conditionalPut,
-    put: (...args) => place.put(...args),
-    get: (...args) => place.get(...args),
-    stat: (...args) => place.stat(...args),
-    list: (...args) => place.list(...args),
-    delete: (...args) => place.delete(...args),
-    close: () => place.close(),
-    ...fault,
-  };
+  return changeStorage(place, fault);
 }
 
 /** A destination with one volume, after a commit and the cleaning that always follows. */

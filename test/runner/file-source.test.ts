@@ -7,6 +7,7 @@ import { openFileSource } from '../../src/runner/restore/file-source.ts';
 import { openDirectory } from '../../src/storage/directory.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { systemRandom } from '../../src/support/clock.ts';
+import { changeStorage } from '../builders/change-storage.ts';
 import { writeTar } from '../builders/tar.ts';
 import { writeZip } from '../builders/zip.ts';
 import { collect, inPieces, rejection } from '../pipeline/streams.ts';
@@ -334,7 +335,7 @@ describe('Choosing', () => {
     await put('growing', 'SELECT');
     let looks = 0;
     const growing = (changes: number): Storage => ({
-      ...asObject(storage),
+      ...changeStorage(storage, {}),
       stat: async (key, signal) => {
         looks += 1;
         if (looks <= changes) await put('growing', sql.repeat(looks));
@@ -371,24 +372,11 @@ function failing(fails: () => boolean): Storage {
     if (fails()) throw new Failure('StorageUnreachable', 'connection refused');
   };
   return {
-    ...asObject(storage),
+    ...changeStorage(storage, {}),
     stat: async (key, signal) => {
       refuse();
       return await storage.stat(key, signal);
     },
-  };
-}
-
-function asObject(real: Storage): Storage {
-  return {
-    name: real.name,
-    conditionalPut: real.conditionalPut,
-    put: (...args) => real.put(...args),
-    get: (...args) => real.get(...args),
-    stat: (...args) => real.stat(...args),
-    list: (...args) => real.list(...args),
-    delete: (...args) => real.delete(...args),
-    close: () => real.close(),
   };
 }
 

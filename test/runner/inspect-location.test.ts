@@ -11,6 +11,7 @@ import { inspectLocation } from '../../src/runner/inspect/inspect-location.ts';
 import { openDirectory } from '../../src/storage/directory.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { systemRandom } from '../../src/support/clock.ts';
+import { changeStorage } from '../builders/change-storage.ts';
 import { manifestOf } from './manifest-of.ts';
 import { workshopOf } from './workshop-of.ts';
 
@@ -50,17 +51,7 @@ async function layBackup(id: string, changes = {}): Promise<void> {
 
 /** The real place, but for one of its operations. */
 function withFault(fault: Partial<Storage>): Storage {
-  return {
-    name: place.name,
-    conditionalPut: place.conditionalPut,
-    put: (...args) => place.put(...args),
-    get: (...args) => place.get(...args),
-    stat: (...args) => place.stat(...args),
-    list: (...args) => place.list(...args),
-    delete: (...args) => place.delete(...args),
-    close: () => place.close(),
-    ...fault,
-  };
+  return changeStorage(place, fault);
 }
 
 test('a good place passes the probe, a stale probe is overwritten, and nothing is left of it', async () => {

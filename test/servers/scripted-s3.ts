@@ -4,7 +4,8 @@ import { crc32 } from 'node:zlib';
 
 /** One request as a script sees it. */
 export interface S3Request {
-  readonly what: 'put' | 'begin' | 'part' | 'complete' | 'abort' | 'parts' | 'head' | 'get' | 'list' | 'delete';
+  readonly what:
+    'put' | 'begin' | 'part' | 'complete' | 'abort' | 'parts' | 'uploads' | 'head' | 'get' | 'list' | 'delete';
   readonly key: string;
   /** How many requests of this kind came before. */
   readonly index: number;
@@ -93,6 +94,7 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
       case 'begin': {
         const fresh = `upload-${uploads.size + requests.length}`;
         uploads.set(fresh, new Map());
+        uploadKeys.set(fresh, key);
         return say(
           200,
           {},
@@ -146,12 +148,19 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
         );
         return say(200, {}, `<ListBucketResult>${contents.join('')}</ListBucketResult>`);
       }
+      case 'uploads': {
+        const begun = [...uploads.keys()].map(
+          (fresh) => `<Upload><Key>${uploadKeys.get(fresh)}</Key><UploadId>${fresh}</UploadId></Upload>`,
+        );
+        return say(200, {}, `<ListMultipartUploadsResult>${begun.join('')}</ListMultipartUploadsResult>`);
+      }
       case 'delete':
         objects.delete(key);
         return say(204);
     }
   }
 
+  const uploadKeys = new Map<string, string>();
   const tags = new Map<string, string>();
   const tagOf = (key: string, object: Buffer): string => tags.get(key) ?? md5(object);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -182,6 +191,7 @@ function kindOf(method: string, query: URLSearchParams, key: string): S3Request[
   if (method === 'DELETE') return query.has('uploadId') ? 'abort' : 'delete';
   if (method === 'HEAD') return 'head';
   if (query.has('uploadId')) return 'parts';
+  if (query.has('uploads')) return 'uploads';
   return key === '' ? 'list' : 'get';
 }
 

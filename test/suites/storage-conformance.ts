@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, type TestContext } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
-import type { ObjectStat, Storage } from '../../src/storage/storage.ts';
+import type { ObjectStat, Storage, Unfinished } from '../../src/storage/storage.ts';
 import { digest, pattern, patternBody, readAll, readText, textBody } from './bodies.ts';
 
 /** A place of a driver, and what can be seen of it from outside. */
@@ -14,7 +14,7 @@ export interface PlaceUnderTest {
   /** Everything that is there as the place itself shows it, temporary files and unfinished uploads included. */
   lookFromOutside(): Promise<readonly string[]>;
   /** Why a case cannot be shown on this place. */
-  readonly skips?: Partial<Record<'credentials' | 'conditions' | 'memory' | 'order', string>>;
+  readonly skips?: Partial<Record<'credentials' | 'conditions' | 'memory' | 'order' | 'unfinished', string>>;
   stop(): Promise<void>;
 }
 
@@ -55,6 +55,11 @@ export function storageConformance(
       return found;
     };
     const keys = async (prefix: string, after?: string) => (await list(prefix, after)).map((stat) => stat.key);
+    const unfinished = async (from: Storage, prefix: string): Promise<readonly Unfinished[]> => {
+      const found: Unfinished[] = [];
+      for await (const item of from.listUnfinished(prefix, go)) found.push(item);
+      return found;
+    };
     /** What is in the case's folder, seen from outside. */
     const outside = async () => (await place.lookFromOutside()).filter((path) => path.includes(`${folder}/`));
 
@@ -330,6 +335,47 @@ export function storageConformance(
       for (const name of names) expect(await digest(storage.get(key(name), undefined, go))).toBe(expected);
     });
 
+    test('shows what is unfinished below a prefix, and removes it although its writer is at work', async ({ skip }) => {
+      const reason = place.skips?.unfinished;
+      skip(reason !== undefined, reason);
+      await put('deep/neighbour', 'stays');
+      const gate = Promise.withResolvers<void>();
+      async function* held() {
+        // Whole parts, so that all of them are on their way before the gate.
+        yield* patternBody(16 * MiB);
+        await gate.promise;
+        yield* patternBody(1);
+      }
+      const writing = storage.put(key('deep/object'), held(), {}, go);
+      writing.catch(() => undefined);
+      const another = place.open();
+      try {
+        await expect.poll(() => unfinished(another, `${folder}/`), { timeout: 30_000 }).toHaveLength(1);
+        const [item] = await unfinished(another, `${folder}/deep/`);
+        expect(item?.key.startsWith(`${folder}/deep/`)).toBe(true);
+        expect(Math.abs((item?.sinceMs ?? 0) - Date.now())).toBeLessThan(60_000);
+        expect(await unfinished(another, `${folder}/other`)).toEqual([]);
+        expect(await unfinished(another, `${folder}/deep/object/`)).toEqual([]);
+        expect(await keys(`${folder}/`)).toEqual([key('deep/neighbour')]);
+        if (item === undefined) throw new Error('nothing unfinished is shown');
+        await another.removeUnfinished(item, go);
+        await another.removeUnfinished(item, go);
+        expect(await unfinished(another, `${folder}/`)).toEqual([]);
+      } finally {
+        gate.resolve();
+        await another.close();
+      }
+      await expect(writing).rejects.toBeInstanceOf(Failure);
+      expect(await keys(`${folder}/`)).toEqual([key('deep/neighbour')]);
+      expect(await outside()).toHaveLength(1);
+    });
+
+    test('shows nothing unfinished where all is finished', async () => {
+      await put('small', 'x');
+      await storage.put(key('large'), patternBody(20 * MiB), {}, go);
+      expect(await unfinished(storage, `${folder}/`)).toEqual([]);
+    });
+
     test('refuses keys that could leave the root, or that not every place can keep', async () => {
       const bad = [
         '',
@@ -388,6 +434,7 @@ export function storageConformance(
         await expect(nowhere.stat('a/b', go)).rejects.toMatchObject(missing);
         await expect(readAll(nowhere.get('a/b', undefined, go))).rejects.toMatchObject(missing);
         await expect(nowhere.list('', undefined, go)[Symbol.asyncIterator]().next()).rejects.toMatchObject(missing);
+        await expect(unfinished(nowhere, '')).rejects.toMatchObject(missing);
         await expect(nowhere.delete('a/b', go)).rejects.toMatchObject(missing);
       } finally {
         await nowhere.close();
@@ -407,6 +454,7 @@ export function storageConformance(
         await expect(refused.stat('a/b', go)).rejects.toMatchObject(invalid);
         await expect(readAll(refused.get('a/b', undefined, go))).rejects.toMatchObject(invalid);
         await expect(refused.list('', undefined, go)[Symbol.asyncIterator]().next()).rejects.toMatchObject(invalid);
+        await expect(unfinished(refused, '')).rejects.toMatchObject(invalid);
         await expect(refused.delete('a/b', go)).rejects.toMatchObject(invalid);
       } finally {
         await refused.close();
