@@ -12,6 +12,7 @@ import {
   shortText,
   timestamp,
 } from './parts.ts';
+import { noteReasonNames, noteSum } from './notes.ts';
 import { maxDatabases, maxDestinations } from './backup-policy.ts';
 import { transitionRule, withRules } from './rules.ts';
 
@@ -88,6 +89,15 @@ export const backupStatus = z.strictObject({
     })
     .optional()
     .meta({ description: 'Absent when the details could not be read; the manifest has them.' }),
+  notes: z
+    .array(noteSum())
+    .max(noteReasonNames.length)
+    .optional()
+    .meta({
+      description: 'What a good backup has to say about itself, by reason; details are in the manifest.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['reason'],
+    }),
 });
 
 export type BackupSpec = z.infer<typeof backupSpec>;

@@ -1,3 +1,5 @@
+import { noteReasons } from './notes.ts';
+
 /**
  * The catalogue of reasons. The same word appears in condition, event, metric, log, exit and docs/reasons.md
  * (which is printed from here). Reasons of failures carry their consequence and the runner's exit code
@@ -482,6 +484,8 @@ export const stateReasons = {
   RestoreCreated: 'A RestoreRequest was created for a slot.',
   RestoreRetried: 'Another RestoreRequest was created, because the last one failed for a transient reason.',
   BackupFound: 'A backup was found in a location and is shown as an object.',
+  ProgramsCurrent: 'pg_dump is as new as the server.',
+  ...noteReasons,
 } as const satisfies Record<string, string>;
 
 export type StateReason = keyof typeof stateReasons;

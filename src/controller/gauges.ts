@@ -82,6 +82,9 @@ function samplesOfPolicy(
     ...runResults.flatMap((result) => samples({ ...labels, result }, { runs_total: status?.runs?.[result] })),
     ...samples({ ...labels, stage: 'plain' }, { last_size_bytes: lastGood?.status?.plainBytes }),
     ...samples({ ...labels, stage: 'stored' }, { last_size_bytes: lastGood?.status?.storedBytes }),
+    ...(lastGood?.status?.notes ?? []).flatMap(({ reason, count }) =>
+      samples({ ...labels, reason }, { last_notes: count }),
+    ),
     ...lastSuccesses(ended).flatMap(([location, end]) => {
       return samples({ ...labels, location }, { last_success_timestamp_seconds: end / 1000 });
     }),

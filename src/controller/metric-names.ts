@@ -47,6 +47,12 @@ export const derivedMetrics: readonly Definition[] = [
     'committed and damaged by the last complete catalogue; failed: Backups that did not get there.',
   ),
   define('gauge', 'stored_bytes', location, 'Bytes of the committed backups at the last complete catalogue.'),
+  define(
+    'gauge',
+    'last_notes',
+    [...policy, 'reason'],
+    'What the newest good backup has to say about itself, by reason; absent when nothing.',
+  ),
   define('counter', 'missed_runs_total', policy, 'Slots that were never run.'),
   define('gauge', 'location_available', location, '1 available, 0 not; absent while not known.'),
   define('gauge', 'location_last_probe_timestamp_seconds', location, 'End of the last inspection.'),

@@ -8,6 +8,8 @@ export const manifestFormat = 1;
 export const manifestMaxBytes = 32 * 1024 * 1024;
 
 const size = z.int().min(0);
+/** Reasons are words: a reader need not know them all. */
+const notes = z.array(z.object({ reason: z.string(), message: z.string(), count: size.optional() })).optional();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const digest = z.object({ bytes: size, sha256 });
 
@@ -52,6 +54,7 @@ const manifestDatabase = z.object({
   message: z.string().optional(),
   artifacts: z.array(artifact),
   facts: databaseFacts.optional(),
+  notes,
   startedAt: z.string().optional(),
   completedAt: z.string().optional(),
 });
@@ -69,6 +72,8 @@ export const manifest = z.object({
   server: z.object({ version: z.string(), major: z.int() }),
   databases: z.array(manifestDatabase),
   globals: artifact.optional(),
+  /** About the whole run. */
+  notes,
   plainBytes: size,
   storedBytes: size,
 });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { destinationOutcomes } from '../api/backup.ts';
+import { noteSum } from '../api/notes.ts';
 import { failureReasonNames } from '../api/reasons.ts';
 import { restoredOutcomes } from '../api/restore-request.ts';
 import { restoredSource } from '../api/restore-spec.ts';
@@ -40,6 +41,8 @@ export const backupVerdict = z.object({
   plainBytes: size,
   storedBytes: size,
   destinations: z.array(verdictDestination),
+  /** Absent when there are none. */
+  notes: z.array(noteSum()).optional(),
   /** How many `result` lines the log has; fewer found = the log was not read. */
   resultLines: size,
 });

@@ -107,12 +107,16 @@ function tableRow(backup: Backup): readonly string[] {
 
 function renderDetails(backup: Backup, paint: Paint): readonly string[] {
   const condition = findSucceeded(backup);
-  const { destinations = [], databases } = backup.status ?? {};
+  const { destinations = [], databases, notes = [] } = backup.status ?? {};
   return [
     ...(condition?.status === 'False' ? [`  ${paint.red(condition.reason)}: ${stripControls(condition.message)}`] : []),
     ...(databases?.failed ?? []).map(
       ({ name, reason, message }) => `  ${paint.red('✗')} database ${stripControls(name)}: ${reason}${tail(message)}`,
     ),
+    ...notes.map(({ reason, count, message }) => {
+      const often = count > 1 ? ` (${count} times)` : '';
+      return `  ${paint.yellow('!')} ${reason}${often}${tail(message)}`;
+    }),
     ...destinations.map(({ location, outcome, reason, message, manifestKey, manifestSha256 }) => {
       if (outcome === 'Failed') return `  ${paint.red('✗')} ${location}: ${reason ?? outcome}${tail(message)}`;
       const hash = manifestSha256 === undefined ? '' : `  sha256:${manifestSha256.slice(0, 12)}`;

@@ -33,8 +33,8 @@ export async function standardBinDirs(root = '/usr/lib/postgresql'): Promise<rea
 }
 
 /**
- * Asks the programs in `binDirs` for their versions; ascending by major, the first folder of a major wins. A folder where one
- * of the programs is missing or does not run is passed over: `choosePrograms` names what there is.
+ * Asks the programs in `binDirs` for their versions; ascending by major. Of a major the newest minor wins, of two alike the folder
+ * that comes first. A folder where one of the programs is missing or does not run is passed over: `choosePrograms` names what there is.
  */
 export async function findPrograms(
   binDirs: readonly string[],
@@ -44,7 +44,10 @@ export async function findPrograms(
   const found = new Map<number, Programs>();
   for (const binDir of binDirs) {
     const programs = await lookInto(binDir, clock, signal);
-    if (programs !== undefined && !found.has(programs.major)) found.set(programs.major, programs);
+    if (programs === undefined) continue;
+    const before = found.get(programs.major);
+    if (before === undefined || minorOf(programs.version) > minorOf(before.version))
+      found.set(programs.major, programs);
   }
   return [...found.values()].sort((a, b) => a.major - b.major);
 }
@@ -69,6 +72,16 @@ export function parseVersion(text: string): { readonly major: number; readonly v
   const major = /^\d+/.exec(version ?? '')?.[0];
   if (version === undefined || major === undefined) return undefined;
   return { major: Number(major), version };
+}
+
+/** Minor number of a version as programs and servers say it; -1 of a beta or of what has none. */
+export function minorOf(version: string): number {
+  return Number(/^\d+\.(\d+)/.exec(version)?.[1] ?? -1);
+}
+
+/** Programs of the server's major that lack what later minors repaired. Of another major nobody can say. */
+export function areOutdated(programs: Programs, server: { readonly major: number; readonly version: string }): boolean {
+  return programs.major === server.major && minorOf(programs.version) < minorOf(server.version);
 }
 
 /** coreutils' stdbuf, if it is there: see dump.ts. */

@@ -1,3 +1,4 @@
+import type { NoteSum } from '../api/notes.ts';
 import { verdictMaxBytes, type BackupVerdict, type Verdict } from '../domain/report.ts';
 import type { Redactor } from '../support/redaction.ts';
 import { cutText } from './cut-text.ts';
@@ -42,6 +43,9 @@ function shorten(
     ...rest,
     ...texts,
     destinations: rest.destinations.map((destination) => shortenDestination(destination, redactor, bytes.destination)),
+    ...(rest.notes === undefined
+      ? {}
+      : { notes: rest.notes.map((note) => shortenNote(note, redactor, bytes.destination)) }),
   };
 }
 
@@ -55,6 +59,10 @@ function shortenDestination(
     ...rest,
     ...shortened('message', message, redactor, bytes, destinationCharacters),
   };
+}
+
+function shortenNote({ message, ...rest }: NoteSum, redactor: Redactor, bytes: number): NoteSum {
+  return { ...rest, ...shortened('message', message, redactor, bytes) };
 }
 
 /** Redacted before it is cut: half a secret is one too. */

@@ -30,6 +30,7 @@ const plainNumbers = [
   'damagedManifests',
   'failures',
   'missedRuns',
+  'count',
   'databasesDone',
   'databasesTotal',
   // members of counts by result or operation

@@ -44,6 +44,7 @@ describe('The metrics', () => {
             { location: 'near', outcome: 'Stored' },
             { location: 'far', required: false, outcome: number === 2 ? 'Stored' : 'Failed' },
           ],
+          ...(number === 2 ? {} : { notes: [{ reason: 'DumpWarned', count: 3 }] }),
         }),
       );
     const text = await print({

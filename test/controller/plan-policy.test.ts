@@ -455,3 +455,44 @@ describe('The counts of a policy', () => {
     expect(status.runs).toEqual({ Succeeded: 250, PartlyFailed: 0, Failed: 0 });
   });
 });
+
+describe('A policy whose last dump was made by programs older than the server', () => {
+  const outdated = {
+    reason: 'ProgramsOutdated',
+    count: 1,
+    message: 'pg_dump 15.18 is older than the server, 15.20',
+  } as const;
+  const run = (day: number, more: object) =>
+    buildRun(
+      `2026-01-0${day}T03:00:00Z`,
+      succeeded(`2026-01-0${day}T03:00:00Z`, `2026-01-0${day}T03:01:00Z`, {
+        storedBytes: 9,
+        destinations: [{ location: 'near', outcome: 'Stored' }],
+        ...more,
+      }),
+    );
+
+  it('says so in a condition with the versions, and stays healthy', () => {
+    const { status } = look('2026-01-04T12:00:00Z', { backups: [run(3, {}), run(4, { notes: [outdated] })] });
+    expect(reasonOf(status, 'ProgramsCurrent')).toBe('False ProgramsOutdated');
+    expect(findCondition(status.conditions, 'ProgramsCurrent')?.message).toContain('15.20');
+    expect(reasonOf(status, 'Healthy')).toBe('True LastRunSucceeded');
+  });
+
+  it('takes it back when a newer run had programs as new as the server, and not before', () => {
+    const before = look('2026-01-03T12:00:00Z', { backups: [run(3, { notes: [outdated] })] }).status;
+    const policy = buildPolicy({ status: before });
+    const later = (backups: readonly Backup[]) => look('2026-01-04T12:00:00Z', { policy, backups }).status;
+    const failure = buildRun('2026-01-04T03:00:00Z', failed('ServerUnreachable', '2026-01-04T03:02:00Z'));
+    expect(reasonOf(later([run(3, { notes: [outdated] }), failure]), 'ProgramsCurrent')).toBe('False ProgramsOutdated');
+    expect(reasonOf(later([run(3, { notes: [outdated] }), run(4, {})]), 'ProgramsCurrent')).toBe(
+      'True ProgramsCurrent',
+    );
+  });
+
+  it('that never met older programs has no such condition', () => {
+    expect(
+      findCondition(look('2026-01-04T12:00:00Z', { backups: [run(4, {})] }).status.conditions, 'ProgramsCurrent'),
+    ).toBe(undefined);
+  });
+});

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { noteReasonNames } from '../../src/api/notes.ts';
 import { parseVerdict, verdictMaxBytes, type BackupVerdict } from '../../src/domain/report.ts';
 import { printVerdict } from '../../src/runner/print-verdict.ts';
 import { redactor } from '../../src/support/redaction.ts';
@@ -34,11 +35,13 @@ test.each([
   ['characters that JSON writes as six bytes', '\u0001'.repeat(5_000)],
   ['Cyrillic', 'ошибка '.repeat(1_000)],
 ])('a verdict with eight destinations and endless messages of %s fits and stays readable', (_, message) => {
-  const text = printVerdict(verdictWith(message, 8), redactor());
+  const notes = noteReasonNames.map((reason) => ({ reason, count: Number.MAX_SAFE_INTEGER, message }));
+  const text = printVerdict({ ...verdictWith(message, 8), notes }, redactor());
   expect(Buffer.byteLength(text)).toBeLessThanOrEqual(verdictMaxBytes);
   const read = parseVerdict(text);
   expect(read).toMatchObject({ verdict: 'PartlyFailed', reason: 'DestinationFailed', resultLines: 500 });
   expect(read?.kind === 'backup' && read.destinations.length).toBe(8);
+  expect(read?.kind === 'backup' && read.notes?.map(({ reason }) => reason)).toEqual(noteReasonNames);
   expect(text.isWellFormed()).toBe(true);
   expect(read?.message?.length ?? 0).toBeGreaterThan(10);
 });

@@ -6,6 +6,7 @@ import type { BackupVerdict, DatabaseResult, ResultLine } from '../../domain/rep
 import { stamp } from '../../domain/stamp.ts';
 import type { BackupTask } from '../../domain/task.ts';
 import { cutText, setCondition } from '../conditions.ts';
+import { programsCondition } from '../programs-condition.ts';
 import { fitStatus } from '../fit-status.ts';
 
 export interface Ending {
@@ -25,7 +26,7 @@ export function finishWithVerdict(
   const destinations = mergeDestinations(backup, verdict, task);
   const databases = results && readDatabases(results);
   const ending = judgeVerdict(verdict, destinations, databases);
-  const status = endedStatus(backup, ending, verdict.completedAt, nowMs);
+  const status = judgePrograms(backup, verdict, endedStatus(backup, ending, verdict.completedAt, nowMs), nowMs);
   return {
     ending,
     status: fitStatus({
@@ -36,6 +37,7 @@ export function finishWithVerdict(
       storedBytes: verdict.storedBytes,
       destinations,
       databases,
+      notes: verdict.notes,
     }),
   };
 }
@@ -57,6 +59,14 @@ function endedStatus(backup: Backup, ending: Ending, completedAt: string, nowMs:
     phase: ending.status === 'True' ? 'Succeeded' : failed,
     completedAt,
   };
+}
+
+/** A dump by programs that are older than their server is told by a condition of its own. */
+function judgePrograms(backup: Backup, { notes }: BackupVerdict, status: BackupStatus, nowMs: number): BackupStatus {
+  const outdated = notes?.find(({ reason }) => reason === 'ProgramsOutdated');
+  if (outdated === undefined) return status;
+  const change = programsCondition(backup.metadata.generation, outdated);
+  return { ...status, conditions: setCondition(status.conditions, change, nowMs) };
 }
 
 /**

@@ -1,12 +1,14 @@
 import type { BackupPolicyStatus } from '../../api/backup-policy.ts';
 import { apiVersion, labels, type BackupPolicy } from '../../api/kinds.ts';
+import type { Condition } from '../../api/parts.ts';
 import { backupName } from '../../domain/names.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import { sameValue } from '../../domain/same-value.ts';
 import { earliest, type Action, type Plan } from '../action.ts';
-import { setCondition, type ConditionChange } from '../conditions.ts';
+import { findCondition, setCondition, type ConditionChange } from '../conditions.ts';
 import { checkDestinations, type Destinations } from '../destinations.ts';
 import { awaitsInspection } from '../location/first-inspection.ts';
+import { programsCondition, programsCurrent } from '../programs-condition.ts';
 import { managedBy, resources } from '../resources.ts';
 import { backupRun, type BackupRun } from './backup-run.ts';
 import { judgeHealth } from './health.ts';
@@ -14,7 +16,7 @@ import type { PolicySeen } from './observe.ts';
 import { phaseOf } from './phase.ts';
 import { planUnreadable } from './plan-unreadable.ts';
 import { readSchedule } from './read-schedule.ts';
-import { lastSuccess } from './run.ts';
+import { endedRuns, lastSuccess } from './run.ts';
 import { countRuns } from './runs.ts';
 import { slotStatus } from './slot-status.ts';
 import { decideSlots, type SlotsDecision } from './slots.ts';
@@ -125,7 +127,10 @@ function buildStatus(
   const running = runs.filter(({ isOwn, result }) => isOwn && result === undefined).map(({ name }) => name);
   const started = slots.start === undefined ? [] : [slots.start.name];
   return {
-    conditions: setCondition(setCondition(before?.conditions, ready, nowMs), healthy, nowMs),
+    conditions: [ready, healthy, ...judgePrograms(policy, runs)].reduce<Condition[]>(
+      (conditions, change) => setCondition(conditions, change, nowMs),
+      before?.conditions ?? [],
+    ),
     observedGeneration: policy.metadata.generation,
     phase: phaseOf(policy, ready, healthy),
     ...slotStatus(policy, slots),
@@ -134,6 +139,18 @@ function buildStatus(
     ...countRuns(policy, runs, { Succeeded: 0, PartlyFailed: 0, Failed: 0 }).counts,
     lastSizeBytes: last?.run.object.status?.plainBytes ?? before?.lastSizeBytes,
   };
+}
+
+/** Whether the newest run that stored something had programs as new as its server; said only once it was not so. */
+function judgePrograms(policy: BackupPolicy, runs: readonly BackupRun[]): readonly ConditionChange[] {
+  const { generation } = policy.metadata;
+  const newest = endedRuns(runs).find(
+    ({ object }) => object.status?.storedBytes !== undefined && object.status.storedBytes > 0,
+  );
+  const outdated = newest?.object.status?.notes?.find(({ reason }) => reason === 'ProgramsOutdated');
+  if (outdated !== undefined) return [programsCondition(generation, outdated)];
+  const wasOutdated = findCondition(policy.status?.conditions, programsCurrent) !== undefined;
+  return wasOutdated && newest !== undefined ? [programsCondition(generation)] : [];
 }
 
 function createBackup(policy: BackupPolicy, start: { readonly slot: number; readonly name: string }): Action {

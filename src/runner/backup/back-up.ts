@@ -1,5 +1,6 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import { manifestFormat, type Manifest } from '../../domain/manifest.ts';
+import type { NoteOf } from '../../domain/note.ts';
 import type { BackupVerdict } from '../../domain/report.ts';
 import type { BackupTask } from '../../domain/task.ts';
 import { bounded } from '../bounded.ts';
@@ -9,7 +10,7 @@ import type { Workshop } from '../workshop.ts';
 import { judgeCommitted, judgeFailed, type FailedPart } from './backup-verdict.ts';
 import { cleanUp } from './clean-up.ts';
 import { commit } from './commit.ts';
-import { describeAdopted, describeInLog, describeInManifest } from './database-outcome.ts';
+import { describeAdopted, describeInLog, describeInManifest, describeNotes, readNotes } from './database-outcome.ts';
 import { Destination } from './destination.ts';
 import { dumpDatabases, type DumpedParts } from './dump-databases.ts';
 import { openBothSides } from './open-both-sides.ts';
@@ -51,6 +52,7 @@ export async function backUp(task: BackupTask, workshop: Workshop): Promise<Back
             attempt,
             plainBytes,
             storedBytes,
+            notes: notesOf(earlier),
           },
           destinations,
           failedParts,
@@ -65,7 +67,11 @@ export async function backUp(task: BackupTask, workshop: Workshop): Promise<Back
     const failedParts = tellParts(parts, workshop);
     const { attempt, plainBytes, storedBytes } = manifest;
     return await end(() =>
-      judgeCommitted({ ...totals(), attempt, plainBytes, storedBytes }, destinations, failedParts),
+      judgeCommitted(
+        { ...totals(), attempt, plainBytes, storedBytes, notes: notesOf(manifest) },
+        destinations,
+        failedParts,
+      ),
     );
   } catch (error) {
     const failure =
@@ -136,6 +142,7 @@ function describe(
     server: source.server,
     databases: parts.databases.map((ended) => describeInManifest(ended, workshop.redactor)),
     ...(globals === undefined ? {} : { globals }),
+    ...describeNotes(source.notes, workshop.redactor),
     plainBytes: sum('plain'),
     storedBytes: sum('stored'),
   };
@@ -155,6 +162,14 @@ function tellParts(parts: DumpedParts, { lines }: Workshop): readonly FailedPart
     failedParts.push(describePart(globalsName, globalsFailure));
   }
   return failedParts;
+}
+
+/** Of everything that a manifest says is stored. */
+function notesOf({ notes, databases }: Manifest): readonly NoteOf[] {
+  return [
+    ...readNotes(notes),
+    ...databases.flatMap(({ name, notes: own }) => readNotes(own).map((note) => ({ ...note, database: name }))),
+  ];
 }
 
 function describePart(name: string, { reason, message }: Failure): FailedPart {

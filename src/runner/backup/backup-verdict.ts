@@ -1,5 +1,6 @@
 import type { Failure } from '../../api/failure.ts';
 import type { FailureReason } from '../../api/reasons.ts';
+import { sumUpNotes, type NoteOf } from '../../domain/note.ts';
 import { reportVersion, type BackupVerdict } from '../../domain/report.ts';
 import type { Destination } from './destination.ts';
 
@@ -10,6 +11,8 @@ export interface BackupTotals {
   readonly plainBytes: number;
   readonly storedBytes: number;
   readonly resultLines: number;
+  /** Of what is stored. */
+  readonly notes: readonly NoteOf[];
 }
 
 /** A part (a database, or the globals) that is not in the backup. */
@@ -25,12 +28,14 @@ export function judgeCommitted(
   destinations: readonly Destination[],
   failedParts: readonly FailedPart[],
 ): BackupVerdict {
+  const { notes, ...rest } = totals;
   const failedDestinations = destinations.filter(({ required, copy }) => required && copy === undefined);
   const envelope = {
     v: reportVersion,
     kind: 'backup',
-    ...totals,
+    ...rest,
     destinations: destinations.map(describeDestination),
+    ...(notes.length === 0 ? {} : { notes: [...sumUpNotes(notes)] }),
   } as const;
   if (failedParts.length === 0 && failedDestinations.length === 0) return { ...envelope, verdict: 'Succeeded' };
   const messages = [
@@ -50,7 +55,7 @@ export function judgeCommitted(
 
 /** The verdict on a run of which nothing is committed. */
 export function judgeFailed(
-  totals: Omit<BackupTotals, 'plainBytes' | 'storedBytes'>,
+  totals: Omit<BackupTotals, 'plainBytes' | 'storedBytes' | 'notes'>,
   destinations: readonly Destination[],
   failure: Failure,
 ): BackupVerdict {

@@ -1,5 +1,7 @@
 import type { Failure } from '../../api/failure.ts';
+import { noteReasonNames } from '../../api/notes.ts';
 import type { DatabaseFacts, ManifestArtifact, ManifestDatabase } from '../../domain/manifest.ts';
+import type { Note } from '../../domain/note.ts';
 import type { Redactor } from '../../support/redaction.ts';
 import type { Result } from '../report-lines.ts';
 
@@ -12,7 +14,12 @@ interface Timed {
 
 /** How one database of a run ended. */
 export type DatabaseOutcome =
-  | (Timed & { readonly outcome: 'stored'; readonly artifact: ManifestArtifact; readonly facts: DatabaseFacts })
+  | (Timed & {
+      readonly outcome: 'stored';
+      readonly artifact: ManifestArtifact;
+      readonly facts: DatabaseFacts;
+      readonly notes: readonly Note[];
+    })
   | (Timed & { readonly outcome: 'failed'; readonly failure: Failure })
   | (Timed & { readonly outcome: 'skipped' });
 
@@ -20,7 +27,15 @@ export function describeInManifest(ended: DatabaseOutcome, redactor: Redactor): 
   const { name, startedAt, completedAt } = ended;
   switch (ended.outcome) {
     case 'stored':
-      return { name, outcome: 'stored', artifacts: [ended.artifact], facts: ended.facts, startedAt, completedAt };
+      return {
+        name,
+        outcome: 'stored',
+        artifacts: [ended.artifact],
+        facts: ended.facts,
+        ...describeNotes(ended.notes, redactor),
+        startedAt,
+        completedAt,
+      };
     case 'failed':
       return {
         name,
@@ -34,6 +49,23 @@ export function describeInManifest(ended: DatabaseOutcome, redactor: Redactor): 
     default:
       return { name, outcome: 'skipped', artifacts: [], startedAt, completedAt };
   }
+}
+
+/** As a manifest has them; absent when there are none. */
+export function describeNotes(
+  notes: readonly Note[],
+  redactor: Redactor,
+): { readonly notes?: { reason: string; message: string; count?: number }[] } {
+  if (notes.length === 0) return {};
+  return { notes: notes.map((note) => ({ ...note, message: redactor.text(note.message) })) };
+}
+
+/** Of a manifest; reasons that this version does not know are left out. */
+export function readNotes(notes: ManifestDatabase['notes']): readonly Note[] {
+  return (notes ?? []).flatMap(({ reason, message, count }) => {
+    const known = noteReasonNames.find((name) => name === reason);
+    return known === undefined ? [] : [{ reason: known, message, ...(count === undefined ? {} : { count }) }];
+  });
 }
 
 export function describeInLog(ended: DatabaseOutcome): Result {

@@ -82,6 +82,7 @@ export async function dumpDatabases(
           ...end(),
           outcome: 'stored',
           facts,
+          notes: [],
           artifact: { ...artifact, format: 'custom', ...(archiveVersion === undefined ? {} : { archiveVersion }) },
         });
       } catch (error) {

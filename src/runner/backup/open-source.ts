@@ -1,12 +1,13 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toFailure } from '../../api/failure.ts';
+import type { Note } from '../../domain/note.ts';
 import { runnerFiles, type BackupTask } from '../../domain/task.ts';
 import { connectClient } from '../../postgres/connection.ts';
 import { dumpDatabase, dumpGlobals, type DumpTools } from '../../postgres/dump.ts';
 import { inspectDatabase, inspectServer, listDatabases } from '../../postgres/inspect.ts';
 import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
-import { choosePrograms, findPrograms, findStdbuf } from '../../postgres/programs.ts';
+import { areOutdated, choosePrograms, findPrograms, findStdbuf } from '../../postgres/programs.ts';
 import type { Server } from '../../postgres/server.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { readServer } from '../read-server.ts';
@@ -45,6 +46,7 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
   return {
     server: facts,
     pgDumpVersion: programs.version,
+    notes: areOutdated(programs, facts) ? [tellOutdated(programs.version, facts.version)] : [],
     databases: databases.map(({ name, sizeBytes }) => ({
       name,
       ...(sizeBytes === undefined ? {} : { bytes: sizeBytes }),
@@ -64,6 +66,14 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
       }
     },
     close: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+function tellOutdated(programs: string, server: string): Note {
+  const [older, newer] = [programs, server].map((version) => version.split(' ')[0]);
+  return {
+    reason: 'ProgramsOutdated',
+    message: `pg_dump ${older} is older than the server, ${newer}: use a newer image`,
   };
 }
 

@@ -1,10 +1,13 @@
 import type { DatabaseFacts } from '../../domain/manifest.ts';
+import type { Note } from '../../domain/note.ts';
 import type { Bytes } from '../../pipeline/bytes.ts';
 
 /** A PostgreSQL server as a backup sees it: reachable, its version known, the right programs found. */
 export interface Source {
   readonly server: { readonly version: string; readonly major: number };
   readonly pgDumpVersion: string;
+  /** What there is to say about the whole run. */
+  readonly notes: readonly Note[];
   /** Databases that allow connections and are no templates nor a provider's own, with their size where it may be read. */
   readonly databases: readonly FoundDatabase[];
   /** @throws Failure DatabaseMissing when it vanished */

@@ -1,0 +1,80 @@
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { NoteSum } from '../../src/api/notes.ts';
+import { manifestKey } from '../../src/domain/layout.ts';
+import { parseManifest, type Manifest } from '../../src/domain/manifest.ts';
+import type { BackupTask, TaskLocation } from '../../src/domain/task.ts';
+import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
+import { backupTaskOf, pgSecret, runWith, type RunEnd } from './run-with.ts';
+import { required, startStand, type Stand } from './stand.ts';
+import { wrapPgDump } from './wrap-programs.ts';
+
+const binDirs = await listBinDirs(process.env['POSTGRES_BINDIRS']);
+
+const never = new AbortController().signal;
+
+let stand: Stand;
+beforeAll(async () => {
+  stand = await startStand();
+});
+afterAll(() => stand?.stop());
+
+interface Told extends RunEnd {
+  readonly notes: readonly NoteSum[];
+  readonly place: TaskLocation;
+  readonly manifest: () => Promise<Manifest>;
+}
+
+async function backUp(server: Postgres, programs: string, changes: Partial<BackupTask>): Promise<Told> {
+  const place = (await stand.fresh()).directory;
+  const task = backupTaskOf(server, { ...changes, destinations: required(place) });
+  const ended = await runWith(stand.folder, task, pgSecret(server), [programs]);
+  const notes = ended.verdict.kind === 'backup' ? (ended.verdict.notes ?? []) : [];
+  const manifest = async () => {
+    const key = manifestKey(task.namespace, task.policy.name, task.backup.name);
+    const storage = await stand.open(place);
+    try {
+      return parseManifest(key, await text(storage.get(key, undefined, never)));
+    } finally {
+      await storage.close();
+    }
+  };
+  return { ...ended, notes, place, manifest };
+}
+
+describe.skipIf(binDirs.length === 0).each(binDirs)('a backup of a server of %s', (binDir) => {
+  let server: Postgres;
+  let name = 0;
+  const makeDatabase = async (sql: string, options = ''): Promise<string> => {
+    const database = `d${(name += 1)}`;
+    await server.sql(`CREATE DATABASE ${database} ${options}`);
+    await server.sql(sql, database);
+    return database;
+  };
+  beforeAll(async () => {
+    server = await startPostgres({ binDir, dir: join(stand.folder, `pg-${binDirs.indexOf(binDir)}`) });
+  });
+  afterAll(() => server?.stop());
+
+  test('has nothing to say when there is nothing', async () => {
+    const database = await makeDatabase('CREATE TABLE t (i int)');
+    const ended = await backUp(server, binDir, { databases: { names: [database] } });
+    expect(ended).toMatchObject({ code: 0, notes: [] });
+    expect(ended.verdictText).not.toContain('notes');
+    expect(JSON.stringify(await ended.manifest())).not.toContain('notes');
+  });
+
+  test('by programs of an older minor version succeeds and says with both versions that they are outdated', async () => {
+    const database = await makeDatabase('CREATE TABLE t (i int)');
+    const [row] = await server.sql<{ version: string }>(`SELECT current_setting('server_version') AS version`);
+    const programs = await wrapPgDump(stand.folder, binDir, 'exec "$REAL" "$@"', `${server.major}.0`);
+    const ended = await backUp(server, programs, { databases: { names: [database] } });
+    expect(ended).toMatchObject({ code: 0, verdict: { verdict: 'Succeeded' } });
+    expect(ended.notes).toMatchObject([{ reason: 'ProgramsOutdated', count: 1 }]);
+    expect(ended.notes[0]?.message).toContain(
+      `pg_dump ${server.major}.0 is older than the server, ${row?.version.split(' ')[0]}`,
+    );
+    expect((await ended.manifest()).notes).toMatchObject([{ reason: 'ProgramsOutdated' }]);
+  });
+});
