@@ -6,7 +6,8 @@ import { SkipReporter } from './scripts/test-report/report-skips.ts';
 const report = process.env['PGBACKUP_TEST_REPORT'];
 
 // `unit` needs no network and no server; `real` starts real servers (PostgreSQL, S3, sshd, kube-apiserver) of its own.
-// `faults` (minutes) and `cluster` (root, a whole node) have runs of their own: npm run test:faults, npm run test:cluster.
+// `faults` (minutes), `foreign` (servers of others, which scripts/foreign fetches) and `cluster` (root, a whole node) have runs of their
+// own: npm run test:faults, npm run test:foreign, npm run test:cluster.
 export default defineConfig({
   test: {
     reporters: ['default', new FaultReporter(), new SkipReporter(), ...(report === undefined ? [] : ['json'])],
@@ -26,7 +27,7 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/**/*.real.test.ts'],
-          exclude: ['test/faults/**', 'test/cluster/**'],
+          exclude: ['test/faults/**', 'test/cluster/**', 'test/foreign/**'],
           setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
@@ -40,6 +41,16 @@ export default defineConfig({
           globalSetup: ['test/faults/share-server.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 300_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'foreign',
+          include: ['test/foreign/**/*.real.test.ts'],
+          setupFiles: ['test/servers/use-private-programs.ts'],
+          testTimeout: 180_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
         },

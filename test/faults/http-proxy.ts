@@ -1,8 +1,6 @@
 import { createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-
-export type S3Verb =
-  'put' | 'begin' | 'part' | 'complete' | 'abort' | 'parts' | 'head' | 'get' | 'list' | 'delete' | 'uploads';
+import { type S3Verb, verbOf } from '../servers/s3-verb.ts';
 
 /** A request to the real S3 server, as a script sees it. */
 export interface S3Asked {
@@ -159,16 +157,6 @@ export async function startHttpProxy(target: string): Promise<HttpProxy> {
         server.closeAllConnections();
       }),
   };
-}
-
-function verbOf(method: string, query: URLSearchParams, key: string): S3Verb {
-  if (method === 'PUT') return query.has('partNumber') ? 'part' : 'put';
-  if (method === 'POST') return query.has('uploads') ? 'begin' : 'complete';
-  if (method === 'DELETE') return query.has('uploadId') ? 'abort' : 'delete';
-  if (method === 'HEAD') return 'head';
-  if (query.has('uploadId')) return 'parts';
-  if (query.has('uploads')) return 'uploads';
-  return key === '' ? 'list' : 'get';
 }
 
 function errorOf(code: string): string {

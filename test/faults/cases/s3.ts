@@ -9,7 +9,8 @@ import { startS3 } from '../../servers/s3.ts';
 import type { Arranged, Expected, FaultCase } from '../fault-case.ts';
 import { namespace, never, type FaultStand, type S3Overrides } from '../fault-stand.ts';
 import { until } from '../waiting.ts';
-import type { HttpFault, HttpScript, S3Verb } from '../http-proxy.ts';
+import type { S3Verb } from '../../servers/s3-verb.ts';
+import type { HttpFault, HttpScript } from '../http-proxy.ts';
 import { startTcpProxy } from '../tcp-proxy.ts';
 
 const none = async (): Promise<void> => undefined;

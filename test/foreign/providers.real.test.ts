@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import { providers, type S3Manners } from '../servers/s3-manners.ts';
+import { startS3Provider } from '../servers/s3-provider.ts';
+import { startS3 } from '../servers/s3.ts';
+import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
+import { storageConformance } from '../suites/storage-conformance.ts';
+import { s3PlaceUnderTest } from './s3-place.ts';
+
+const versitygw = process.env['VERSITYGW'];
+
+/** What a provider cannot give, whatever the driver does. */
+const deviations: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'Google Cloud Storage': {
+    'lets exactly one of racing writers store a key that is to be absent':
+      'it takes no condition but by generation, and says nothing',
+  },
+};
+
+for (const [name, manners] of Object.entries<S3Manners>(providers)) {
+  storageConformance(
+    `an S3 server with the manners of ${name}`,
+    async () => {
+      const folder = await makeTemporaryFolder();
+      const server = await startS3({ dir: join(folder.path, 'server'), versitygw });
+      await server.createBucket('backups');
+      const provider = await startS3Provider(server, manners);
+      return s3PlaceUnderTest({ ...server, endpoint: provider.endpoint }, server, async () => {
+        await provider.stop();
+        await server.stop();
+        await folder.remove();
+      });
+    },
+    { deviations: deviations[name] ?? {} },
+  );
+}
