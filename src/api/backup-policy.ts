@@ -98,6 +98,19 @@ const compression = withRules(
   ),
 );
 
+export const readBacks = ['Sample', 'Full', 'None'] as const;
+
+const verification = z.strictObject({
+  readBack: z
+    .enum(readBacks)
+    .default('Sample')
+    .meta({
+      description:
+        'What is read back from each place and compared before the backup counts. Sample: head, tail and random pieces of each object, ' +
+        'about 1 %, where the place did not prove by a checksum of its own what it holds. Full: every byte, at every place. None: sizes only.',
+    }),
+});
+
 const destination = z.strictObject({
   location: objectName(policyNameMaxLength).meta({ description: 'Name of a BackupLocation in the same namespace.' }),
   required: z.boolean().default(true).meta({ description: 'false: a failure here shows, but does not fail the run.' }),
@@ -127,6 +140,7 @@ export const backupPolicySpec = z.strictObject({
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['location'],
     }),
+  verification: verification.prefault({}).meta({ description: 'How a run proves what the places hold.' }),
   runner: runnerOptions().prefault({}).meta({ description: 'How backup Jobs run.' }),
 });
 

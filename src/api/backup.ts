@@ -47,6 +47,9 @@ export const destinationStatus = () =>
     reason: failureReason().optional(),
     message: shortText().optional(),
     bytes: bytes().optional().meta({ description: 'Bytes stored there, manifest and all.' }),
+    readBackBytes: bytes()
+      .optional()
+      .meta({ description: 'Bytes that the run read back there and compared; absent when the place proved itself.' }),
     manifestKey: z.string().max(1024).optional(),
     manifestSha256: sha256Hex().optional(),
   });

@@ -79,6 +79,11 @@ export const manifest = z.object({
 });
 export type Manifest = z.infer<typeof manifest>;
 
+/** All artifacts that a manifest names: those of its databases, and the globals. */
+export function listArtifacts({ databases, globals }: Manifest): readonly ManifestArtifact[] {
+  return [...databases.flatMap(({ artifacts }) => artifacts), ...(globals === undefined ? [] : [globals])];
+}
+
 /** Deterministic bytes: the same manifest is the same everywhere. */
 export function printManifest(content: Manifest): string {
   return `${JSON.stringify(content, undefined, 2)}\n`;

@@ -25,6 +25,8 @@ const verdictDestination = z.object({
   message: z.string().optional(),
   bytes: size.optional(),
   manifestSha256: z.string().optional(),
+  /** Bytes of volumes that were read back there and were what had been sent. */
+  readBackBytes: size.optional(),
 });
 
 export const backupVerdict = z.object({

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readBacks } from '../api/backup-policy.ts';
 import { Failure } from '../api/failure.ts';
 import { checkOperators, restoredSource } from '../api/restore-spec.ts';
 
@@ -103,6 +104,8 @@ export const backupTask = z.strictObject({
   compression: z.strictObject({ algorithm: z.enum(['zstd', 'gzip', 'none']), level: z.int().optional() }),
   volumeBytes: z.int().min(1),
   destinations: z.array(z.strictObject({ location: taskLocation, required: z.boolean() })),
+  /** Sample if absent. */
+  readBack: z.enum(readBacks).optional(),
   waitForServerSeconds: z.int(),
   waitForSecretSeconds: z.int(),
   /** Plain bytes of the last good run, if known: progress is estimated from it until the server's own sizes are known. */

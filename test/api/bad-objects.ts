@@ -314,6 +314,11 @@ const policies: readonly BadObject[] = [
     error: 'spec.concurrencyPolicy: Unsupported value: "forbid"',
   },
   {
+    name: 'another way to read back',
+    object: withPolicy({ verification: { readBack: 'sample' } }),
+    error: 'spec.verification.readBack',
+  },
+  {
     name: 'gzip at level 10',
     object: withPolicy({ compression: { algorithm: 'gzip', level: 10 } }),
     error: 'level is 1–22 with zstd',

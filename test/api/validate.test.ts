@@ -41,6 +41,7 @@ describe('validateObject', () => {
       dump: { globals: true, rolePasswords: false, lockTimeoutSeconds: 60 },
       compression: { algorithm: 'zstd' },
       destinations: [{ location: 'a', required: true }],
+      verification: { readBack: 'Sample' },
       runner: { deadlineSeconds: 21_600, retries: 2, waitForServerSeconds: 300 },
     });
   });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { measure } from '../../src/pipeline/measure.ts';
+import { markBytes, measure } from '../../src/pipeline/measure.ts';
 import { meter } from '../../src/pipeline/meter.ts';
 import { collect, failingAfter, inPieces, rejection, sampleBytes } from './streams.ts';
 
@@ -37,6 +37,17 @@ describe('measure', () => {
     expect(both.result()).toEqual({ bytes: 5300, sha256: createHash('sha256').update(whole).digest('hex') });
     expect(one.result()).toEqual({ bytes: 5000, sha256: createHash('sha256').update(first).digest('hex') });
     expect(() => measure().goOn()).toThrow('before it was read to its end');
+  });
+
+  test.each([1_000_003, markBytes, 3 * markBytes])('marks each 8 MiB by the hash of all before (%i)', async (size) => {
+    const content = sampleBytes(2 * markBytes + 5);
+    const tap = measure();
+    await collect(tap.through(inPieces(content, size)));
+    const marks = [markBytes, 2 * markBytes].map((bytes) => ({
+      bytes,
+      sha256: createHash('sha256').update(content.subarray(0, bytes)).digest('hex'),
+    }));
+    expect(tap.marks()).toEqual(marks);
   });
 
   test('refuses a second stream', () => {

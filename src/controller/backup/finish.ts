@@ -119,6 +119,7 @@ function mergeDestinations(backup: Backup, verdict: BackupVerdict, task: BackupT
       reason: said.reason,
       message: said.message === undefined ? undefined : cutText(said.message, 1024),
       bytes: said.bytes,
+      readBackBytes: said.readBackBytes,
       manifestKey: said.outcome === 'Failed' ? undefined : key,
       manifestSha256: /^[0-9a-f]{64}$/.test(said.manifestSha256 ?? '') ? said.manifestSha256 : undefined,
     };

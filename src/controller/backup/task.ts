@@ -95,6 +95,7 @@ export function buildBackupTask(
       location: taskLocation(location, claims),
       required,
     })),
+    readBack: spec.verification.readBack,
     waitForServerSeconds: spec.runner.waitForServerSeconds,
     waitForSecretSeconds,
     expectedBytes: policy.status?.lastSizeBytes,

@@ -78,8 +78,9 @@ export function judgeFailed(
 }
 
 function describeDestination(destination: Destination): BackupVerdict['destinations'][number] {
-  const { location, copy, failure } = destination;
-  if (copy !== undefined) return { location, outcome: 'Stored', ...copy };
+  const { location, copy, failure, readBackBytes } = destination;
+  const read = readBackBytes === 0 ? {} : { readBackBytes };
+  if (copy !== undefined) return { location, outcome: 'Stored', ...copy, ...read };
   if (failure === undefined) return { location, outcome: 'Failed', reason: 'Internal', message: 'it was forgotten' };
   return { location, outcome: 'Failed', reason: failure.reason, message: failure.message };
 }

@@ -1,32 +1,40 @@
 import { Failure, toFailure } from '../../api/failure.ts';
+import type { FailureReason } from '../../api/reasons.ts';
 import { manifestKey } from '../../domain/layout.ts';
-import { manifestMaxBytes, parseManifest, printManifest, type Manifest } from '../../domain/manifest.ts';
+import { manifestMaxBytes, printManifest, type Manifest } from '../../domain/manifest.ts';
 import { WholeBytes } from '../../storage/whole-bytes.ts';
 import type { Storage } from '../../storage/storage.ts';
-import { readSmall } from '../read-small.ts';
 import type { Workshop } from '../workshop.ts';
-import { alreadyStored } from './open-destinations.ts';
+import { checkVolumes } from './check-volumes.ts';
 import type { Destination } from './destination.ts';
+import { dropOut } from './drop-out.ts';
 import { describeCopy } from './find-copy.ts';
+import { alreadyStored } from './open-destinations.ts';
+import { look, lookFor, takeAway, type Standing } from './standing.ts';
 
-/** What stands under the manifest's key after a try to put ours there. */
-type Standing =
-  | { readonly is: 'ours' }
-  | { readonly is: 'absent' }
-  | { readonly is: 'theirs'; readonly manifest: Manifest; readonly bytes: Buffer }
-  | { readonly is: 'damaged' }
-  | { readonly is: 'unknown'; readonly failure: Failure };
+type Tools = Pick<Workshop, 'log' | 'clock' | 'random'>;
+
+/** A put that failed so has stored nothing; after any other failure, as after an acknowledgement, "absent" may be a mistake. */
+const refusals: readonly FailureReason[] = [
+  'StorageDenied',
+  'StorageCredentialsInvalid',
+  'StorageConfigInvalid',
+  'StorageMissing',
+  'StorageFull',
+  'HostKeyMismatch',
+  'TlsFailed',
+];
 
 /**
- * Puts the manifest, the same bytes, at each live destination and reads it back: from then on the backup exists there. The first
- * manifest under a key wins; one of the same backup by another try is as good as ours. What counts is what stands there afterwards,
- * not what the put said: an answer that got lost is no failure, and volumes are given up for cleaning only where it is certain
- * that no manifest names them.
+ * Compares the volumes with what each live destination lists, puts the manifest there, the same bytes, and reads it back: from then on
+ * the backup exists there. The first manifest under a key wins; one of the same backup by another try is as good as ours, if its volumes
+ * are there. What counts is what stands there afterwards, not what the put said: an answer that got lost is no failure, and volumes are
+ * given up for cleaning only where it is certain that no manifest names them.
  */
 export async function commit(
   manifest: Manifest,
   destinations: readonly Destination[],
-  workshop: Pick<Workshop, 'log'>,
+  workshop: Tools,
   signal: AbortSignal,
 ): Promise<void> {
   const bytes = Buffer.from(printManifest(manifest));
@@ -44,99 +52,120 @@ async function commitAt(
   manifest: Manifest,
   bytes: Buffer,
   destination: Destination,
-  workshop: Pick<Workshop, 'log'>,
+  workshop: Tools,
   signal: AbortSignal,
 ): Promise<void> {
   const { storage, location } = destination;
   if (storage === undefined) return;
-  const key = manifestKey(manifest.namespace, manifest.policy.name, manifest.backup.id);
-  let putFailure: Failure | undefined;
   try {
-    const stored = await storage.put(key, new WholeBytes(bytes), { onlyIfAbsent: true }, signal);
-    if (stored.bytes !== bytes.length) {
-      putFailure = new Failure(
-        'StoredBytesDiffer',
-        `${key}: ${bytes.length} bytes were sent, the store says it holds ${stored.bytes}`,
-      );
-    }
+    await checkVolumes(storage, manifest, workshop, signal);
   } catch (error) {
-    putFailure = toFailure(error);
+    dropOut(destination, toFailure(error), workshop);
+    return;
   }
-  const standing = await look(storage, key, bytes, signal);
+  const key = manifestKey(manifest.namespace, manifest.policy.name, manifest.backup.id);
+  const putFailure = await tryPut(storage, key, bytes, signal);
+  const isRefused = putFailure !== undefined && refusals.includes(putFailure.reason);
+  const standing = isRefused
+    ? await look(storage, key, bytes, signal)
+    : await lookFor(storage, key, bytes, workshop, signal);
   switch (standing.is) {
     case 'ours':
-      for (const begun of destination.begun) destination.settle(begun);
+      destination.settleAll();
       destination.stored(describeCopy(manifest, bytes));
       workshop.log.info('committed', { location });
       return;
     case 'theirs':
-      if (standing.manifest.backup.uid === manifest.backup.uid) {
-        destination.stored(describeCopy(standing.manifest, standing.bytes));
-        workshop.log.info('another try committed this backup first', { location, attempt: standing.manifest.attempt });
-      } else {
-        destination.failed(alreadyStored(key, standing.manifest));
-      }
-      return;
-    case 'absent':
-      destination.failed(
-        putFailure ?? new Failure('StoredBytesDiffer', `${key} was acknowledged, but it is not there`),
-      );
-      return;
-    case 'damaged':
-      await removeDamaged(storage, key, destination, putFailure, workshop, signal);
+      await acceptTheirs(storage, key, manifest, standing, destination, workshop, signal);
       return;
     case 'unknown':
-      // Perhaps it is committed, perhaps not: to delete the volumes could make a manifest without data.
-      for (const begun of destination.begun) destination.settle(begun);
-      destination.failed(putFailure ?? standing.failure);
-      workshop.log.warn('it is not known whether the manifest was stored; its volumes are left alone', {
-        location,
-        error: standing.failure.message,
-      });
+      leaveAlone(destination, putFailure ?? standing.failure, standing.failure, workshop);
+      return;
+    default:
+      if (isRefused && standing.is === 'absent') destination.failed(putFailure);
+      else await takeBack(storage, key, standing.is, destination, putFailure, workshop, signal);
   }
 }
 
-async function look(storage: Storage, key: string, ours: Buffer, signal: AbortSignal): Promise<Standing> {
-  let bytes: Buffer;
+/** @returns why the put is not known to have worked */
+async function tryPut(storage: Storage, key: string, bytes: Buffer, signal: AbortSignal): Promise<Failure | undefined> {
   try {
-    bytes = await readSmall(storage, key, manifestMaxBytes, signal);
+    const stored = await storage.put(key, new WholeBytes(bytes), { onlyIfAbsent: true }, signal);
+    if (stored.bytes === bytes.length) return undefined;
+    const what = `${key}: ${bytes.length} bytes were sent, the store says it holds ${stored.bytes}`;
+    return new Failure('StoredBytesDiffer', what);
   } catch (error) {
-    const failure = toFailure(error);
-    if (failure.reason === 'ObjectMissing') return { is: 'absent' };
-    return { is: 'unknown', failure };
-  }
-  if (bytes.equals(ours)) return { is: 'ours' };
-  try {
-    return { is: 'theirs', manifest: parseManifest(key, bytes.toString('utf8')), bytes };
-  } catch {
-    return { is: 'damaged' };
+    return toFailure(error);
   }
 }
 
-/** Nobody's manifest stands there: ours came out changed, unless the put was refused because something stood there before. */
-async function removeDamaged(
+/** Another manifest stands there. Of this very backup it is as good as ours, with its volumes. */
+async function acceptTheirs(
   storage: Storage,
   key: string,
+  ours: Manifest,
+  theirs: Extract<Standing, { is: 'theirs' }>,
+  destination: Destination,
+  workshop: Tools,
+  signal: AbortSignal,
+): Promise<void> {
+  const { manifest, bytes } = theirs;
+  if (manifest.backup.uid !== ours.backup.uid) {
+    destination.failed(alreadyStored(key, manifest));
+    return;
+  }
+  try {
+    await checkVolumes(storage, manifest, workshop, signal);
+  } catch (error) {
+    dropOut(destination, toFailure(error), workshop);
+    return;
+  }
+  destination.stored(describeCopy(manifest, bytes));
+  workshop.log.info('another try committed this backup first', {
+    location: destination.location,
+    attempt: manifest.attempt,
+  });
+}
+
+/**
+ * The manifest came out changed, or is not there although nothing says that the place refused it: it goes first, and is seen to be gone,
+ * before its volumes may go. One that stood there before is nobody's to delete.
+ */
+async function takeBack(
+  storage: Storage,
+  key: string,
+  is: 'absent' | 'damaged',
   destination: Destination,
   putFailure: Failure | undefined,
-  workshop: Pick<Workshop, 'log'>,
+  workshop: Tools,
   signal: AbortSignal,
 ): Promise<void> {
   if (putFailure?.reason === 'AlreadyStored') {
-    destination.failed(new Failure('ManifestInvalid', `${key} exists and cannot be read`, { cause: putFailure }));
+    const failure = new Failure('ManifestInvalid', `${key} exists and cannot be read`, { cause: putFailure });
+    // Damaged, it stood there before; unseen, it may be ours after a lost answer.
+    if (is === 'damaged') destination.failed(failure);
+    else leaveAlone(destination, failure, putFailure, workshop);
     return;
   }
-  destination.failed(
-    new Failure('StoredBytesDiffer', `${key} was acknowledged, but other bytes are there`, { cause: putFailure }),
-  );
+  const what = is === 'absent' ? 'it is not there' : 'other bytes are there';
+  const failure =
+    putFailure !== undefined && is === 'absent'
+      ? putFailure
+      : new Failure('StoredBytesDiffer', `${key} was acknowledged, but ${what}`, { cause: putFailure });
   try {
-    await storage.delete(key, signal);
+    await takeAway(storage, key, signal);
+    destination.failed(failure);
   } catch (error) {
-    // A damaged manifest that stays is shown by inspections; its volumes stay with it, to be looked at.
-    for (const begun of destination.begun) destination.settle(begun);
-    workshop.log.warn('the damaged manifest cannot be deleted; its volumes are left alone', {
-      location: destination.location,
-      error: toFailure(error).message,
-    });
+    leaveAlone(destination, failure, toFailure(error), workshop);
   }
+}
+
+/** Perhaps it is committed, perhaps not: to delete the volumes could make a manifest without data. */
+function leaveAlone(destination: Destination, failure: Failure, doubt: Failure, workshop: Tools): void {
+  destination.settleAll();
+  destination.failed(failure);
+  workshop.log.warn('it is not known whether the manifest stands; its volumes are left alone', {
+    location: destination.location,
+    error: doubt.message,
+  });
 }

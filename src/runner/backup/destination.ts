@@ -18,6 +18,7 @@ export class Destination {
   #storage: Storage | undefined;
   #failure: Failure | undefined;
   #copy: StoredCopy | undefined;
+  #readBackBytes = 0;
   readonly #begun = new Set<string>();
 
   constructor(location: string, required: boolean) {
@@ -35,6 +36,11 @@ export class Destination {
 
   get copy(): StoredCopy | undefined {
     return this.#copy;
+  }
+
+  /** Bytes of volumes that were read back and were what had been sent. */
+  get readBackBytes(): number {
+    return this.#readBackBytes;
   }
 
   get live(): boolean {
@@ -59,6 +65,10 @@ export class Destination {
     this.#copy = copy;
   }
 
+  proved(bytes: number): void {
+    this.#readBackBytes += bytes;
+  }
+
   begin(key: string): void {
     this.#begun.add(key);
   }
@@ -66,5 +76,9 @@ export class Destination {
   /** The key is gone, or belongs to a committed backup: nothing to clean up any more. */
   settle(key: string): void {
     this.#begun.delete(key);
+  }
+
+  settleAll(): void {
+    this.#begun.clear();
   }
 }

@@ -6,6 +6,7 @@ import type { Workshop } from '../workshop.ts';
 import { idleProgress } from '../progress.ts';
 import type { Destination } from './destination.ts';
 import { findCopy } from './find-copy.ts';
+import { clearHollow } from './clear-hollow.ts';
 
 const retryMilliseconds = 5_000;
 
@@ -76,6 +77,7 @@ async function askDestination(
   const found = await findCopy(storage, key, workshop.signal);
   if (found === undefined) return undefined;
   if (found.manifest.backup.uid !== task.backup.uid) throw alreadyStored(key, found.manifest);
+  if (await clearHollow(storage, key, found.manifest, workshop)) return undefined;
   destination.stored(found.copy);
   workshop.log.info('the backup is already stored there, by an earlier try', {
     location: destination.location,

@@ -6,6 +6,7 @@ import type { Bytes } from '../../pipeline/bytes.ts';
 import { compress } from '../../pipeline/compress.ts';
 import { fanOut } from '../../pipeline/fan-out.ts';
 import { measure, type Measure } from '../../pipeline/measure.ts';
+import { sample } from '../../pipeline/sample.ts';
 import { cutVolumes } from '../../pipeline/volumes.ts';
 import type { StoredObject } from '../../storage/storage.ts';
 import { bounded } from '../bounded.ts';
@@ -13,6 +14,8 @@ import { gravestFailure } from '../gravest-failure.ts';
 import type { Workshop } from '../workshop.ts';
 import { cleanUp } from './clean-up.ts';
 import type { Destination } from './destination.ts';
+import { dropOut } from './drop-out.ts';
+import { proveVolume, type Holder } from './prove-volume.ts';
 import { releaseBuffers } from '../release-buffers.ts';
 
 const cleanUpMilliseconds = 20_000;
@@ -21,8 +24,9 @@ type Volume = ManifestArtifact['volumes'][number];
 export type StoredArtifact = Pick<ManifestArtifact, 'volumes' | 'plain' | 'stored' | 'compression'>;
 
 /**
- * Streams one artifact to all live destinations at once: measured, compressed, cut into volumes, measured again. A destination
- * that fails, or acknowledges other bytes than were sent, has failed for the whole run.
+ * Streams one artifact to all live destinations at once: measured, compressed, cut into volumes, measured again. What a place holds of a
+ * volume is read back and compared while the next volume is on its way. A destination that fails, or acknowledges or gives back other
+ * bytes than were sent, has failed for the whole run.
  * @throws what `source` throws, or the destinations' gravest failure when none is left; then nothing of this artifact is left
  *   anywhere that can still be reached
  */
@@ -43,16 +47,30 @@ export async function storeArtifact(
   const folder = backupFolder(task.namespace, task.policy.name, task.backup.name);
   const volumes: Volume[] = [];
   const keys: string[] = [];
+  const stop = new AbortController();
+  let proving: Promise<void> = Promise.resolve();
   try {
     for await (const { index, bytes } of cutVolumes(compressed, task.volumeBytes)) {
       const key = volumeKey(folder, workshop.attempt, name, algorithm, index);
       keys.push(key);
       const sent = measure();
       const soFar = stored?.goOn();
-      volumes.push(await storeVolume(key, soFar?.through(bytes) ?? bytes, sent, destinations, workshop));
+      const pieces = sample(() => evenly(workshop));
+      const body = pieces.through(soFar?.through(bytes) ?? bytes);
+      const holders = await storeVolume(key, body, sent, destinations, workshop);
+      const volume = { key, ...sent.result() };
+      volumes.push(volume);
       stored = soFar ?? sent;
+      await proving;
+      requireLive(destinations);
+      const object = { ...volume, marks: sent.marks(), pieces: pieces.pieces() };
+      proving = proveVolume(object, holders, task.readBack ?? 'Sample', workshop, stop.signal);
     }
+    await proving;
+    requireLive(destinations);
   } catch (error) {
+    stop.abort(new Failure('Aborted', 'the artifact failed'));
+    await proving;
     await bounded(workshop.clock, cleanUpMilliseconds, async (signal) => {
       await Promise.all(
         destinations.map((destination) =>
@@ -82,7 +100,7 @@ async function storeVolume(
   sent: Measure,
   destinations: readonly Destination[],
   workshop: Workshop,
-): Promise<Volume> {
+): Promise<readonly Holder[]> {
   const live = destinations.filter((destination) => destination.live);
   const sinks = live.map((destination) => ({
     name: destination.location,
@@ -90,7 +108,8 @@ async function storeVolume(
       const { storage } = destination;
       if (storage === undefined) throw new Failure('Internal', `${destination.location} is not open`);
       destination.begin(key);
-      return storage.put(key, body, {}, signal);
+      // The key is of this attempt alone: whatever is there is not ours, and the place takes one name for another.
+      return storage.put(key, body, { onlyIfAbsent: true }, signal);
     },
   }));
   const options = { stall: { limitMs: workshop.stallMilliseconds, clock: workshop.clock } };
@@ -101,27 +120,26 @@ async function storeVolume(
     if (outcome.outcome === 'failed') dropOut(destination, outcome.failure, workshop);
   }
   requireLive(destinations);
-  const measured = sent.result();
+  const { bytes: sentBytes } = sent.result();
+  const holders: Holder[] = [];
   for (const [index, outcome] of outcomes.entries()) {
     const destination = live[index];
     if (destination === undefined || outcome.outcome === 'failed') continue;
-    const held = outcome.result.bytes;
-    if (held === measured.bytes) continue;
-    const what = `${key}: ${measured.bytes} bytes were sent, the store says it holds ${held}`;
+    const { bytes: held, proven = false } = outcome.result;
+    if (held === sentBytes) {
+      holders.push({ destination, proven });
+      continue;
+    }
+    const what = `${key}: ${sentBytes} bytes were sent, the store says it holds ${held}`;
     dropOut(destination, new Failure('StoredBytesDiffer', what), workshop);
   }
   requireLive(destinations);
-  return { key, ...measured };
+  return holders;
 }
 
-function dropOut(destination: Destination, failure: Failure, workshop: Workshop): void {
-  destination.failed(failure);
-  workshop.log.error('destination failed and gets nothing more', {
-    location: destination.location,
-    required: destination.required,
-    reason: failure.reason,
-    error: failure.message,
-  });
+/** In [0, 1), and unlike `fraction` not to be foreseen by who saw the ones before. */
+function evenly({ random }: Workshop): number {
+  return Buffer.from(random.bytes(6)).readUIntBE(0, 6) / 2 ** 48;
 }
 
 /** @throws Failure the gravest of the destinations' when none is left */
