@@ -1,4 +1,4 @@
-import { Failure } from '../api/failure.ts';
+import type { Failure } from '../api/failure.ts';
 import { aborted } from './aborted.ts';
 import type { Bytes } from './bytes.ts';
 import type { Sleeper } from './sleeper.ts';

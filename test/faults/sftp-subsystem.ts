@@ -11,6 +11,8 @@ export interface SftpRule {
   readonly hide?: readonly string[];
   /** The packet that is met, by name; an extension counts under its own name. */
   readonly on?: 'open' | 'write' | 'mkdir' | 'fstat' | 'remove' | (string & {});
+  /** Only of them whose packet holds this text (the end of a path, say). */
+  readonly about?: string;
   /** Which of them, from 0, in each connection; all of them from there if `always`. */
   readonly index?: number;
   readonly always?: boolean;
@@ -48,6 +50,7 @@ function nameOf(packet: Buffer): string {
 function meets(packet: Buffer): boolean {
   const name = nameOf(packet);
   if (rule.answer === undefined || name !== rule.on) return false;
+  if (rule.about !== undefined && !packet.includes(rule.about)) return false;
   const index = counts.get(name) ?? 0;
   counts.set(name, index + 1);
   const hit = rule.always === true ? index >= (rule.index ?? 0) : index === (rule.index ?? 0);

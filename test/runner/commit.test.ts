@@ -36,9 +36,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-function withFault(fault: Partial<Storage>): Storage {
-  return changeStorage(place, fault);
-}
+const withFault = (fault: Partial<Storage>): Storage => changeStorage(place, fault);
 
 function storedAs(key: string): ManifestDatabase {
   const digest = { bytes: Buffer.byteLength(content), sha256: 'a'.repeat(64) };

@@ -10,6 +10,7 @@ import { openDirectory } from '../../src/storage/directory.ts';
 import type { Range, Storage } from '../../src/storage/storage.ts';
 import { WholeBytes } from '../../src/storage/whole-bytes.ts';
 import { systemClock, systemRandom, type Clock } from '../../src/support/clock.ts';
+import { changeStorage } from '../builders/change-storage.ts';
 import { collect, inPieces, rejection, sampleBytes } from '../pipeline/streams.ts';
 
 const never = new AbortController().signal;
@@ -49,19 +50,7 @@ async function spoil(offset: number, bytes: Uint8Array): Promise<void> {
   await file.close();
 }
 
-function changed(changes: Partial<Storage>): Storage {
-  return {
-    name: place.name,
-    conditionalPut: place.conditionalPut,
-    put: (...args) => place.put(...args),
-    get: (...args) => place.get(...args),
-    stat: (...args) => place.stat(...args),
-    list: (...args) => place.list(...args),
-    delete: (...args) => place.delete(...args),
-    close: () => place.close(),
-    ...changes,
-  };
-}
+const changed = (changes: Partial<Storage>): Storage => changeStorage(place, changes);
 
 describe.each(['Sample', 'Full'] as const)('a place that is read back (%s)', (how) => {
   const failureOf = async (storage = place): Promise<unknown> => rejection(readBack(storage, sent, how, tools, never));

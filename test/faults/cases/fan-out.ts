@@ -58,7 +58,7 @@ async function breakPlace(
     };
     const arm = {
       down: () => proxy.refuse(),
-      'last-byte': () => place.rule({ on: 'posix-rename@openssh.com', always: true, answer: 'disconnect' }),
+      'last-byte': () => place.rule({ on: 'hardlink@openssh.com', always: true, answer: 'disconnect' }),
       stall: async () => {
         proxy.plan = () => ({ cut: { toServer: 5_000_000, how: 'stall' } });
       },

@@ -81,6 +81,19 @@ const ofVolume =
   (fault: HttpFault): HttpScript =>
   ({ verb, key }) =>
     (verb === 'put' || verb === 'part') && !key.endsWith('manifest.json') ? fault : undefined;
+/** The first look for the manifest comes before the dump. */
+const ofManifestReadBack =
+  (fault: HttpFault): HttpScript =>
+  ({ verb, key, index }) =>
+    verb === 'get' && index > 0 && key.endsWith('manifest.json') ? fault : undefined;
+const firstOf = (script: HttpScript): HttpScript => {
+  let isMet = false;
+  return (asked) => {
+    const fault = isMet ? undefined : script(asked);
+    isMet ||= fault !== undefined;
+    return fault;
+  };
+};
 
 export const s3Cases: readonly FaultCase[] = [
   scripted('part-500-once', 'a part is answered with 500 once', once('part', answer(500, 'InternalError'), 1), good),
@@ -206,13 +219,13 @@ export const s3Cases: readonly FaultCase[] = [
   scripted(
     'read-back-cut-once',
     'reading the manifest back breaks off once',
-    once('get', { cutAfter: fewBytes }, 1),
+    firstOf(ofManifestReadBack({ cutAfter: fewBytes })),
     good,
   ),
   scripted(
     'read-back-cut-always',
     'reading the manifest back always breaks off: nobody knows whether it stands',
-    ({ verb, index }) => (verb === 'get' && index > 0 ? { cutAfter: 0 } : undefined),
+    ofManifestReadBack({ cutAfter: 0 }),
     { ...bad('StorageUnreachable'), unknown: [0] },
   ),
   scripted(

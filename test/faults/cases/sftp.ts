@@ -115,15 +115,15 @@ export const sftpCases: readonly FaultCase[] = [
   ),
   ruled(
     'disconnect-before-rename',
-    'the connection ends before the finished file is renamed',
-    { on: 'posix-rename@openssh.com', answer: 'disconnect' },
+    'the connection ends before the finished file gets its name',
+    { on: 'hardlink@openssh.com', answer: 'disconnect' },
     bad('StorageUnreachable'),
     'large',
   ),
   ruled(
     'disconnect-before-manifest',
     'the connection ends each time before the manifest is linked to its name',
-    { on: 'hardlink@openssh.com', always: true, answer: 'disconnect' },
+    { on: 'hardlink@openssh.com', about: 'manifest.json', always: true, answer: 'disconnect' },
     bad('StorageUnreachable'),
   ),
   ruled(
