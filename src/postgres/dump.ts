@@ -2,6 +2,7 @@ import { Failure } from '../api/failure.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
 import { runCommand, type Command } from '../pipeline/command.ts';
 import type { Sleeper } from '../pipeline/sleeper.ts';
+import { leaveOutInternalOptions } from './internal-options.ts';
 import { programPath, type ProgramName, type Programs } from './programs.ts';
 import { classifyProgramEnd } from './server-errors.ts';
 
@@ -31,6 +32,8 @@ export interface DatabaseDump {
   readonly bytes: Bytes;
   /** Version of the archive format, such as `1.15`; known once the first bytes passed. */
   archiveVersion(): string | undefined;
+  /** Column options that were left out, known once the stream has ended; undefined when the archive could not be looked at. */
+  optionsLeftOut(): number | undefined;
   /** Warnings of pg_dump, and what went wrong: its last 64 KiB. */
   stderrTail(): string;
 }
@@ -42,7 +45,12 @@ export interface DatabaseDump {
 export function dumpDatabase(
   tools: DumpTools,
   database: string,
-  options: { readonly selection?: DumpSelection; readonly lockTimeoutSeconds: number },
+  options: {
+    readonly selection?: DumpSelection;
+    readonly lockTimeoutSeconds: number;
+    /** The database has column options that most servers refuse: they are left out. */
+    readonly internalOptions?: boolean;
+  },
   signal: AbortSignal,
 ): DatabaseDump {
   const { schemas, excludeSchemas, tables, excludeTables, excludeTableData } = options.selection ?? {};
@@ -77,7 +85,21 @@ export function dumpDatabase(
     }
     if (isFirst) throw new Failure('DumpEmpty', `${subject} wrote nothing`);
   }
-  return { bytes: archive(), archiveVersion: () => version, stderrTail: () => command?.stderrTail() ?? '' };
+  let leftOut: number | undefined = 0;
+  const damaged = (what: string) =>
+    new Failure('DumpEmpty', `${subject} wrote an archive that cannot be read: ${what}`);
+  const bytes =
+    options.internalOptions === true
+      ? leaveOutInternalOptions(archive(), damaged, (count) => {
+          leftOut = count;
+        })
+      : archive();
+  return {
+    bytes,
+    archiveVersion: () => version,
+    optionsLeftOut: () => leftOut,
+    stderrTail: () => command?.stderrTail() ?? '',
+  };
 }
 
 /**

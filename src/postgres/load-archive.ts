@@ -1,6 +1,6 @@
 import type { Archive, LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types.ts';
 import { databaseArgument } from './psql.ts';
-import { runAsScript, startRestore, withRestore } from './run-restore.ts';
+import { runAsScript, startRestore, withRestore, type RestoreRun } from './run-restore.ts';
 
 /**
  * Loads an archive into a database that exists. Resolves only after every byte of `open()` was read, so that the source has proved
@@ -20,7 +20,7 @@ export async function loadArchive(
   return withRestore(tools, archive, options, signal, hooks, async (run) => {
     const drain = async (): Promise<void> => run.source?.drain();
     const asScript = run.chosen.mode === 'filtered' || options.singleTransaction;
-    const oneJob = options.jobs > 1 ? whyOneJob(archive, options, asScript) : undefined;
+    const oneJob = options.jobs > 1 ? whyOneJob(archive, run, options, asScript) : undefined;
     if (asScript) {
       await runAsScript(run, options.database, options.singleTransaction ? 'commit' : 'plain', [], drain);
     } else {
@@ -38,9 +38,15 @@ export async function loadArchive(
   });
 }
 
-function whyOneJob(archive: Archive, options: LoadOptions, asScript: boolean): string | undefined {
+function whyOneJob(
+  archive: Archive,
+  { source }: RestoreRun,
+  options: LoadOptions,
+  asScript: boolean,
+): string | undefined {
   if (options.singleTransaction) return 'it is one transaction';
   if (asScript) return 'the archive needs a newer pg_restore than the server’s, which writes a script';
   if (archive.kind === 'stream') return 'the archive is streamed';
-  return archive.format === 'tar' ? 'tar archives can only be read in order' : undefined;
+  if (archive.format === 'tar') return 'tar archives can only be read in order';
+  return source === undefined ? undefined : 'column options that only some servers know are left out on the way';
 }

@@ -70,6 +70,8 @@ export interface ArchiveContents {
   readonly serverVersion: string;
   readonly serverMajor: number;
   readonly entries: readonly ArchiveEntry[];
+  /** Columns have options that only some servers know (internal-options.ts). */
+  readonly internalOptions: boolean;
 }
 
 /** One entry of the table of contents. */

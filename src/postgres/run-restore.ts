@@ -7,6 +7,7 @@ import type { Bytes } from '../pipeline/bytes.ts';
 import { runCommand, type Command } from '../pipeline/command.ts';
 import { classifyLoadEnd, mayBeDamage, type LoadSubject } from './classify-load-end.ts';
 import type { Archive, ArchiveContents, ArchiveEntry, LoadHooks, LoadOptions, LoadTools } from './load-types.ts';
+import { leaveOutInternalOptions } from './internal-options.ts';
 import { programPath } from './programs.ts';
 import { checkPsql, newKey, runPsql } from './psql.ts';
 import { readContents } from './read-contents.ts';
@@ -48,7 +49,7 @@ export async function withRestore<Result>(
   const { archiveVersion } = contents;
   const chosen = chooseRestorePrograms(tools.available, { serverMajor: tools.serverMajor, archiveVersion });
   const list = entries === undefined ? undefined : await writeList(tools, entries);
-  const stream = openStream(tools, archive, signal);
+  const stream = openStream(tools, archive, contents, signal);
   const source = stream === undefined ? undefined : readWhole(stream, hooks.onBytes);
   const about: LoadSubject = {
     subject: `pg_restore into database "${options.database}"`,
@@ -75,11 +76,21 @@ export async function withRestore<Result>(
   }
 }
 
-/** Tar archives always go through our hands, see `wholeTar`: reading one at a path has no advantage. */
-function openStream(tools: LoadTools, archive: Archive, signal: AbortSignal): Bytes | undefined {
-  if (archive.format !== 'tar') return archive.kind === 'stream' ? archive.open(signal) : undefined;
-  const content = archive.kind === 'stream' ? archive.open(signal) : readPath(archive.path, signal);
-  return wholeTar(content, (what) => new Failure(tools.damaged ?? 'FileDamaged', what));
+/**
+ * What goes through our hands: what is streamed; tar archives always, see `wholeTar` (reading one at a path has no advantage); and
+ * custom ones with options that most servers refuse. A folder or tar with such options is loaded as it is.
+ */
+function openStream(
+  tools: LoadTools,
+  archive: Archive,
+  { internalOptions }: ArchiveContents,
+  signal: AbortSignal,
+): Bytes | undefined {
+  const damaged = (what: string) => new Failure(tools.damaged ?? 'FileDamaged', what);
+  const open = (): Bytes => (archive.kind === 'stream' ? archive.open(signal) : readPath(archive.path, signal));
+  if (archive.format === 'tar') return wholeTar(open(), damaged);
+  if (archive.format === 'custom' && internalOptions) return leaveOutInternalOptions(open(), damaged);
+  return archive.kind === 'stream' ? archive.open(signal) : undefined;
 }
 
 /** Opened when it is read: a run may end before. */

@@ -32,6 +32,7 @@ export class TocCursor {
       try {
         return parse();
       } catch (error) {
+        this.#offset = 0;
         if (!(error instanceof Short)) throw error;
       }
       // Twice as much each time, so that a long piece is not copied and read again for each chunk.
@@ -46,6 +47,29 @@ export class TocCursor {
       }
       if (length === 0) throw this.#damaged('it ends within its table of contents');
       this.#held = Buffer.concat([this.#held, ...more]);
+    }
+  }
+
+  /** In the bytes of the piece that is being read. */
+  get position(): number {
+    return this.#offset;
+  }
+
+  /** The bytes of the piece that was read last; valid until the next one is. */
+  get taken(): Buffer {
+    return this.#held.subarray(0, this.#offset);
+  }
+
+  /** Everything behind the pieces that were read. */
+  async *rest(): AsyncGenerator<Uint8Array, void, void> {
+    const held = this.#held.subarray(this.#offset);
+    this.#held = Buffer.alloc(0);
+    this.#offset = 0;
+    if (held.length > 0) yield held;
+    for (;;) {
+      const next = await this.#chunks.next();
+      if (next.done === true) return;
+      yield next.value;
     }
   }
 
@@ -70,6 +94,14 @@ export class TocCursor {
     const bytes = this.take(this.integerBytes);
     if (bytes.subarray(4).some((high) => high !== 0)) throw this.#damaged('a number in it is too large');
     return negative ? -bytes.readUInt32LE() : bytes.readUInt32LE();
+  }
+
+  /** As `integer` reads it. */
+  printInteger(value: number): Buffer {
+    const bytes = Buffer.alloc(1 + this.integerBytes);
+    bytes[0] = value < 0 ? 1 : 0;
+    bytes.writeUInt32LE(Math.abs(value), 1);
+    return bytes;
   }
 
   /** Undefined is NULL, which is not the empty string. */

@@ -48,6 +48,7 @@ test.each([12, 13, 14, 15, 16])('reads archives of version 1.%i, in pieces of an
       archiveVersion: `1.${minor}`,
       serverVersion: '17.10',
       serverMajor: 17,
+      internalOptions: false,
       entries: [
         {
           dumpId: 7,

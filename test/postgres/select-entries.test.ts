@@ -22,6 +22,7 @@ const entry = (
 const contents = (entries: readonly ArchiveEntry[]): ArchiveContents => ({
   archiveVersion: '1.16',
   serverVersion: '18.1',
+  internalOptions: false,
   serverMajor: 18,
   entries,
 });

@@ -7,6 +7,7 @@ import { parseManifest, type Manifest } from '../../src/domain/manifest.ts';
 import type { BackupTask, TaskLocation } from '../../src/domain/task.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { backupTaskOf, pgSecret, runWith, type RunEnd } from './run-with.ts';
+import { checksumTables, fetchVolumes, restoreWithStockTools } from './restore-with-stock-tools.ts';
 import { required, startStand, type Stand } from './stand.ts';
 import { wrapPgDump } from './wrap-programs.ts';
 
@@ -76,5 +77,24 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a backup of a server of %s'
       `pg_dump ${server.major}.0 is older than the server, ${row?.version.split(' ')[0]}`,
     );
     expect((await ended.manifest()).notes).toMatchObject([{ reason: 'ProgramsOutdated' }]);
+  });
+
+  test('leaves out what most servers would refuse, says so, and any server takes it back', async () => {
+    const database = await makeDatabase(
+      `CREATE TABLE t AS SELECT i, md5(i::text) AS m FROM generate_series(1, 100) i; SET allow_system_table_mods = on;
+       UPDATE pg_attribute SET attoptions = '{pg_attver=5}' WHERE attrelid = 't'::regclass AND attnum > 0`,
+    );
+    const ended = await backUp(server, binDir, { databases: { names: [database] } });
+    expect(ended.notes).toMatchObject([{ reason: 'OptionsLeftOut', count: 2 }]);
+    const { databases } = await ended.manifest();
+    expect(databases[0]?.notes).toMatchObject([{ reason: 'OptionsLeftOut', count: 2 }]);
+    const [artifact] = databases[0]?.artifacts ?? [];
+    if (artifact === undefined) throw new Error('nothing is stored');
+    const storage = await stand.open(ended.place);
+    const files = await fetchVolumes(storage, artifact, stand.folder);
+    await storage.close();
+    const back = await makeDatabase('SELECT 1');
+    await restoreWithStockTools(files, server, back);
+    expect(await checksumTables(server, back)).toEqual(await checksumTables(server, database));
   });
 });

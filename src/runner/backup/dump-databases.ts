@@ -68,8 +68,8 @@ export async function dumpDatabases(
       });
       try {
         if (gone !== undefined) throw gone;
-        const facts = await source.readFacts(database.name);
-        const dump = source.dump(database.name);
+        const look = await source.look(database.name);
+        const dump = source.dump(database.name, look);
         const artifact = await storeArtifact(
           { database: database.name },
           passed.through(dump.bytes),
@@ -81,8 +81,8 @@ export async function dumpDatabases(
         databases.push({
           ...end(),
           outcome: 'stored',
-          facts,
-          notes: [],
+          facts: look.facts,
+          notes: dump.notes(),
           artifact: { ...artifact, format: 'custom', ...(archiveVersion === undefined ? {} : { archiveVersion }) },
         });
       } catch (error) {

@@ -9,10 +9,12 @@ import { inspectDatabase, inspectServer, listDatabases } from '../../postgres/in
 import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
 import { areOutdated, choosePrograms, findPrograms, findStdbuf } from '../../postgres/programs.ts';
 import type { Server } from '../../postgres/server.ts';
+import { surveyDatabase } from '../../postgres/survey-database.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { readServer } from '../read-server.ts';
 import type { Workshop } from '../workshop.ts';
 import { idleProgress } from '../progress.ts';
+import { dumpNotes } from './dump-notes.ts';
 import type { Source } from './source.ts';
 
 const connectTimeoutMilliseconds = 30_000;
@@ -51,9 +53,16 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
       name,
       ...(sizeBytes === undefined ? {} : { bytes: sizeBytes }),
     })),
-    readFacts: (database) =>
-      withConnection(server, database, signal, (connection) => inspectDatabase(connection, facts.major)),
-    dump: (database) => dumpDatabase(tools, database, { selection, lockTimeoutSeconds }, signal),
+    look: (database) =>
+      withConnection(server, database, signal, async (connection) => ({
+        facts: await inspectDatabase(connection, facts.major),
+        survey: await surveyDatabase(connection, facts.major),
+      })),
+    dump: (database, { survey }) => {
+      const { internalOptions } = survey;
+      const dump = dumpDatabase(tools, database, { selection, lockTimeoutSeconds, internalOptions }, signal);
+      return { ...dump, notes: () => dumpNotes(dump, survey) };
+    },
     dumpGlobals: () => dumpGlobals(tools, server.database, { rolePasswords, lockTimeoutSeconds }, signal),
     answers: async (milliseconds) => {
       try {

@@ -1,6 +1,7 @@
 import type { DatabaseFacts } from '../../domain/manifest.ts';
 import type { Note } from '../../domain/note.ts';
 import type { Bytes } from '../../pipeline/bytes.ts';
+import type { DatabaseSurvey } from '../../postgres/survey-database.ts';
 
 /** A PostgreSQL server as a backup sees it: reachable, its version known, the right programs found. */
 export interface Source {
@@ -11,9 +12,9 @@ export interface Source {
   /** Databases that allow connections and are no templates nor a provider's own, with their size where it may be read. */
   readonly databases: readonly FoundDatabase[];
   /** @throws Failure DatabaseMissing when it vanished */
-  readFacts(database: string): Promise<DatabaseFacts>;
+  look(database: string): Promise<DatabaseLook>;
   /** The dump; the stream ends only after pg_dump ended well with something that is an archive. */
-  dump(database: string): DumpStream;
+  dump(database: string, look: DatabaseLook): DumpStream;
   dumpGlobals(): Bytes;
   /** Resolves true when the server answers within the time. */
   answers(withinMilliseconds: number): Promise<boolean>;
@@ -26,8 +27,16 @@ export interface FoundDatabase {
   readonly bytes?: number;
 }
 
+/** A database before it is dumped. */
+export interface DatabaseLook {
+  readonly facts: DatabaseFacts;
+  readonly survey: DatabaseSurvey;
+}
+
 export interface DumpStream {
   readonly bytes: Bytes;
   /** Version of the archive format, once the stream has ended. */
   archiveVersion(): string | undefined;
+  /** What there is to say about the dump, once the stream has ended. */
+  notes(): readonly Note[];
 }

@@ -1,0 +1,109 @@
+import { Failure } from '../api/failure.ts';
+import { newestArchiveVersion } from './restore-programs.ts';
+import type { TocCursor } from './toc-cursor.ts';
+
+/** Of PostgreSQL 9.0. Older ones say less, and nobody has them any more. */
+const oldestMinor = 12;
+/** The layout did not change since, but for what stands below; a later one could. */
+const newestMinor = Number(newestArchiveVersion.split('.')[1]);
+/** More than any database has; a damaged number must not make us wait for ever. */
+const maxEntries = 50_000_000;
+
+export type Damaged = (what: string) => Failure;
+
+/** What an archive of pg_dump says before its entries. */
+export interface TocHead {
+  readonly minor: number;
+  readonly archiveVersion: string;
+  readonly serverVersion: string;
+  readonly offsetBytes: number;
+  /** Of entries. */
+  readonly count: number;
+}
+
+/** An entry as its bytes say it. */
+export interface TocEntry {
+  readonly dumpId: number;
+  /** `tableoid oid` of the catalogue. */
+  readonly catalogue: string;
+  readonly name: Buffer;
+  readonly type: string;
+  readonly definition: Buffer | undefined;
+  /** Where the definition, with its length, stands in the bytes of the entry. */
+  readonly definitionAt: { readonly from: number; readonly to: number };
+  readonly drop: Buffer | undefined;
+  readonly schema: Buffer | undefined;
+  readonly owner: Buffer | undefined;
+  readonly dependencies: readonly number[];
+}
+
+/** To be called by `cursor.piece`, at the beginning of an archive. @throws Failure ProgramMissing, VersionUnsupported, `damaged` */
+export function readTocHead(cursor: TocCursor, damaged: Damaged): TocHead {
+  if (cursor.take(5).toString('latin1') !== 'PGDMP') throw damaged('it does not begin with PGDMP');
+  const [major, minor] = [cursor.byte(), cursor.byte()];
+  cursor.byte();
+  const archiveVersion = `${major}.${minor}`;
+  if (major !== 1 || minor > newestMinor) {
+    throw new Failure('ProgramMissing', `no program here reads archives of version ${archiveVersion}`, {
+      hint: 'The archive was made by a newer pg_dump: use a newer image.',
+    });
+  }
+  if (minor < oldestMinor) {
+    throw new Failure('VersionUnsupported', `archives of version ${archiveVersion} are not read any more`, {
+      hint: 'It was made before PostgreSQL 9.0: restore it to a server of its time and dump that one.',
+    });
+  }
+  cursor.integerBytes = cursor.byte();
+  if (cursor.integerBytes < 4 || cursor.integerBytes > 8) throw damaged('its integers have an impossible size');
+  const offsetBytes = cursor.byte();
+  cursor.byte(); // The format: the same in a directory (5 or 1) and a tar (3) as their TOC is.
+  // How data is compressed: since 1.15 by which method, before that how hard.
+  if (minor >= 15) cursor.byte();
+  else cursor.integer();
+  for (let part = 0; part < 7; part++) cursor.integer(); // When it was made.
+  cursor.text(); // Name of the database.
+  const serverVersion = /^\S+/.exec(cursor.text()?.toString('latin1') ?? '')?.[0];
+  if (serverVersion === undefined) throw damaged('it does not say which server it comes from');
+  cursor.text(); // Version of pg_dump.
+  const count = cursor.integer();
+  if (count < 0 || count > maxEntries) throw damaged('it says a number of entries that cannot be');
+  return { minor, archiveVersion, serverVersion, offsetBytes, count };
+}
+
+/** To be called by `cursor.piece`, `head.count` times. */
+export function readTocEntry(
+  cursor: TocCursor,
+  head: TocHead,
+  format: 'custom' | 'directory' | 'tar',
+  damaged: Damaged,
+): TocEntry {
+  const dumpId = cursor.integer();
+  if (dumpId <= 0) throw damaged('an entry has no id');
+  cursor.integer(); // Whether it has data.
+  const catalogue = `${latin1(cursor.text())} ${latin1(cursor.text())}`;
+  const name = cursor.text() ?? Buffer.alloc(0);
+  const type = latin1(cursor.text());
+  cursor.integer(); // Section.
+  const from = cursor.position;
+  const definition = cursor.text();
+  const to = cursor.position;
+  const drop = cursor.text();
+  cursor.text(); // The COPY statement.
+  const schema = cursor.text();
+  cursor.text(); // Tablespace.
+  if (head.minor >= 14) cursor.text(); // Table access method.
+  if (head.minor >= 16) cursor.integer(); // Kind of relation.
+  const owner = cursor.text();
+  cursor.text(); // WITH OIDS.
+  const dependencies: number[] = [];
+  for (let id = cursor.text(); id !== undefined; id = cursor.text()) dependencies.push(Number(latin1(id)));
+  if (dependencies.some((id) => !Number.isSafeInteger(id))) throw damaged('a dependency is no number');
+  // Where the data is: a state and an offset, or a file.
+  if (format === 'custom') cursor.take(1 + head.offsetBytes);
+  else cursor.text();
+  return { dumpId, catalogue, name, type, definition, definitionAt: { from, to }, drop, schema, owner, dependencies };
+}
+
+function latin1(text: Buffer | undefined): string {
+  return text?.toString('latin1') ?? '';
+}
