@@ -251,6 +251,9 @@ export function makeS3Calls(options: S3Options): S3Calls {
           throw new Failure('StorageConfigInvalid', `list uploads of ${prefix}: an entry has no key or id`);
         return { key: decode(Key), id: UploadId, initiatedMs: Initiated?.getTime() ?? 0 };
       });
+      // A server that does not know the question lists objects instead: then nothing is known, which is not "none".
+      if (told.Bucket === undefined && told.Uploads === undefined)
+        throw new Failure('StorageConfigInvalid', `list uploads of ${prefix}: the answer is no listing of uploads`);
       if (told.IsTruncated !== true) return { uploads, next: undefined };
       const { NextKeyMarker, NextUploadIdMarker } = told;
       if (NextKeyMarker !== undefined)

@@ -152,7 +152,11 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
         const begun = [...uploads.keys()].map(
           (fresh) => `<Upload><Key>${uploadKeys.get(fresh)}</Key><UploadId>${fresh}</UploadId></Upload>`,
         );
-        return say(200, {}, `<ListMultipartUploadsResult>${begun.join('')}</ListMultipartUploadsResult>`);
+        return say(
+          200,
+          {},
+          `<ListMultipartUploadsResult><Bucket>bucket</Bucket>${begun.join('')}</ListMultipartUploadsResult>`,
+        );
       }
       case 'delete':
         objects.delete(key);

@@ -75,6 +75,14 @@ describe('unfinished uploads of a bucket', () => {
     await expect(collect(storage, 'ns/')).rejects.toMatchObject({ reason });
   });
 
+  test('of a server that lists objects instead are not known, which is not none', async () => {
+    const body = '<ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount></ListBucketResult>';
+    server.script = ({ what }) => (what === 'uploads' ? { body } : undefined);
+    await expect(collect(storage, 'ns/')).rejects.toMatchObject({ reason: 'StorageConfigInvalid' });
+    server.script = () => undefined;
+    expect(await collect(storage, 'ns/')).toEqual([]);
+  });
+
   test('that somebody else aborts at the same time count as removed', async () => {
     await storage.removeUnfinished({ key: 'ns/a', uploadId: 'gone', sinceMs: 0 }, go);
     expect(server.requests.map(({ what }) => what)).toContain('abort');

@@ -380,7 +380,9 @@ export function storageConformance(
       expect(await outside()).toHaveLength(1);
     });
 
-    test('shows nothing unfinished where all is finished', async () => {
+    test('shows nothing unfinished where all is finished', async ({ skip }) => {
+      const reason = place.skips?.unfinished;
+      skip(reason !== undefined, reason);
       await put('small', 'x');
       await storage.put(key('large'), patternBody(20 * MiB), {}, go);
       expect(await unfinished(storage, `${folder}/`)).toEqual([]);
@@ -444,7 +446,7 @@ export function storageConformance(
         await expect(nowhere.stat('a/b', go)).rejects.toMatchObject(missing);
         await expect(readAll(nowhere.get('a/b', undefined, go))).rejects.toMatchObject(missing);
         await expect(nowhere.list('', undefined, go)[Symbol.asyncIterator]().next()).rejects.toMatchObject(missing);
-        await expect(unfinished(nowhere, '')).rejects.toMatchObject(missing);
+        if (place.skips?.unfinished === undefined) await expect(unfinished(nowhere, '')).rejects.toMatchObject(missing);
         await expect(nowhere.delete('a/b', go)).rejects.toMatchObject(missing);
       } finally {
         await nowhere.close();
