@@ -48,7 +48,7 @@ export const failureReasons = {
     consequence: 'wait',
     exitCode: 78,
     meaning:
-      'A key of a Secret is there but cannot be used: an empty value, a private key that cannot be read, a URI of another scheme.',
+      'A key of a Secret is there but cannot be used: an empty value, UTF-16, a private key that cannot be read, a URI of another scheme or with a raw @ or / in its password.',
     remedy: 'Correct the value that the message names.',
   },
   ServerUnreachable: {

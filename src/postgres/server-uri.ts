@@ -11,8 +11,10 @@ export interface ServerUri {
   readonly tlsMode?: TlsMode;
 }
 
-const grammar = /^postgres(?:ql)?:\/\/(?:([^@/]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s;
+const longestUri = 8192;
 const hostGrammar = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^:[\]]*))(?::(\d*))?$/;
+const encodingHint =
+  'characters such as @ : / # ? and blanks in a user name, password or database are written as %40 %3A %2F %23 %3F %20';
 const tlsModes: Readonly<Record<string, TlsMode | undefined>> = {
   disable: 'disable',
   require: 'require',
@@ -27,11 +29,7 @@ const tlsModes: Readonly<Record<string, TlsMode | undefined>> = {
  * repeats a part of the URI that may be secret.
  */
 export function parseUri(uri: string): ServerUri {
-  const parts = grammar.exec(uri.trim());
-  if (parts === null) {
-    throw invalid('it does not look like postgresql://user:password@host:port/database');
-  }
-  const [, userInfo = '', authority = '', path = '', query = ''] = parts;
+  const { userInfo, authority, path, query } = split(uri.trim());
   const parameters = parseQuery(query);
   const place = parsePlace(authority);
 
@@ -39,10 +37,11 @@ export function parseUri(uri: string): ServerUri {
   const user = parameters.get('user') ?? decode(colon < 0 ? userInfo : userInfo.slice(0, colon));
   const password = parameters.get('password') ?? (colon < 0 ? '' : decode(userInfo.slice(colon + 1)));
   const host = parameters.get('host') ?? place.host;
+  if (!host.startsWith('/') && /[\s@?#\\]/.test(host)) throw invalid('its host cannot be one', encodingHint);
   const port = parsePort(parameters.get('port') ?? place.port);
   const database = parameters.get('dbname') ?? decode(path);
   if (host === '') throw invalid('it names no host');
-  if (host.includes(',')) throw invalid('it names several hosts', 'Give the address that always leads to the primary.');
+  if (host.includes(',')) throw invalid('it names several hosts', 'give the address that always leads to the primary');
   if (user === '') throw invalid('it names no user');
   const tlsMode = parseTlsMode(parameters.get('sslmode'));
   return {
@@ -55,16 +54,60 @@ export function parseUri(uri: string): ServerUri {
   };
 }
 
+interface UriParts {
+  readonly userInfo: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly query: string;
+}
+
+/**
+ * Stricter than libpq: where a delimiter stands raw in what may be the password, the rest of it would be taken for the host, and
+ * printed. Such a URI is refused.
+ */
+function split(uri: string): UriParts {
+  if (uri.length > longestUri) throw invalid(`it has ${uri.length} characters, more than ${longestUri}`);
+  // oxlint-disable-next-line no-control-regex -- these are what is looked for
+  if (/[\0-\x1f\x7f]/.test(uri)) throw invalid('it holds a line break or another control character');
+  if (/^jdbc:/i.test(uri)) {
+    throw invalid('it is a JDBC URL', 'write it as postgresql://user:password@host:port/database');
+  }
+  const scheme = /^postgres(?:ql)?:\/\//.exec(uri)?.[0];
+  if (scheme === undefined) {
+    if (/^\s*\w+\s*=/.test(uri)) {
+      throw invalid(
+        'it is a connection string of keywords and values',
+        'write it as postgresql://user:password@host:port/database',
+      );
+    }
+    throw invalid('it does not look like postgresql://user:password@host:port/database');
+  }
+  const rest = uri.slice(scheme.length);
+  const [head, query] = cut(rest, '?');
+  const at = head.indexOf('@');
+  const [before, path] = cut(head, '/');
+  const isAmbiguous =
+    head.lastIndexOf('@') !== at ||
+    at > before.length ||
+    (query.includes('@') && (at >= 0 || !/(^|&)user=/.test(query)));
+  if (isAmbiguous) throw invalid('an @ or / in it is not percent-encoded', encodingHint);
+  if (/[\s#]/.test(head)) throw invalid('a blank or # in it is not percent-encoded', encodingHint);
+  return { userInfo: before.slice(0, Math.max(0, at)), authority: before.slice(at + 1), path, query };
+}
+
+/** At the first delimiter. */
+function cut(text: string, delimiter: string): readonly [string, string] {
+  const at = text.indexOf(delimiter);
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+}
+
 function parsePlace(authority: string): { readonly host: string; readonly port: string } {
   if (authority.includes(',')) {
-    throw invalid('it names several hosts', 'Give the address that always leads to the primary.');
+    throw invalid('it names several hosts', 'give the address that always leads to the primary');
   }
   const place = hostGrammar.exec(authority);
   if (place === null) {
-    throw invalid(
-      'its host or port cannot be read',
-      'Characters such as @ : / in a password are written as %40 %3A %2F.',
-    );
+    throw invalid('its host or port cannot be read', encodingHint);
   }
   return { host: place[1] ?? decode(place[2] ?? ''), port: place[3] ?? '' };
 }
@@ -98,7 +141,7 @@ function decode(text: string): string {
     // `+` is itself, not a blank: this is no form.
     decoded = decodeURIComponent(text);
   } catch (error) {
-    throw invalid('it holds a % that is no percent-encoding', 'A % in a password is written as %25.', error);
+    throw invalid('it holds a % that is no percent-encoding', 'a % in a password is written as %25', error);
   }
   if (decoded.includes('\0')) throw invalid('it holds a zero byte');
   return decoded;

@@ -25,7 +25,8 @@ export async function readServer(source: TaskPostgresSource, secrets: Secrets, s
         },
     signal,
   );
-  if (host !== undefined && username !== undefined) {
+  const logsInByName = password !== undefined || uri === undefined || tls.clientCertificate !== undefined;
+  if (host !== undefined && username !== undefined && logsInByName) {
     return {
       host,
       port,

@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../api/failure.ts';
 import { runnerFiles, type SecretKeys } from '../domain/task.ts';
+import { listUriSecrets } from '../postgres/uri-secrets.ts';
 import type { Clock } from '../support/clock.ts';
 import type { Redactor } from '../support/redaction.ts';
+import { readSecretText } from './secret-text.ts';
 
 /** Which roles of a Secret are wanted. */
 export interface WantedRoles {
@@ -19,7 +20,8 @@ export type SecretValues = Readonly<Partial<Record<string, string>>>;
 export interface Secrets {
   /**
    * Waits, within the task's bound for all Secrets together, until one of the ways is there, and returns every wanted role that is.
-   * @throws Failure SecretMissing naming Secret and key, SecretInvalid for an empty value
+   * A value that is empty counts as absent where another way does, and where it is optional.
+   * @throws Failure SecretMissing naming Secret and key, SecretInvalid for a value that is empty or no text
    */
   read(reference: SecretKeys, wanted: WantedRoles, signal: AbortSignal): Promise<SecretValues>;
 }
@@ -49,14 +51,19 @@ export function openSecrets(options: SecretsOptions): Secrets {
       for (;;) {
         signal.throwIfAborted();
         const values: Partial<Record<string, string>> = {};
+        const empty: string[] = [];
         for (const role of roles) {
           const value = await readRole(root, reference, role);
-          if (value !== undefined) values[role] = value;
+          // Templates write optional keys with nothing in them: they count as absent.
+          if (value === undefined || value === '') {
+            if (value === '') empty.push(reference.keys[role] ?? role);
+            continue;
+          }
+          register(redactor, role, value);
+          values[role] = value;
         }
-        if (wanted.oneOf.some((way) => way.every((role) => values[role] !== undefined))) {
-          for (const [role, value] of Object.entries(values)) register(redactor, role, value);
-          return values;
-        }
+        if (wanted.oneOf.some((way) => way.every((role) => values[role] !== undefined))) return values;
+        if (empty.length > 0) throw emptyKeys(reference, empty);
         const missing = describeMissing(reference, wanted.oneOf, values);
         if (clock.monotonicMs() >= deadlineMs) {
           throw new Failure('SecretMissing', missing, {
@@ -73,38 +80,21 @@ export function openSecrets(options: SecretsOptions): Secrets {
 async function readRole(root: string, reference: SecretKeys, role: string): Promise<string | undefined> {
   const key = reference.keys[role];
   if (key === undefined) return undefined;
-  let text: string;
-  try {
-    text = await readFile(join(root, runnerFiles.secret(reference.secretName, key)), 'utf8');
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new Failure('SecretInvalid', `key ${key} of Secret ${reference.secretName} cannot be read`, { cause: error });
-  }
-  // `kubectl create secret --from-file` and editors leave a newline that nobody meant.
-  const value = text.replace(/\r?\n$/, '');
-  if (value === '') throw new Failure('SecretInvalid', `key ${key} of Secret ${reference.secretName} is empty`);
-  return value;
+  const path = join(root, runnerFiles.secret(reference.secretName, key));
+  return await readSecretText(path, `key ${key} of Secret ${reference.secretName}`, publicRoles.has(role));
 }
 
-function register(redactor: Redactor, role: string, value: string | undefined): void {
-  if (value === undefined || publicRoles.has(role)) return;
-  redactor.add(value);
-  if (role !== 'uri') return;
-  // A uri's password also travels on its own (passfile, messages of libpq), encoded or not.
-  const passwords = [
-    /^[a-z]+:\/\/[^@/?#]*?:([^@/?#]*)@/i.exec(value)?.[1],
-    ...[...value.matchAll(/[?&](?:ssl)?password=([^&#]*)/gi)].map((match) => match[1]),
-  ];
-  for (const password of passwords) {
-    if (password === undefined || password === '') continue;
-    redactor.add(password);
-    try {
-      redactor.add(decodeURIComponent(password));
-    } catch {
-      // Not valid percent-encoding: the raw form, which is registered, is all there is.
-    }
-  }
+function register(redactor: Redactor, role: string, value: string): void {
+  if (publicRoles.has(role)) return;
+  for (const secret of role === 'uri' ? listUriSecrets(value) : [value]) redactor.add(secret);
+}
+
+function emptyKeys({ secretName }: SecretKeys, keys: readonly string[]): Failure {
+  const which =
+    keys.length === 1
+      ? `key ${keys[0]} of Secret ${secretName} is`
+      : `keys ${keys.join(', ')} of Secret ${secretName} are`;
+  return new Failure('SecretInvalid', `${which} empty`);
 }
 
 function describeMissing(reference: SecretKeys, ways: readonly (readonly string[])[], values: SecretValues): string {

@@ -36,6 +36,30 @@ describe('parseUri', () => {
     expect(parseUri(uri)).toEqual(expected);
   });
 
+  test('reads a password with raw delimiters as its writer meant it, or refuses it with the remedy', () => {
+    const password = fc.string({ unit: fc.constantFrom(...Array.from('ab1@/?#:&= ,%')), minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(password, (raw) => {
+        let read: unknown;
+        try {
+          read = parseUri(`postgresql://u:${raw}@db.example.com/d?sslmode=require`);
+        } catch (error) {
+          expect(error).toMatchObject({ reason: 'SecretInvalid' });
+          return;
+        }
+        const meant = { user: 'u', host: 'db.example.com', database: 'd', tlsMode: 'require' };
+        expect(read).toMatchObject({ ...meant, password: decodeURIComponent(raw) });
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test.each(['@', '/', '?', '#', ' '])('says how a raw %j in a password is written', (char) => {
+    const read = () => parseUri(`postgresql://u:S3cret${char}Pa55word@127.0.0.1:1/d`);
+    const hint = expect.stringContaining(encodeURIComponent(char)) as string;
+    expect(read).toThrow(expect.objectContaining({ reason: 'SecretInvalid', hint }));
+  });
+
   test('reads back whatever was percent-encoded', () => {
     const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).filter((value) => !value.includes('\0'));
     fc.assert(
@@ -59,6 +83,20 @@ describe('parseUri', () => {
     'postgresql://u:TOPSECRET%00@db/d',
     'postgresql://u:a@TOPSECRET:x@db/d',
     'postgresql://u:TOPSECRET@db/d?sslmode=sure',
+    'postgresql://u:a@TOPSECRET@db/d',
+    'postgresql://u:TOPSECRET@a/b@db/d',
+    'postgresql://u:1/TOPSECRET@db/d',
+    'postgresql://u:1/TOPSECRET',
+    'postgresql://u:1?TOPSECRET@db/d',
+    'postgresql://u:1?TOPSECRET=x@db/d',
+    'postgresql://u:1#TOPSECRET@db/d',
+    'postgresql://u:1 TOPSECRET@db/d',
+    'postgresql://u:x@1%40TOPSECRET/d',
+    'postgresql://u:TOPSECRET@db/d\npostgresql://u:TOPSECRET@db/d',
+    'postgresql://u:TOP\0SECRET@db/d',
+    'jdbc:postgresql://db:5432/d?user=u&password=TOPSECRET',
+    "host=db user=u password='TOPSECRET'",
+    `postgresql://u:TOPSECRET@db/${'d'.repeat(10_000)}`,
     '',
   ])('refuses %j without repeating it', (uri) => {
     let caught: unknown;

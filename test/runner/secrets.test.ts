@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Failure } from '../../src/api/failure.ts';
 import { openSecrets } from '../../src/runner/secrets.ts';
 import { systemClock, type Clock } from '../../src/support/clock.ts';
 import { redactor } from '../../src/support/redaction.ts';
@@ -92,6 +93,79 @@ test('an empty value is told apart from a missing one', async () => {
     reason: 'SecretInvalid',
     message: 'key uri of Secret pg is empty',
   });
+});
+
+test('an optional key without a value counts as absent, and so does a way of which one value is empty', async () => {
+  await store('user', '');
+  await store('pass.word', '\n');
+  await store('uri', 'postgresql://app@db/shop');
+  const { secrets } = open(systemClock);
+  const wanted = { oneOf: [['uri']], optional: ['password'] };
+  expect(await secrets.read(reference, wanted, never)).toEqual({ uri: 'postgresql://app@db/shop' });
+  expect(await secrets.read(reference, login, never)).toEqual({ uri: 'postgresql://app@db/shop' });
+});
+
+test('a byte order mark of UTF-8 is no part of a secret', async () => {
+  await store('user', '\ufeffapp');
+  await store('pass.word', '\ufeffs3cret\r\n');
+  const { secrets } = open(systemClock);
+  expect(await secrets.read(reference, login, never)).toEqual({ username: 'app', password: 's3cret' });
+});
+
+test.each([
+  ['is UTF-16', Buffer.from('\ufeffp4ssword\r\n', 'utf16le')],
+  ['is UTF-16', Buffer.from('\ufeffp4ssword', 'utf16le').swap16()],
+  ['holds a zero byte', Buffer.from('p4ssword', 'utf16le')],
+  ['holds a zero byte', Buffer.from('p4ss\0word')],
+  ['is not UTF-8', Buffer.from('pässword', 'latin1')],
+  ['has 65537 bytes, more than 65536', Buffer.alloc(65_537, 'p4ssword')],
+])('a password that %s is refused at once, and none of it is repeated', async (what, bytes) => {
+  await store('user', 'app');
+  await mkdir(join(root, 'secrets/pg'), { recursive: true });
+  await writeFile(join(root, 'secrets/pg/pass.word'), bytes);
+  const { secrets } = open(systemClock);
+  const failure = await secrets.read(reference, login, never).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ reason: 'SecretInvalid', message: `key pass.word of Secret pg ${what}` });
+  expect(`${(failure as Failure).hint}`).not.toContain('word');
+});
+
+test('certificates may have comments in any encoding, and be large', async () => {
+  const bundle = Buffer.from(`# Autorité\n${'x'.repeat(500_000)}`, 'latin1');
+  await mkdir(join(root, 'secrets/pg'), { recursive: true });
+  await writeFile(join(root, 'secrets/pg/ca.crt'), bundle);
+  const { secrets } = open(systemClock);
+  const values = await secrets.read({ secretName: 'pg', keys: { ca: 'ca.crt' } }, { oneOf: [['ca']] }, never);
+  expect(values['ca']).toHaveLength(bundle.length);
+});
+
+test.each([
+  [
+    'an @ in the password',
+    'postgresql://app:S3cret@Pa55word@127.0.0.1:1/shop',
+    ['S3cret', 'Pa55word', 'S3cret@Pa55word'],
+  ],
+  ['a slash in it', 'postgresql://app:left/right@127.0.0.1/shop', ['left', 'right', 'left/right']],
+  ['a question mark and a # in it', 'postgres://app:left?mid#right@db/shop', ['left', 'right', 'left?mid#right']],
+  ['a blank in it', 'postgres://app:left right@db/shop', ['left', 'right', 'left right']],
+  ['a password for each host', 'postgres://app:first@h1,app:second@h2/shop', ['first', 'second']],
+  ['parameters that nobody knows', 'postgres://app@db/shop?sslmode=require&token=abc%2Fdef', ['abc%2Fdef', 'abc/def']],
+  ['the phrase of a key', 'postgres://app@db/shop?sslpassword=phrase', ['phrase']],
+  ['a JDBC URL', 'jdbc:postgresql://db:5432/shop?user=app&password=hunter2', ['hunter2']],
+  ['keywords and values', "host=db user=app password='it\\'s s3cret'", ["it's s3cret", "it\\'s s3cret", 's3cret']],
+  ['keywords and values with blanks', 'host=db password = hunter2', ['hunter2']],
+])('of a uri with %s every secret part is redacted before it is read', async (_, uri, parts) => {
+  await store('uri', uri);
+  const { secrets, redact } = open(systemClock);
+  await secrets.read(reference, { oneOf: [['uri']] }, never);
+  for (const part of parts) expect(redact.text(`<${part}>`), part).toBe('<***>');
+  expect(redact.text('require db shop app 127.0.0.1')).toBe('require db shop app 127.0.0.1');
+});
+
+test('secrets are redacted although others of their Secret are missing', async () => {
+  await store('pass.word', 'hunter-two');
+  const { secrets, redact } = open(steppedClock(), 1);
+  await expect(secrets.read(reference, login, never)).rejects.toMatchObject({ reason: 'SecretMissing' });
+  expect(redact.text('hunter-two')).toBe('***');
 });
 
 test('an abort ends the waiting', async () => {
