@@ -12,6 +12,7 @@ import {
   shortText,
   timestamp,
 } from './parts.ts';
+import { accessModes, latencies, offers, probeErrors } from './probe.ts';
 import { exactlyOne, immutableMember, rule, transitionRule, withRules } from './rules.ts';
 
 const where = 'old backups point there; make a new BackupLocation';
@@ -198,10 +199,10 @@ export const backupLocationSpec = withRules(
     s3: s3.optional().meta({ description: 'A bucket of an S3-compatible store.' }),
     sftp: sftp.optional().meta({ description: 'A folder on an SFTP server.' }),
     directory: directory.optional().meta({ description: 'A folder on a volume.' }),
-    accessMode: z
-      .enum(['ReadWrite', 'ReadOnly'])
-      .default('ReadWrite')
-      .meta({ description: 'ReadOnly: nothing is ever written or deleted there.' }),
+    accessMode: z.enum(accessModes).default('ReadWrite').meta({
+      description:
+        'ReadOnly: nothing is ever written or deleted there. AppendOnly: backups are stored, nothing is ever deleted or written over (a key without the right to delete).',
+    }),
     inspectionIntervalSeconds: seconds(60, 7 * 86_400)
       .default(3600)
       .meta({ description: 'How often the location is probed and its catalogue read.' }),
@@ -215,8 +216,6 @@ export const backupLocationSpec = withRules(
   ),
 );
 
-const milliseconds = () => z.number().min(0);
-
 export const backupLocationStatus = z.strictObject({
   conditions: conditions().optional(),
   observedGeneration: count().optional(),
@@ -225,15 +224,7 @@ export const backupLocationStatus = z.strictObject({
     .optional()
     .meta({ description: 'For people; computed from Available.' }),
   lastProbeTime: timestamp().optional().meta({ description: 'When the last inspection ended.' }),
-  latencies: z
-    .strictObject({
-      putMilliseconds: milliseconds().optional(),
-      getMilliseconds: milliseconds().optional(),
-      listMilliseconds: milliseconds().optional(),
-      deleteMilliseconds: milliseconds().optional(),
-    })
-    .optional()
-    .meta({ description: 'What the last probe took.' }),
+  latencies: latencies.optional(),
   backups: count().optional().meta({ description: 'Committed backups at the last complete catalogue.' }),
   storedBytes: bytes().optional().meta({ description: 'Bytes of these backups, by their manifests.' }),
   damagedManifests: count()
@@ -249,10 +240,11 @@ export const backupLocationStatus = z.strictObject({
     })
     .optional()
     .meta({ description: 'How far a catalogue of several pages has come; absent when it is complete.' }),
-  probeErrors: z
-    .record(z.enum(['put', 'get', 'list', 'delete']), count())
+  probeErrors: probeErrors.optional(),
+  fullPartTime: timestamp()
     .optional()
-    .meta({ description: 'Failed probes since the location was made, by operation.' }),
+    .meta({ description: 'When a probe last stored a part of full size (8 MiB) there and read it back.' }),
+  offers: offers.optional(),
   failures: count().optional().meta({ description: 'Inspections that failed in a row.' }),
   countedJob: z.string().max(64).optional().meta({ description: 'uid of the last Job whose answer was taken.' }),
   probeRequestedAt: shortText()

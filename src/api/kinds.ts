@@ -36,7 +36,7 @@ export const backupLocationKind = {
     {
       type: 'Available',
       description:
-        'The last inspection wrote, read back, listed and deleted a key there (ReadOnly: listed and read). False: status says why not.',
+        'The last inspection wrote, read back, listed and deleted a key there (ReadOnly: listed and read; AppendOnly: nothing is deleted). False: status says why not.',
     },
   ],
 } as const satisfies Kind;

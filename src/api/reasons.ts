@@ -366,7 +366,7 @@ export const failureReasons = {
     consequence: 'wait',
     exitCode: 78,
     meaning: 'A destination is a location with accessMode ReadOnly.',
-    remedy: 'Choose another location, or set accessMode to ReadWrite.',
+    remedy: 'Choose another location, or set accessMode to ReadWrite or AppendOnly.',
   },
   SpecInvalid: {
     consequence: 'wait',
@@ -471,7 +471,8 @@ export const stateReasons = {
   SlotTooLate: 'A slot was not started within startingDeadlineSeconds and is skipped.',
   JobCreated: 'The Job of a run was created.',
   Inspecting: 'The location is being looked at for the first time.',
-  ProbePassed: 'A key was written, read back, listed and deleted.',
+  ProbePassed: 'Keys were written, also only if absent and in parts, read back, listed and deleted.',
+  AppendProbePassed: 'The location is AppendOnly; keys were written, read back and listed, and nothing was deleted.',
   ReadProbePassed: 'The location is ReadOnly and could be listed and read.',
   WaitingForStorage: 'The runner waits for the store, or for a file to be there whole.',
   Fetching: 'The runner fetches the archive to its scratch volume.',

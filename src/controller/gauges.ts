@@ -1,3 +1,4 @@
+import { probeOperations } from '../api/probe.ts';
 import { runResults } from '../api/backup-policy.ts';
 import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../api/kinds.ts';
 import { expectedIntervalMs, parseSchedule } from '../domain/schedule.ts';
@@ -172,8 +173,7 @@ function samplesOfLocation(
     damaged: status?.damagedManifests,
     failed: status?.backups === undefined ? undefined : (failed.get(`${metadata.namespace}/${metadata.name}`) ?? 0),
   };
-  const { putMilliseconds, getMilliseconds, listMilliseconds, deleteMilliseconds } = status?.latencies ?? {};
-  const took = { put: putMilliseconds, get: getMilliseconds, list: listMilliseconds, delete: deleteMilliseconds };
+  const latencies = status?.latencies ?? {};
   return [
     ...samples(labels, {
       location_available: truthOf({ status }, 'Available'),
@@ -181,11 +181,15 @@ function samplesOfLocation(
       stored_bytes: status?.storedBytes,
     }),
     ...Object.entries(states).flatMap(([state, backups]) => samples({ ...labels, state }, { backups })),
-    ...Object.entries(took).flatMap(([operation, ms]) => {
-      return samples({ ...labels, operation }, { location_operation_seconds: ms === undefined ? ms : ms / 1000 });
-    }),
-    ...Object.entries(status?.probeErrors ?? {}).flatMap(([operation, errors]) => {
-      return samples({ ...labels, operation }, { location_errors_total: errors });
+    ...probeOperations.flatMap((operation) => {
+      const ms = latencies[`${operation}Milliseconds`];
+      return samples(
+        { ...labels, operation },
+        {
+          location_operation_seconds: ms === undefined ? ms : ms / 1000,
+          location_errors_total: status?.probeErrors?.[operation],
+        },
+      );
     }),
   ];
 }

@@ -1,6 +1,29 @@
 /** Where things lie in storage (docs/format.md). Keys are relative to the location's prefix. */
 
-export const probeKey = '.pgbackup-probe';
+/** All that a probe ever writes begins so. */
+export const probePrefix = '.pgbackup-probe';
+/** Stands for a try in the keys of probes whose objects stay (AppendOnly). */
+export const keptProbe = 'kept';
+
+/** Who looks at a place: one BackupLocation of one cluster, as 8 hexadecimal digits (FNV-1a of its uid). */
+export function inspectorOf(locationUid: string): string {
+  let hash = 0x811c9dc5;
+  for (const char of locationUid) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  return hash.toString(16).padStart(8, '0');
+}
+
+/** Where one try of one inspector writes: no two ever meet. */
+export function probeFolder(inspector: string, attempt: string): string {
+  return `${probePrefix}-${inspector}/${attempt}/`;
+}
+
+/** What a probe's key says, or undefined when no probe wrote it. Without inspector: of a version before there were several. */
+export function parseProbeKey(key: string): { readonly inspector?: string; readonly attempt?: string } | undefined {
+  if (key === probePrefix) return {};
+  const match = /^\.pgbackup-probe-([0-9a-f]{8})\/([0-9a-f]{8}|kept)\/[a-z]{1,16}$/.exec(key);
+  const [, inspector, attempt] = match ?? [];
+  return inspector === undefined || attempt === undefined ? undefined : { inspector, attempt };
+}
 
 /** Artifacts of a run are databases and, under a name that no database key has, the globals. */
 export type ArtifactName = { readonly database: string } | { readonly globals: true };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { placeOffers, probeOperations } from '../api/probe.ts';
 import { destinationOutcomes } from '../api/backup.ts';
 import { noteSum } from '../api/notes.ts';
 import { failureReasonNames } from '../api/reasons.ts';
@@ -55,7 +56,19 @@ const latencies = z.object({
   getMilliseconds: z.number().optional(),
   listMilliseconds: z.number().optional(),
   deleteMilliseconds: z.number().optional(),
+  conditionalPutMilliseconds: z.number().optional(),
+  multipartMilliseconds: z.number().optional(),
+  abortMilliseconds: z.number().optional(),
 });
+
+/** What a probe found out besides that the place can be used; absent what was not looked at. */
+const offers = z.object({
+  conditions: z.enum(placeOffers.conditions).optional(),
+  overwrites: z.enum(placeOffers.overwrites).optional(),
+  deletes: z.enum(placeOffers.deletes).optional(),
+  unfinishedUploads: size.optional(),
+});
+export type PlaceOffers = z.infer<typeof offers>;
 
 export const inspectVerdict = z.object({
   v: z.literal(reportVersion),
@@ -65,10 +78,13 @@ export const inspectVerdict = z.object({
   message: z.string().optional(),
   hint: z.string().optional(),
   /** The step of the probe that failed. */
-  failedOperation: z.enum(['put', 'get', 'list', 'delete']).optional(),
+  failedOperation: z.enum(probeOperations).optional(),
   startedAt: time,
   completedAt: time,
   latencies,
+  offers: offers.optional(),
+  /** A part of full size was stored and read back, too. */
+  fullPart: z.boolean().optional(),
   /** This page only. */
   backups: size,
   storedBytes: size,

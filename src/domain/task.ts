@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { readBacks } from '../api/backup-policy.ts';
+import { accessModes } from '../api/probe.ts';
 import { Failure } from '../api/failure.ts';
 import { checkOperators, restoredSource } from '../api/restore-spec.ts';
 
@@ -62,7 +63,12 @@ const place = z.strictObject({
     .optional(),
 });
 
-const taskLocation = z.strictObject({ name: z.string(), place });
+const taskLocation = z.strictObject({
+  name: z.string(),
+  place,
+  /** Of a backup's destination: nothing is deleted there. */
+  appendOnly: z.boolean().optional(),
+});
 /** A location as the runner opens it: exactly one of s3, sftp, directory. */
 export type TaskLocation = z.infer<typeof taskLocation>;
 
@@ -118,9 +124,13 @@ export const inspectTask = z.strictObject({
   kind: z.literal('inspect'),
   namespace: z.string(),
   location: taskLocation,
-  accessMode: z.enum(['ReadWrite', 'ReadOnly']),
+  accessMode: z.enum(accessModes),
+  /** 8 hexadecimal digits, of nobody else (domain/layout.ts). */
+  inspector: z.string().regex(/^[0-9a-f]{8}$/),
   /** Probe on the first page only. */
   probe: z.boolean(),
+  /** The probe stores a part of full size, too. */
+  fullPart: z.boolean(),
   /** Manifests after this key; from the start if absent. */
   after: z.string().optional(),
   pageSize: z.int().min(1).max(1000),

@@ -1,5 +1,5 @@
 import { toFailure } from '../api/failure.ts';
-import { parseManifestKey, probeKey } from '../domain/layout.ts';
+import { parseManifestKey, parseProbeKey } from '../domain/layout.ts';
 import { manifestMaxBytes, parseManifest, type Manifest } from '../domain/manifest.ts';
 import { readSmall } from '../runner/read-small.ts';
 import type { ObjectStat, Storage } from '../storage/storage.ts';
@@ -58,7 +58,7 @@ export async function listLocation(
   const others = keepNewest(limit);
   for await (const found of storage.list('', undefined, signal)) {
     if (parseManifestKey(found.key) !== undefined) manifests.add(found);
-    else if (found.key !== probeKey && !attemptFile.test(found.key)) others.add(found);
+    else if (parseProbeKey(found.key) === undefined && !attemptFile.test(found.key)) others.add(found);
   }
   const damaged: { readonly key: string; readonly message: string }[] = [];
   const backups = await inBatches(manifests.list(), async ({ key }) => {

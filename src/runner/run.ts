@@ -5,6 +5,7 @@ import { failureReasons } from '../api/reasons.ts';
 import { reportVersion, type Verdict } from '../domain/report.ts';
 import { runnerFiles, type TaskLocation } from '../domain/task.ts';
 import type { Storage } from '../storage/storage.ts';
+import { appendOnlyStorage } from '../storage/append-only.ts';
 import { openStorage } from '../storage/open.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
@@ -101,7 +102,8 @@ async function doTask({ task, attempt }: GivenTask, options: RunOptions): Promis
     signal,
     openLocation: async (location: TaskLocation) => {
       const { place, credentials } = await findPlace(location, root, secrets, signal);
-      const storage = await openStorage(place, credentials, { clock, random });
+      const opened = await openStorage(place, credentials, { clock, random });
+      const storage = location.appendOnly === true ? appendOnlyStorage(opened) : opened;
       return options.decorate?.(storage, location.name) ?? storage;
     },
   };

@@ -31,6 +31,7 @@ export async function uploadBody(
   const pool = new BufferPool(partBytes);
   let upload: Upload | undefined;
   try {
+    if (options.inParts === true) upload = await Upload.start(calls, settings, key, pool, stop, either);
     for await (const part of gatherParts(body, partBytes, () => pool.take(), either)) {
       if (upload === undefined && part.last) {
         // What can be sent again from outside (retryStorage) is not tried again here too.

@@ -17,6 +17,11 @@ export interface PutOptions {
    * elsewhere looked up just before the object becomes visible.
    */
   readonly onlyIfAbsent?: boolean;
+  /**
+   * Store it as a body that is larger than one part, although it may be small: what that needs of a place can be tried so. It is begun before
+   * the first byte is asked for. Places that know no parts take no notice.
+   */
+  readonly inParts?: boolean;
 }
 
 /** What the place says it holds after a put. */

@@ -17,6 +17,10 @@ const memberOf = (path: string): string => /([A-Za-z0-9]+)(?:\[\]|\.\*)*$/.exec(
 /** Whole numbers that are neither bytes nor a time. Add a name here only if its unit is plain from the name alone. */
 const plainNumbers = [
   'observedGeneration',
+  'conditionalPut',
+  'multipart',
+  'abort',
+  'unfinishedUploads',
   'lastRestoredGeneration',
   'port',
   'level',

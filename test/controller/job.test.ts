@@ -3,6 +3,8 @@ import { createBackupJob, readBackupTask } from '../../src/controller/backup/job
 import { createInspectJob } from '../../src/controller/location/job.ts';
 import type { JobSeen } from '../../src/controller/pods.ts';
 import { failureReasons } from '../../src/api/reasons.ts';
+import type { BackupLocation } from '../../src/api/kinds.ts';
+import { inspectorOf } from '../../src/domain/layout.ts';
 import { parseTask } from '../../src/domain/task.ts';
 import { buildBackup, buildLocation, buildPolicy } from '../builders/objects.ts';
 import { testMode } from './fake-cluster.ts';
@@ -187,7 +189,27 @@ describe('The Job of an inspection', () => {
     expect(second.task).toMatchObject({ probe: false, after: 'key' });
     expect(second.name).toBe('pgbl-near-2-aaaabbbbcc');
     expect(first.name).not.toBe(second.name);
+    expect(first.task).toMatchObject({ fullPart: true, inspector: inspectorOf('uid-of-near') });
     const long = read(buildLocation({ name: 'l'.repeat(40), status: { catalogue: { ...catalogue, page: 123_455 } } }));
     expect(String(long.name).length).toBeLessThanOrEqual(63);
+  });
+
+  it('stores a part of full size until it passed, after each change, and when it is asked for', () => {
+    const wants = (location: BackupLocation) => {
+      const { object } = createInspectJob(location, testMode);
+      const { spec } = object as unknown as Built;
+      return parseTask(spec.template.metadata.annotations['pgbackup.dev/task'] ?? '');
+    };
+    const passed = { observedGeneration: 1, fullPartTime: '2026-01-01T00:00:00Z' };
+    expect(wants(buildLocation({ status: passed }))).toMatchObject({ fullPart: false });
+    expect(wants(buildLocation({ status: { observedGeneration: 1 } }))).toMatchObject({ fullPart: true });
+    const changed = buildLocation({ status: { ...passed, observedGeneration: 0 } });
+    expect(wants(changed)).toMatchObject({ fullPart: true });
+    const asked = buildLocation({ status: passed });
+    const annotated = {
+      ...asked,
+      metadata: { ...asked.metadata, annotations: { 'pgbackup.dev/probe-requested-at': 'now' } },
+    };
+    expect(wants(annotated)).toMatchObject({ fullPart: true });
   });
 });

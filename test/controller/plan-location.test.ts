@@ -174,6 +174,25 @@ describe('The plan of a location', () => {
     expect(seen.told).toEqual(['StorageDenied']);
   });
 
+  it('counts steps that earlier versions did not know from nothing', () => {
+    const verdict = { verdict: 'Failed', reason: 'StorageDenied', failedOperation: 'multipart' } as const;
+    const seen = look(after(verdict, [], probed({ probeErrors: { put: 1, get: 0, list: 0, delete: 0 } })));
+    expect(seen.status?.probeErrors).toEqual({ put: 1, get: 0, list: 0, delete: 0, multipart: 1 });
+  });
+
+  it.each([
+    [{ conditions: 'Ignored' }, 'let only one cluster write here'],
+    [{ overwrites: 'Replaced', deletes: 'Refused' }, 'turn on versioning or object lock'],
+    [{ deletes: 'Allowed' }, 'the key may delete'],
+    [{ unfinishedUploads: 2 }, '2 uploads cannot be aborted'],
+  ] as const)('tells what a place that can be used lacks all the same: %j', (offers, text) => {
+    const status = probed({ offers: { conditions: 'Kept' } });
+    const seen = look(after({ offers, fullPart: true }, [], status));
+    expect(findCondition(seen.status?.conditions, 'Available')?.message).toContain(text);
+    expect(seen.status?.offers).toEqual({ conditions: 'Kept', ...offers });
+    expect(seen.status?.fullPartTime).toBe(seen.status?.lastProbeTime);
+  });
+
   it('does not know when the inspection itself failed', () => {
     const answer = after({}, [], probed());
     const seen = look({ ...answer, pods: [] });

@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
-import { manifestKey, probeKey } from '../../src/domain/layout.ts';
+import { manifestKey, parseProbeKey, probeFolder, probePrefix } from '../../src/domain/layout.ts';
 import { printManifest } from '../../src/domain/manifest.ts';
 import type { InspectVerdict } from '../../src/domain/report.ts';
 import type { InspectTask } from '../../src/domain/task.ts';
@@ -32,7 +32,9 @@ function taskOf(changes: Partial<InspectTask> = {}): InspectTask {
     namespace: 'shop',
     location: { name: 'place', place: { directory: { path: folder } } },
     accessMode: 'ReadWrite',
+    inspector: '5eed5eed',
     probe: true,
+    fullPart: false,
     pageSize: 1000,
     waitForSecretSeconds: 1,
     ...changes,
@@ -54,17 +56,58 @@ function withFault(fault: Partial<Storage>): Storage {
   return changeStorage(place, fault);
 }
 
-test('a good place passes the probe, a stale probe is overwritten, and nothing is left of it', async () => {
-  await lay(probeKey, 'left by a crashed probe, and longer than what is written now'.repeat(10));
-  const verdict = await inspectLocation(taskOf(), workshopOf({ place }));
-  expect(verdict).toMatchObject({ verdict: 'Succeeded', backups: 0, resultLines: 0 });
+test('a good place passes the probe, and nothing is left of it', async () => {
+  const verdict = await inspectLocation(taskOf({ fullPart: true }), workshopOf({ place }));
+  expect(verdict).toMatchObject({ verdict: 'Succeeded', backups: 0, resultLines: 0, fullPart: true });
+  expect(verdict.offers).toEqual({ conditions: 'Kept' });
   expect(Object.keys(verdict.latencies).sort()).toEqual([
+    'abortMilliseconds',
+    'conditionalPutMilliseconds',
     'deleteMilliseconds',
     'getMilliseconds',
     'listMilliseconds',
+    'multipartMilliseconds',
     'putMilliseconds',
   ]);
   expect(await readdir(folder)).toEqual([]);
+});
+
+test('two inspectors, and two tries of one, never disturb each other', async () => {
+  const tries = [
+    ['5eed5eed', 'a1b2c3d4'],
+    ['5eed5eed', 'e5f60718'],
+    ['0ddba110', 'a1b2c3d4'],
+    ['0ddba110', 'e5f60718'],
+  ] as const;
+  const look = ([inspector, attempt]: (typeof tries)[number]) =>
+    inspectLocation(taskOf({ inspector }), workshopOf({ place }, { attempt }));
+  for (let round = 0; round < 5; round += 1) {
+    const verdicts = await Promise.all(tries.map(look));
+    expect(verdicts.map(({ verdict, message }) => message ?? verdict)).toEqual(tries.map(() => 'Succeeded'));
+  }
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test('what killed probes left a day ago goes, and nothing else does', async () => {
+  const old = new Date(Date.now() - 25 * 3600 * 1000);
+  const dead = [probePrefix, `${probeFolder('0ddba110', 'e5f60718')}put`, `${probeFolder('5eed5eed', 'e5f60718')}full`];
+  const stays = [
+    `${probeFolder('0ddba110', 'kept')}put`,
+    '.pgbackup-probe-of-mine/notes',
+    '.pgbackup-probes/list.txt',
+    `${probeFolder('5eed5eed', 'e5f60718')}a.b`,
+  ];
+  for (const key of [...dead, ...stays]) {
+    await lay(key, 'left');
+    await utimes(join(folder, key), old, old);
+  }
+  const young = `${probeFolder('0ddba110', '12345678')}put`;
+  await lay(young, 'at work');
+  expect(await inspectLocation(taskOf(), workshopOf({ place }))).toMatchObject({ verdict: 'Succeeded' });
+  const left: string[] = [];
+  for await (const { key } of place.list('', undefined, new AbortController().signal)) left.push(key);
+  expect(left).toEqual([...stays, young].sort());
+  expect(dead.every((key) => parseProbeKey(key) !== undefined)).toBe(true);
 });
 
 const denied = new Failure('StorageDenied', 'not allowed');
@@ -86,6 +129,49 @@ const faults: [InspectVerdict['failedOperation'], string, () => Partial<Storage>
     }),
     'StoredBytesDiffer',
   ],
+  [
+    'get',
+    'gives the whole where a range is asked for',
+    () => ({ get: (key, _range, signal) => place.get(key, undefined, signal) }),
+    'StoredBytesDiffer',
+  ],
+  [
+    'conditionalPut',
+    'forgets for a moment that a key is there',
+    () => ({ put: (key, body, _options, signal) => place.put(key, body, {}, signal) }),
+    'StorageFailed',
+  ],
+  [
+    'multipart',
+    'refuses uploads in parts',
+    () => ({
+      put: (key, body, options, signal) =>
+        options.inParts === true ? Promise.reject(denied) : place.put(key, body, options, signal),
+    }),
+    'StorageDenied',
+  ],
+  [
+    'multipart',
+    'changes the last byte of what comes in parts',
+    () => ({
+      async *get(key, range, signal) {
+        for await (const chunk of place.get(key, range, signal))
+          yield key.endsWith('/parts') ? chunk.map((byte, at) => (at === chunk.length - 1 ? 0 : byte)) : chunk;
+      },
+    }),
+    'StoredBytesDiffer',
+  ],
+  [
+    'abort',
+    'keeps uploads that were given up, and refuses to abort them',
+    () => ({
+      async *listUnfinished(prefix) {
+        yield { key: prefix, uploadId: 'stays', sinceMs: 1 };
+      },
+      removeUnfinished: () => Promise.reject(denied),
+    }),
+    'StorageDenied',
+  ],
   ['list', 'lists nothing', () => ({ async *list() {} }), 'StorageFailed'],
   ['delete', 'refuses to delete', () => ({ delete: () => Promise.reject(denied) }), 'StorageDenied'],
   ['delete', 'only says that it deleted', () => ({ delete: async () => {} }), 'StorageFailed'],
@@ -95,6 +181,29 @@ test.each(faults)('a probe fails at %s when the place %s', async (operation, _, 
   await layBackup('nightly-1');
   const verdict = await inspectLocation(taskOf(), workshopOf({ place: withFault(fault()) }));
   expect(verdict).toMatchObject({ verdict: 'Failed', reason, failedOperation: operation, resultLines: 0 });
+});
+
+test('a place that takes both of two writers at once is told, and can be used', async () => {
+  const ignoring: Partial<Storage> = {
+    put: (key, body, options, signal) => place.put(key, body, key.endsWith('/race') ? {} : options, signal),
+  };
+  const verdict = await inspectLocation(taskOf(), workshopOf({ place: withFault(ignoring) }));
+  expect(verdict).toMatchObject({ verdict: 'Succeeded', offers: { conditions: 'Ignored' } });
+  const looking: Partial<Storage> = { conditionalPut: false };
+  const other = await inspectLocation(taskOf(), workshopOf({ place: withFault(looking) }));
+  expect(other).toMatchObject({ verdict: 'Succeeded', offers: { conditions: 'LookedUp' } });
+});
+
+test('who may not see unfinished uploads passes the probe all the same', async () => {
+  const blind: Partial<Storage> = {
+    // oxlint-disable-next-line require-yield -- a listing that only fails
+    async *listUnfinished() {
+      throw denied;
+    },
+  };
+  expect(await inspectLocation(taskOf(), workshopOf({ place: withFault(blind) }))).toMatchObject({
+    verdict: 'Succeeded',
+  });
 });
 
 test('a place that cannot be opened is a failed inspection with its reason', async () => {

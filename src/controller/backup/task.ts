@@ -92,7 +92,10 @@ export function buildBackupTask(
     compression: { ...spec.compression },
     volumeBytes: volumeBytes ?? defaultVolumeBytes,
     destinations: destinations.map(({ location, required }) => ({
-      location: taskLocation(location, claims),
+      location: {
+        ...taskLocation(location, claims),
+        ...(location.spec.accessMode === 'AppendOnly' ? { appendOnly: true } : {}),
+      },
       required,
     })),
     readBack: spec.verification.readBack,

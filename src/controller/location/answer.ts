@@ -9,6 +9,23 @@ import type { JobSeen } from '../pods.ts';
 /** Reasons that say nothing about the place: our own failures. */
 const silentReasons = new Set<string>(['Internal', 'TaskInvalid', 'Aborted', 'DeadlineExceeded']);
 
+const passed = {
+  ReadWrite: { reason: 'ProbePassed', done: 'written, read back, listed and deleted' },
+  AppendOnly: { reason: 'AppendProbePassed', done: 'written, read back and listed' },
+  ReadOnly: { reason: 'ReadProbePassed', done: 'listed and read' },
+} as const;
+
+/** What a person should know of a place that can be used all the same. */
+function describeOffers(offers: BackupLocationStatus['offers']): readonly string[] {
+  const { conditions, overwrites, deletes, unfinishedUploads = 0 } = offers ?? {};
+  return [
+    conditions === 'Ignored' ? 'the place ignores conditions: let only one cluster write here' : '',
+    overwrites === 'Replaced' ? 'an existing key can be replaced: turn on versioning or object lock' : '',
+    deletes === 'Allowed' ? 'the key may delete, although the location is AppendOnly' : '',
+    unfinishedUploads > 0 ? `${unfinishedUploads} uploads cannot be aborted: set a lifecycle rule` : '',
+  ].filter((text) => text !== '');
+}
+
 /** The status with an inspection's answer in it. */
 export function addAnswer(
   location: BackupLocation,
@@ -26,7 +43,7 @@ export function addAnswer(
     const operation = verdict.failedOperation;
     if (operation === undefined) return failed;
     const errors = { put: 0, get: 0, list: 0, delete: 0, ...before?.probeErrors };
-    return { ...failed, probeErrors: { ...errors, [operation]: errors[operation] + 1 } };
+    return { ...failed, probeErrors: { ...errors, [operation]: (errors[operation] ?? 0) + 1 } };
   }
   const so = before?.catalogue;
   const backups = (so?.backups ?? 0) + verdict.backups;
@@ -36,8 +53,8 @@ export function addAnswer(
   const shown = isComplete ? { backups, storedBytes, damagedManifests } : {};
   const damage = damagedManifests === 0 ? '' : `; ${damagedManifests} manifests cannot be read`;
   const foreign = taken.length === 0 ? '' : `; names taken by other backups: ${taken.slice(0, 5).join(', ')}`;
-  const isReadOnly = spec.accessMode === 'ReadOnly';
-  const done = isReadOnly ? 'listed and read' : 'written, read back, listed and deleted';
+  const offers = verdict.offers === undefined ? before?.offers : { ...before?.offers, ...verdict.offers };
+  const { reason, done } = passed[spec.accessMode];
   return {
     ...before,
     ...common(location, job, nowMs),
@@ -47,8 +64,8 @@ export function addAnswer(
       {
         type: 'Available',
         status: 'True',
-        reason: isReadOnly ? 'ReadProbePassed' : 'ProbePassed',
-        message: `${done}${damage}${foreign}`,
+        reason,
+        message: `${[done, ...describeOffers(offers)].join('; ')}${damage}${foreign}`,
         observedGeneration: generationOf(job, location),
       },
       nowMs,
@@ -57,6 +74,8 @@ export function addAnswer(
     failures: 0,
     // Not every page probes.
     latencies: Object.keys(verdict.latencies).length > 0 ? verdict.latencies : before?.latencies,
+    ...(verdict.fullPart === true ? { fullPartTime: stamp(nowMs) } : {}),
+    offers,
     catalogue: isComplete
       ? undefined
       : {

@@ -1,4 +1,5 @@
 import { annotations, labels, type BackupLocation } from '../../api/kinds.ts';
+import { inspectorOf } from '../../domain/layout.ts';
 import { inspectJobName } from '../../domain/names.ts';
 import { taskVersion } from '../../domain/task.ts';
 import type { CreateAction } from '../action.ts';
@@ -23,6 +24,14 @@ export function inspectionName(location: BackupLocation): string {
   return inspectJobName(metadata.name, `${Math.min(page, 999_999)}-${answered.slice(0, 10)}`);
 }
 
+/** Once for each new location and each change of it, until it passes, and when somebody asks: it is 8 MiB each time. */
+function wantsFullPart({ status, spec, metadata }: BackupLocation): boolean {
+  if (spec.accessMode === 'ReadOnly') return false;
+  const requested = metadata.annotations?.[annotations.probeRequestedAt]?.slice(0, 1024);
+  const isDone = status?.fullPartTime !== undefined && status.observedGeneration === metadata.generation;
+  return !isDone || status.probeRequestedAt !== requested;
+}
+
 /** The Job that looks at one page of a location. @throws Failure SpecInvalid when its task is too large */
 export function createInspectJob(location: BackupLocation, mode: ControllerMode): CreateAction {
   const { spec, status, metadata } = location;
@@ -45,7 +54,9 @@ export function createInspectJob(location: BackupLocation, mode: ControllerMode)
         namespace: metadata.namespace,
         location: taskLocation(location, claims),
         accessMode: spec.accessMode,
+        inspector: inspectorOf(metadata.uid),
         probe: status?.catalogue === undefined || status.probeRequestedAt !== requested?.slice(0, 1024),
+        fullPart: wantsFullPart(location),
         after: status?.catalogue?.after,
         pageSize: cataloguePageSize,
         waitForSecretSeconds,

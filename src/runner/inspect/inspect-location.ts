@@ -5,7 +5,7 @@ import type { Storage } from '../../storage/storage.ts';
 import { isoTime } from '../iso-time.ts';
 import type { Workshop } from '../workshop.ts';
 import { findManifest, readCatalogue, type CataloguePage } from './catalogue.ts';
-import { probeRead, probeWrite, type ProbeResult } from './probe.ts';
+import { probeAppendOnly, probeRead, probeWrite, type Operation, type ProbeResult } from './probe.ts';
 
 /**
  * Probes a location and reads one page of its catalogue. The verdict is Failed when either fails; only an abort is thrown.
@@ -27,6 +27,8 @@ export async function inspectLocation(task: InspectTask, workshop: Workshop): Pr
     startedAt,
     completedAt: isoTime(clock),
     latencies: probe.latencies,
+    ...(probe.offers === undefined ? {} : { offers: probe.offers }),
+    ...(probe.failure === undefined && task.probe && task.fullPart ? { fullPart: true } : {}),
     backups: page?.backups ?? 0,
     storedBytes: page?.storedBytes ?? 0,
     damagedManifests: page?.damagedManifests ?? 0,
@@ -46,7 +48,10 @@ export async function inspectLocation(task: InspectTask, workshop: Workshop): Pr
     const probe = task.probe ? await probeLocation(task, storage, workshop) : { latencies: {} };
     if (probe.failure !== undefined) {
       const { failure, operation } = probe.failure;
-      return end(probe, undefined, { failure, message: `${operation} failed: ${failure.message}` });
+      return end(probe, undefined, {
+        failure,
+        message: `${operationWords[operation] ?? operation} failed: ${failure.message}`,
+      });
     }
     try {
       return end(probe, await readCatalogue(storage, task, lines, signal));
@@ -64,18 +69,23 @@ export async function inspectLocation(task: InspectTask, workshop: Workshop): Pr
   }
 }
 
+const operationWords: Readonly<Partial<Record<Operation, string>>> = {
+  conditionalPut: 'put only if absent',
+  multipart: 'upload in parts',
+  abort: 'abort of an upload',
+};
+
 async function probeLocation(task: InspectTask, storage: Storage, workshop: Workshop): Promise<ProbeResult> {
-  const { clock, random, signal } = workshop;
-  if (task.accessMode === 'ReadWrite') return probeWrite(storage, clock, random, signal);
-  return probeRead(
-    async (onListed) => {
-      const key = await findManifest(storage, task.namespace, signal);
-      onListed();
-      if (key === undefined) return;
-      // Whether it can be understood is the catalogue's question.
-      for await (const _chunk of storage.get(key, undefined, signal)) break;
-    },
-    clock,
-    signal,
-  );
+  const { clock, random, signal, attempt } = workshop;
+  const { inspector, fullPart } = task;
+  const probe = { storage, inspector, attempt, fullPart, clock, random, signal };
+  if (task.accessMode === 'AppendOnly') return await probeAppendOnly(probe);
+  if (task.accessMode === 'ReadWrite') return await probeWrite(probe);
+  return await probeRead(async (onListed) => {
+    const key = await findManifest(storage, task.namespace, signal);
+    onListed();
+    if (key === undefined) return;
+    // Whether it can be understood is the catalogue's question.
+    for await (const _chunk of storage.get(key, undefined, signal)) break;
+  }, probe);
 }

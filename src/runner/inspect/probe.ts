@@ -1,52 +1,87 @@
-import { Failure, toFailure } from '../../api/failure.ts';
-import { probeKey } from '../../domain/layout.ts';
-import type { InspectVerdict } from '../../domain/report.ts';
+import { toFailure, type Failure } from '../../api/failure.ts';
+import { keptProbe, probeFolder } from '../../domain/layout.ts';
+import type { InspectVerdict, PlaceOffers } from '../../domain/report.ts';
 import type { Storage } from '../../storage/storage.ts';
-import { WholeBytes } from '../../storage/whole-bytes.ts';
 import type { Clock, Random } from '../../support/clock.ts';
-import { readSmall } from '../read-small.ts';
+import { removeOldProbes } from './old-probes.ts';
+import { probeAppend } from './probe-append.ts';
+import {
+  abortUpload,
+  deleteAndLook,
+  findInListing,
+  getBack,
+  putIfAbsent,
+  putInParts,
+  putPlain,
+} from './probe-steps.ts';
 
-type Operation = NonNullable<InspectVerdict['failedOperation']>;
+export type Operation = NonNullable<InspectVerdict['failedOperation']>;
 type Latencies = InspectVerdict['latencies'];
 
 export interface ProbeResult {
   readonly latencies: Latencies;
+  readonly offers?: PlaceOffers;
   readonly failure?: { readonly operation: Operation; readonly failure: Failure };
 }
 
-/**
- * Writes one fixed key, reads it back, finds it in a listing, deletes it and looks that it is gone. A key that a crashed probe
- * left behind is overwritten. Never throws but on abort.
- */
-export async function probeWrite(
-  storage: Storage,
-  clock: Clock,
-  random: Random,
-  signal: AbortSignal,
-): Promise<ProbeResult> {
-  const content = Buffer.from(`pgbackup probe ${Buffer.from(random.bytes(32)).toString('hex')}\n`);
-  const steps: readonly [Operation, () => Promise<void>][] = [
-    ['put', () => put(storage, content, signal)],
-    ['get', () => getBack(storage, content, signal)],
-    ['list', () => findInListing(storage, signal)],
-    ['delete', () => deleteAndLook(storage, signal)],
-  ];
-  const latencies: Latencies = {};
-  for (const [operation, step] of steps) {
-    const failure = await timed(operation, latencies, clock, signal, step);
-    if (failure === undefined) continue;
-    // Best effort: what was written should not stay, but its own failure would only hide the first one.
-    if (operation === 'get' || operation === 'list') await storage.delete(probeKey, signal).catch(() => undefined);
-    return { latencies, failure: { operation, failure } };
-  }
-  return { latencies };
+/** One try of one inspector at a place. */
+export interface Probe {
+  readonly storage: Storage;
+  readonly inspector: string;
+  readonly attempt: string;
+  /** Store a part of full size, too. */
+  readonly fullPart: boolean;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly signal: AbortSignal;
 }
 
-/** For a location that is never written to: lists, and reads what may be read. `readFirst` says when it has listed. Never throws but on abort. */
+export type Step = readonly [Operation, () => Promise<PlaceOffers | void>];
+
+/**
+ * Does what a run does, under keys of its own: puts, reads back whole and in part, puts only if absent and is refused the second time,
+ * uploads in parts and gives an upload up, lists, deletes and looks that nothing is left. Never throws but on abort.
+ */
+export async function probeWrite(probe: Probe): Promise<ProbeResult> {
+  const { storage, random, signal, fullPart } = probe;
+  const folder = probeFolder(probe.inspector, probe.attempt);
+  const content = (): Buffer => Buffer.from(`pgbackup probe ${Buffer.from(random.bytes(32)).toString('hex')}\n`);
+  const [plain, whole] = [content(), content()];
+  const key = `${folder}put`;
+  const parts = `${folder}${fullPart ? 'full' : 'parts'}`;
+  const written = [key, `${folder}absent`, `${folder}race`, parts, `${folder}aborted`];
+  let placeNowMs = 0;
+  const result = await walk(probe, [
+    ['put', () => putPlain(storage, key, plain, signal)],
+    ['get', () => getBack(storage, key, plain, signal)],
+    ['conditionalPut', () => putIfAbsent(storage, folder, content, signal)],
+    ['multipart', () => putInParts(storage, parts, whole, fullPart, signal)],
+    ['abort', () => abortUpload(storage, `${folder}aborted`, signal)],
+    [
+      'list',
+      async () => {
+        placeNowMs = await findInListing(storage, folder, [key, `${folder}absent`, parts], signal);
+      },
+    ],
+    ['delete', () => deleteAndLook(storage, written, signal)],
+  ]);
+  if (result.failure === undefined) await removeOldProbes(probe, placeNowMs);
+  // Best effort: what was written should not stay, but its own failure would only hide the first one.
+  if (result.failure !== undefined && result.failure.operation !== 'delete') {
+    for (const one of written) await storage.delete(one, signal).catch(() => undefined);
+  }
+  return result;
+}
+
+/** For a place where nothing is ever deleted: objects that stay, the same ones each time. Never throws but on abort. */
+export async function probeAppendOnly(probe: Probe): Promise<ProbeResult> {
+  return await walk(probe, probeAppend(probe, probeFolder(probe.inspector, keptProbe)));
+}
+
+/** For a place that is never written to: lists, and reads what may be read. `readFirst` says when it has listed. Never throws but on abort. */
 export async function probeRead(
   readFirst: (onListed: () => void) => Promise<void>,
-  clock: Clock,
-  signal: AbortSignal,
+  { clock, signal }: Pick<Probe, 'clock' | 'signal'>,
 ): Promise<ProbeResult> {
   const latencies: Latencies = {};
   let listed = false;
@@ -66,55 +101,21 @@ export async function probeRead(
   }
 }
 
-async function timed(
-  operation: Operation,
-  latencies: Latencies,
-  clock: Clock,
-  signal: AbortSignal,
-  step: () => Promise<void>,
-): Promise<Failure | undefined> {
-  const began = clock.monotonicMs();
-  try {
-    await step();
-    latencies[`${operation}Milliseconds`] = roundMilliseconds(clock.monotonicMs() - began);
-    return undefined;
-  } catch (error) {
-    signal.throwIfAborted();
-    return toFailure(error);
+/** One step after another, up to the first that fails. */
+async function walk({ clock, signal }: Probe, steps: readonly Step[]): Promise<ProbeResult> {
+  const latencies: Latencies = {};
+  let offers: PlaceOffers = {};
+  for (const [operation, step] of steps) {
+    const began = clock.monotonicMs();
+    try {
+      offers = { ...offers, ...(await step()) };
+      latencies[`${operation}Milliseconds`] = roundMilliseconds(clock.monotonicMs() - began);
+    } catch (error) {
+      signal.throwIfAborted();
+      return { latencies, offers, failure: { operation, failure: toFailure(error) } };
+    }
   }
-}
-
-async function put(storage: Storage, content: Buffer, signal: AbortSignal): Promise<void> {
-  const stored = await storage.put(probeKey, new WholeBytes(content), {}, signal);
-  if (stored.bytes !== content.length) {
-    throw new Failure(
-      'StoredBytesDiffer',
-      `the store says it holds ${stored.bytes} bytes of the probe, ${content.length} were sent`,
-    );
-  }
-}
-
-async function getBack(storage: Storage, content: Buffer, signal: AbortSignal): Promise<void> {
-  const back = await readSmall(storage, probeKey, 64 * 1024, signal);
-  if (back.equals(content)) return;
-  throw new Failure('StoredBytesDiffer', 'what was read back is not what the probe wrote', {
-    hint: 'unless another inspection of the same place ran at this moment, do not trust this store',
-  });
-}
-
-async function findInListing(storage: Storage, signal: AbortSignal): Promise<void> {
-  for await (const { key } of storage.list(probeKey, undefined, signal)) {
-    if (key === probeKey) return;
-  }
-  throw new Failure('StorageFailed', 'the probe was written and read, but a listing does not show it', {
-    hint: 'without complete listings neither catalogue nor retention can be trusted here',
-  });
-}
-
-async function deleteAndLook(storage: Storage, signal: AbortSignal): Promise<void> {
-  await storage.delete(probeKey, signal);
-  if ((await storage.stat(probeKey, signal)) === undefined) return;
-  throw new Failure('StorageFailed', 'the store acknowledged a delete, but the probe is still there');
+  return { latencies, offers };
 }
 
 function roundMilliseconds(milliseconds: number): number {
