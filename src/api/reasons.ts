@@ -140,8 +140,15 @@ export const failureReasons = {
   StorageFailed: {
     consequence: 'retry',
     exitCode: 75,
-    meaning: 'The store answered with an error of its own (5xx, slow down, SFTP failure).',
+    meaning: 'The store answered with an error of its own (5xx, SFTP failure).',
     remedy: 'Look at the store; the run tries again within its retries.',
+  },
+  StorageThrottled: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The store went on saying for minutes that it has too much to do (503 SlowDown, 429).',
+    remedy:
+      'Let backups run at another time, or raise the limits of the store; the run tries again within its retries.',
   },
   StorageDenied: {
     consequence: 'wait',

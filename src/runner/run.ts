@@ -43,6 +43,8 @@ export interface RunOptions {
 
 /** One dead connection does not hold the other places for hours. */
 const stallMilliseconds = 5 * 60_000;
+/** A place that has too much to do is waited for, but says so itself before it is given up as silent. */
+const throttledShare = 0.8;
 
 /**
  * Does the one task below the root, and answers: result lines in the log, the verdict in the termination message, and the exit
@@ -102,7 +104,8 @@ async function doTask({ task, attempt }: GivenTask, options: RunOptions): Promis
     signal,
     openLocation: async (location: TaskLocation) => {
       const { place, credentials } = await findPlace(location, root, secrets, signal);
-      const opened = await openStorage(place, credentials, { clock, random });
+      const tools = { clock, random, throttledMs: workshop.stallMilliseconds * throttledShare };
+      const opened = await openStorage(place, credentials, tools);
       const storage = location.appendOnly === true ? appendOnlyStorage(opened) : opened;
       return options.decorate?.(storage, location.name) ?? storage;
     },

@@ -2,6 +2,7 @@ import { Failure } from '../api/failure.ts';
 import type { Credentials, Place, S3Place, SftpPlace, StorageTools } from './place.ts';
 import { prefixStorage } from './prefix.ts';
 import { retryStorage } from './retry.ts';
+import type { S3Credentials } from './s3.ts';
 import type { Storage } from './storage.ts';
 
 /**
@@ -21,17 +22,26 @@ export async function openStorage(place: Place, credentials: Credentials, tools:
 }
 
 async function openBucket(place: S3Place, credentials: Credentials, tools: StorageTools): Promise<Storage> {
-  const { accessKeyId, secretAccessKey, sessionToken, ca } = credentials;
+  const { ca, renew } = credentials;
   const { prefix, ...where } = place;
-  if ((accessKeyId === undefined) !== (secretAccessKey === undefined))
-    throw new Failure('SecretInvalid', 'access key id and secret access key go together: one of them is missing');
-  const keys =
-    accessKeyId === undefined || secretAccessKey === undefined
-      ? {}
-      : { credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) } };
+  const keys = readKeys(credentials);
   const { openS3 } = await import('./s3.ts');
-  const storage = retry(openS3({ ...where, ...(ca === undefined ? {} : { ca }), ...keys }, tools), tools);
+  const options = {
+    ...where,
+    ...(ca === undefined ? {} : { ca }),
+    ...(keys === undefined ? {} : { credentials: keys }),
+    ...(renew === undefined ? {} : { renew: async (signal: AbortSignal) => readKeys(await renew(signal)) }),
+    ...(tools.proxy === undefined ? {} : { proxy: tools.proxy }),
+  };
+  const storage = retry(openS3(options, tools), tools);
   return prefix === undefined ? storage : prefixStorage(storage, prefix);
+}
+
+function readKeys({ accessKeyId, secretAccessKey, sessionToken }: Credentials): S3Credentials | undefined {
+  if (accessKeyId === undefined && secretAccessKey === undefined) return undefined;
+  if (accessKeyId === undefined || secretAccessKey === undefined)
+    throw new Failure('SecretInvalid', 'access key id and secret access key go together: one of them is missing');
+  return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
 }
 
 async function openServer(place: SftpPlace, credentials: Credentials, tools: StorageTools): Promise<Storage> {

@@ -37,6 +37,8 @@ export interface DirectoryPlace {
 
 /** What the place's Secrets held. Which members matter depends on the kind of place. */
 export interface Credentials {
+  /** Reads the Secrets again: what they hold may have been renewed since. */
+  readonly renew?: (signal: AbortSignal) => Promise<Credentials>;
   /** S3; without them the process's own identity is used. */
   readonly accessKeyId?: string;
   readonly secretAccessKey?: string;
@@ -50,8 +52,22 @@ export interface Credentials {
   readonly passphrase?: string;
 }
 
-/** The clock and the dice that every driver is handed. */
+/** As HTTP_PROXY, HTTPS_PROXY and NO_PROXY say it. */
+export interface ProxySettings {
+  /** URL of the proxy for an http endpoint. May hold a password. */
+  readonly httpProxy?: string;
+  /** URL of the proxy for an https endpoint. */
+  readonly httpsProxy?: string;
+  /** Hosts that are reached without one, separated by commas. */
+  readonly noProxy?: string;
+}
+
+/** What every driver is handed from outside. */
 export interface StorageTools {
   readonly clock: Clock;
   readonly random: Random;
+  /** How long a place may go on saying that it has too much to do; default four minutes. */
+  readonly throttledMs?: number;
+  /** S3: of the environment. */
+  readonly proxy?: ProxySettings;
 }

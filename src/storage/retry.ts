@@ -1,5 +1,5 @@
 import { Failure } from '../api/failure.ts';
-import { attempt, isTransient, pause, type Patience } from './attempt.ts';
+import { attempt, type Patience, Tries } from './attempt.ts';
 import type { StorageTools } from './place.ts';
 import type { ObjectStat, PutOptions, Storage, StoredObject } from './storage.ts';
 import { WholeBytes } from './whole-bytes.ts';
@@ -14,8 +14,9 @@ export interface RetryOptions extends StorageTools {
 }
 
 /**
- * Tries again, with back-off and jitter, what failed for a moment (StorageUnreachable, StorageFailed): stat, delete, a listing from where
- * it stopped, a get before its first byte, a listing of what is unfinished before its first item, and a put whose body is `WholeBytes`. A stream cannot be sent again: its put is tried once.
+ * Tries again, with back-off and jitter, what failed for a moment (StorageUnreachable, StorageFailed, and StorageThrottled for longer):
+ * stat, delete, a listing from where it stopped, a get before its first byte, a listing of what is unfinished before its first item, and a
+ * put whose body is `WholeBytes`. A stream cannot be sent again: its put is tried once.
  */
 export function retryStorage(storage: Storage, options: RetryOptions): Storage {
   const patience: Patience = { firstDelayMs: 500, longestDelayMs: 10_000, ...options };
@@ -73,7 +74,8 @@ async function* fromStart<T>(
   patience: Patience,
   signal: AbortSignal,
 ): AsyncGenerator<T, void, undefined> {
-  for (let failed = 1; ; failed += 1) {
+  const tries = new Tries(patience, signal);
+  for (;;) {
     let begun = false;
     try {
       for await (const item of begin()) {
@@ -82,9 +84,9 @@ async function* fromStart<T>(
       }
       return;
     } catch (error) {
-      if (begun || signal.aborted || failed >= patience.attempts || !isTransient(error)) throw error;
+      if (begun) throw error;
+      await tries.again(error);
     }
-    await pause(failed, patience, signal);
   }
 }
 
@@ -96,17 +98,17 @@ async function* listOn(
   signal: AbortSignal,
 ): AsyncGenerator<ObjectStat, void, undefined> {
   let last = after;
-  for (let failed = 1; ; failed += 1) {
+  const tries = new Tries(patience, signal);
+  for (;;) {
     try {
       for await (const found of storage.list(prefix, last, signal)) {
         last = found.key;
-        failed = 1;
+        tries.progress();
         yield found;
       }
       return;
     } catch (error) {
-      if (signal.aborted || failed >= patience.attempts || !isTransient(error)) throw error;
+      await tries.again(error);
     }
-    await pause(failed, patience, signal);
   }
 }

@@ -1,17 +1,14 @@
+import type { Asked } from './s3-asked.ts';
 import type { ObjectStat } from './storage.ts';
 
 /** The requests that the S3 driver makes, one each, with all errors as Failures. s3.ts makes them with the SDK. */
 export interface S3Calls {
   /** `s3://bucket`. */
   readonly name: string;
-  putObject(
-    key: string,
-    bytes: Buffer,
-    checks: Checks,
-    condition: Condition,
-    signal: AbortSignal,
-  ): Promise<Acknowledged>;
-  createUpload(key: string, withChecksums: boolean, signal: AbortSignal): Promise<string>;
+  /** @throws Failure StorageMissing when there is no such bucket, as far as one may look: some servers make one at the first put. */
+  checkBucket(key: string, signal: AbortSignal): Promise<void>;
+  putObject(object: NewObject, bytes: Buffer, checks: Checks, signal: AbortSignal): Promise<Acknowledged>;
+  createUpload(object: NewObject, withChecksums: boolean, signal: AbortSignal): Promise<string>;
   uploadPart(
     upload: UploadRef,
     number: number,
@@ -22,7 +19,7 @@ export interface S3Calls {
   completeUpload(
     upload: UploadRef,
     parts: readonly UploadedPart[],
-    condition: Condition,
+    options: { readonly withSums: boolean; readonly ifAbsent: boolean },
     signal: AbortSignal,
   ): Promise<Acknowledged>;
   /** Also resolves when there is no such upload. */
@@ -64,12 +61,16 @@ export interface Checks {
   readonly md5?: string;
 }
 
-export interface Condition {
+export interface NewObject {
+  readonly key: string;
+  /** Only if there is no object of this key. */
   readonly ifAbsent: boolean;
+  /** In the storage class of the location; small objects that are read often (manifests, probes) never are. */
+  readonly inClass: boolean;
 }
 
 /** What the server says about bytes it took. */
-export interface Acknowledged {
+export interface Acknowledged extends Asked {
   /** Without quotes. */
   readonly etag?: string;
   readonly crc32?: string;
@@ -81,11 +82,17 @@ export interface Acknowledged {
 export interface UploadedPart {
   readonly number: number;
   readonly etag: string;
-  readonly crc32?: string;
+  /** Of our bytes. */
+  readonly crc32: string;
+  /** The ETag is the MD5 of our bytes, and was compared. */
+  readonly md5Compared: boolean;
 }
 
-export interface S3Head extends ObjectStat {
+export interface S3Head extends ObjectStat, Asked {
   readonly crc32?: string;
+  /** The server says that `crc32` is of all bytes, and no sum of the parts' sums. */
+  readonly crc32OfWhole: boolean;
+  readonly opaqueTag: boolean;
   readonly versionId?: string;
 }
 
@@ -94,8 +101,6 @@ export interface GetFrom {
   readonly start: number | undefined;
   /** Last byte, inclusive. */
   readonly end: number | undefined;
-  /** Fail with `PreconditionFailed` when the object is not this one any more. */
-  readonly tag: string | undefined;
 }
 
 export interface S3Download {
@@ -104,7 +109,7 @@ export interface S3Download {
   readonly length: number;
   /** First byte that the answer really begins with. */
   readonly start: number;
-  readonly tag: string | undefined;
+  readonly tag: string;
 }
 
 export interface ListPageRequest {

@@ -1,7 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import { abortFailure, throwIfAborted } from './abortable.ts';
-import { isTransient, pause, type Patience } from './attempt.ts';
-import type { S3Calls, S3Download } from './s3-calls.ts';
+import { type Patience, Tries } from './attempt.ts';
+import type { GetFrom, S3Calls, S3Download } from './s3-calls.ts';
 import { s3CodeOf, s3StatusOf, toS3Failure } from './s3-errors.ts';
 import type { Range } from './storage.ts';
 
@@ -21,7 +21,7 @@ export async function* downloadObject(
   if (range?.end !== undefined && range.end < start) return;
   let download: S3Download;
   try {
-    download = await calls.get(key, { start: whole ? undefined : start, end: range?.end, tag: undefined }, signal);
+    download = await calls.get(key, { start: whole ? undefined : start, end: range?.end }, signal);
   } catch (error) {
     // A range that begins behind the last byte has no bytes.
     if (s3CodeOf(error) === 'InvalidRange' || s3StatusOf(error) === 416) return;
@@ -30,7 +30,8 @@ export async function* downloadObject(
   const tag = download.tag;
   const end = start + download.length;
   let position = start;
-  for (let failed = 0; ;) {
+  const tries = new Tries(patience, signal);
+  for (;;) {
     const before = position;
     try {
       for await (const chunk of readDownload(download, position, key, signal)) {
@@ -42,23 +43,45 @@ export async function* downloadObject(
       throw new Failure('StorageUnreachable', `${key} broke off at byte ${position} of ${end}`);
     } catch (error) {
       throwIfAborted(signal);
-      failed = position > before ? 1 : failed + 1;
-      if (!isTransient(error) || failed >= patience.attempts) throw error;
+      if (position > before) tries.progress();
+      await tries.again(error);
     }
     if (position === end) return;
-    for (;;) {
-      await pause(failed, patience, signal);
-      try {
-        download = await calls.get(key, { start: position, end: end - 1, tag }, signal);
-        break;
-      } catch (error) {
-        if (s3CodeOf(error) === 'PreconditionFailed' || s3StatusOf(error) === 412)
-          throw new Failure('StorageFailed', `${key} was replaced while it was read`, { cause: error });
-        failed += 1;
-        if (!isTransient(error) || failed >= patience.attempts) throw error;
-      }
+    const rest = { start: position, end: end - 1 };
+    const taken = await attemptAgain(tries, () => takeUp(calls, key, rest, tag, signal));
+    if (taken === undefined) throw new Failure('StorageFailed', `${key} was replaced while it was read`);
+    download = taken;
+  }
+}
+
+async function attemptAgain<T>(tries: Tries, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      await tries.again(error);
     }
   }
+}
+
+/** The rest of the same object; undefined when there is another one by now. Compared here: not every server does, least of all with weak tags. */
+async function takeUp(
+  calls: S3Calls,
+  key: string,
+  from: GetFrom,
+  tag: string,
+  signal: AbortSignal,
+): Promise<S3Download | undefined> {
+  let download: S3Download;
+  try {
+    download = await calls.get(key, from, signal);
+  } catch (error) {
+    if (s3StatusOf(error) === 416) return undefined;
+    throw error;
+  }
+  if (download.tag === tag) return download;
+  download.body.destroy();
+  return undefined;
 }
 
 /** One answer's body. Leaving it early, or an abort, ends the connection. */

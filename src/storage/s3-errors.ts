@@ -1,17 +1,8 @@
 import { Failure } from '../api/failure.ts';
 import type { FailureReason } from '../api/reasons.ts';
-
-/** What matters of an error of the SDK, of Node's network, or of an answer that is no S3. */
-interface S3Problem {
-  /** S3's own code (`NoSuchBucket`), or the error's name. */
-  readonly code: string;
-  /** Node's code (`ECONNREFUSED`), '' if none. */
-  readonly systemCode: string;
-  /** HTTP status, 0 if there was no answer. */
-  readonly status: number;
-  readonly message: string;
-  readonly requestId: string;
-}
+import { Throttled } from './attempt.ts';
+import { type S3Problem, S3Refusal } from './s3-answer.ts';
+import { chooseHint, type HintFacts } from './s3-hints.ts';
 
 const byCode: Readonly<Record<string, FailureReason>> = {
   NoSuchBucket: 'StorageMissing',
@@ -37,30 +28,43 @@ const byCode: Readonly<Record<string, FailureReason>> = {
   CredentialsProviderError: 'StorageCredentialsInvalid',
   TokenProviderError: 'StorageCredentialsInvalid',
   RequestTimeTooSkewed: 'StorageConfigInvalid',
-  PermanentRedirect: 'StorageConfigInvalid',
-  AuthorizationHeaderMalformed: 'StorageConfigInvalid',
-  IllegalLocationConstraintException: 'StorageConfigInvalid',
-  InvalidStorageClass: 'StorageConfigInvalid',
-  InvalidBucketName: 'StorageConfigInvalid',
-  InvalidArgument: 'StorageConfigInvalid',
-  InvalidRequest: 'StorageConfigInvalid',
   InvalidObjectState: 'StorageConfigInvalid',
-  KMSNotFoundException: 'StorageConfigInvalid',
-  'KMS.NotFoundException': 'StorageConfigInvalid',
-  'KMS.DisabledException': 'StorageConfigInvalid',
-  NotImplemented: 'StorageConfigInvalid',
-  EntityTooLarge: 'StorageConfigInvalid',
   BadDigest: 'StoredBytesDiffer',
   InvalidDigest: 'StoredBytesDiffer',
   XAmzContentSHA256Mismatch: 'StoredBytesDiffer',
   XAmzContentChecksumMismatch: 'StoredBytesDiffer',
-  PreconditionFailed: 'AlreadyStored',
   QuotaExceeded: 'StorageFull',
   InsufficientCapacity: 'StorageFull',
   XMinioStorageFull: 'StorageFull',
   XMinioAdminBucketQuotaExceeded: 'StorageFull',
   RequestTimeout: 'StorageUnreachable',
   TimeoutError: 'StorageUnreachable',
+  IncompleteBody: 'StorageUnreachable',
+  OperationAborted: 'StorageFailed',
+  ConditionalRequestConflict: 'StorageFailed',
+  InternalError: 'StorageFailed',
+  RequestLimitExceeded: 'StorageThrottled',
+  SlowDown: 'StorageThrottled',
+  SlowDownRead: 'StorageThrottled',
+  SlowDownWrite: 'StorageThrottled',
+  Throttling: 'StorageThrottled',
+  ThrottlingException: 'StorageThrottled',
+  TooManyRequests: 'StorageThrottled',
+  TooManyRequestsException: 'StorageThrottled',
+};
+
+const byStatus: Readonly<Record<number, FailureReason>> = {
+  401: 'StorageCredentialsInvalid',
+  403: 'StorageDenied',
+  405: 'StorageDenied',
+  408: 'StorageUnreachable',
+  409: 'StorageFailed',
+  425: 'StorageFailed',
+  429: 'StorageThrottled',
+  501: 'StorageConfigInvalid',
+  503: 'StorageThrottled',
+  505: 'StorageConfigInvalid',
+  507: 'StorageFull',
 };
 
 const unreachable = new Set([
@@ -79,32 +83,31 @@ const unreachable = new Set([
 const tlsCode =
   /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|ERROR_IN_CERT_|EPROTO|INVALID_CA|CRL_)/;
 
-const hints: Readonly<Record<string, string>> = {
-  RequestTimeTooSkewed: 'set the clock of the machine or of the store: they differ by more than 15 minutes',
-  PermanentRedirect: 'the bucket is in another region: correct region, or endpoint',
-  AuthorizationHeaderMalformed: 'correct region',
-  InvalidObjectState: 'the object is in an archive class: restore it there first',
-};
-
 /** Any error of a request to S3 as a Failure. Nothing of the request (headers, signed URLs) is passed on. */
-export function toS3Failure(error: unknown, what: string): Failure {
+export function toS3Failure(error: unknown, what: string, facts: HintFacts = {}): Failure {
   if (error instanceof Failure) return error;
   const problem = readS3Problem(error);
-  const hint = hints[problem.code];
-  return new Failure(chooseReason(problem), `${what}: ${describe(problem)}`, {
-    ...(hint === undefined ? {} : { hint }),
-    cause: new S3Answer(problem),
-  });
+  const reason = chooseReason(problem);
+  const hint = chooseHint(reason, problem, facts);
+  const message = `${what}: ${describe(problem)}`;
+  const options = { ...(hint === undefined ? {} : { hint }), cause: new S3Answer(problem) };
+  if (reason === 'StorageThrottled') return new Throttled(message, problem.retryAfterMs, options);
+  return new Failure(reason, message, options);
+}
+
+/** What a failure came from, undefined if it did not come from a request to S3. */
+export function s3ProblemOf(failure: unknown): S3Problem | undefined {
+  return failure instanceof Failure && failure.cause instanceof S3Answer ? failure.cause.problem : undefined;
 }
 
 /** The code that a failure came from, '' if it did not come from an answer of S3. */
 export function s3CodeOf(failure: unknown): string {
-  return failure instanceof Failure && failure.cause instanceof S3Answer ? failure.cause.problem.code : '';
+  return s3ProblemOf(failure)?.code ?? '';
 }
 
 /** The HTTP status that a failure came from, 0 if there was no answer. */
 export function s3StatusOf(failure: unknown): number {
-  return failure instanceof Failure && failure.cause instanceof S3Answer ? failure.cause.problem.status : 0;
+  return s3ProblemOf(failure)?.status ?? 0;
 }
 
 /** Stands for the SDK's error, whose members would carry parts of the signature into logs. */
@@ -118,43 +121,43 @@ class S3Answer extends Error {
   }
 }
 
-function chooseReason({ code, systemCode, status, message }: S3Problem): FailureReason {
-  if (tlsCode.test(systemCode) || /certificate/i.test(message)) return 'TlsFailed';
+function chooseReason({ code, systemCode, status, message, foreign }: S3Problem): FailureReason {
+  if (tlsCode.test(systemCode) || (status === 0 && /certificate/i.test(message))) return 'TlsFailed';
   const known = byCode[code];
   if (known !== undefined) return known;
   if (unreachable.has(systemCode) || message.includes('socket hang up')) return 'StorageUnreachable';
-  if (status === 507) return 'StorageFull';
-  if (status === 501 || status === 301 || status === 307) return 'StorageConfigInvalid';
-  if (status === 403 || status === 405) return 'StorageDenied';
-  if (status === 401) return 'StorageCredentialsInvalid';
-  if (status === 404) return 'StorageConfigInvalid';
-  if (status >= 200 && status < 300) return 'StorageConfigInvalid';
   if (systemCode.startsWith('HPE_')) return 'StorageConfigInvalid';
-  return 'StorageFailed';
+  if (status >= 200 && status < 300) return foreign ? 'StorageConfigInvalid' : 'StorageFailed';
+  // What is not known of 3xx and 4xx is of the request: the same one will be refused again.
+  return byStatus[status] ?? (status >= 300 && status < 500 ? 'StorageConfigInvalid' : 'StorageFailed');
 }
 
 function readS3Problem(error: unknown): S3Problem {
+  if (error instanceof S3Refusal) return error.problem;
   const shape = asRecord(error);
   const metadata = asRecord(shape['$metadata']);
-  const message = error instanceof Error ? error.message : String(error);
   const inner = asRecord(shape['cause']);
   return {
     code: text(shape['Code']) || text(shape['name']),
     systemCode: text(shape['code']) || text(inner['code']),
     status: typeof metadata['httpStatusCode'] === 'number' ? metadata['httpStatusCode'] : 0,
-    message,
+    message: error instanceof Error ? text(error.message) : String(error),
     requestId: text(metadata['requestId']),
+    foreign: false,
   };
 }
 
-function describe({ code, status, message, requestId }: S3Problem): string {
+function describe({ code, status, message, requestId, foreign }: S3Problem): string {
+  if (foreign && status > 0) return `HTTP ${status}, ${message}`;
   const short = message
     .replaceAll(/https?:\/\/\S+/g, '(url)')
     .replaceAll(/\s+/g, ' ')
     .slice(0, 300);
-  const about = [status > 0 ? `HTTP ${status}` : '', requestId === '' ? '' : `request ${requestId}`].filter(Boolean);
-  const said = code === '' || code === 'Error' || short.startsWith(code) ? short : `${code}: ${short}`;
-  return about.length === 0 ? said : `${said} (${about.join(', ')})`;
+  const about = [status > 0 ? `HTTP ${status}` : '', requestId === '' ? '' : `request ${requestId.slice(0, 100)}`];
+  const details = about.filter((part) => part !== '').join(', ');
+  const known = code === '' || code === 'Error' || short.startsWith(code) ? short : `${code}: ${short}`;
+  if (known === '') return details;
+  return details === '' ? known : `${known} (${details})`;
 }
 
 function asRecord(value: unknown): Readonly<Record<string, unknown>> {

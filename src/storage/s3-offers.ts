@@ -1,54 +1,89 @@
+import { Failure } from '../api/failure.ts';
 import type { Patience } from './attempt.ts';
-import type { Condition } from './s3-calls.ts';
-import { s3CodeOf } from './s3-errors.ts';
-import type { PutOptions } from './storage.ts';
+import type { Asked } from './s3-asked.ts';
+import type { S3Calls } from './s3-calls.ts';
+import { s3StatusOf } from './s3-errors.ts';
+import type { Pace } from './s3-pace.ts';
 
-/** What this server has been found to offer; shared by all uploads of a storage. */
+/** What goes along with bytes so that the server can check them, best first. */
+export const checkKinds = ['crc32', 'md5', 'none'] as const;
+export type CheckKind = (typeof checkKinds)[number];
+
+/** What this server has been found to offer: one decision for all uploads of a storage, taken when something worked without it. */
 export interface Offers {
-  checksums: boolean;
+  checks: CheckKind;
   conditions: boolean;
+  /** Checksums of the parts in the request that completes an upload. */
+  partSums: boolean;
+  /** Telling the checksum of an object that is looked at. */
+  headSums: boolean;
 }
 
 export interface UploadSettings {
-  readonly partsInFlight: number;
+  readonly pace: Pace;
   readonly patience: Patience;
   readonly offers: Offers;
+  readonly asked: Asked;
 }
 
-/** Servers that do not know a header of ours say so in one of these ways. */
+/** One way to make a request. */
+export interface Way {
+  readonly checks: CheckKind;
+  readonly ifAbsent: boolean;
+}
+
+/** The ways from the best that is offered, down to the plain request. */
+export function listWays(checks: readonly CheckKind[], ifAbsent: boolean): readonly Way[] {
+  return checks.flatMap((kind) =>
+    (ifAbsent ? [true, false] : [false]).map((condition) => ({ checks: kind, ifAbsent: condition })),
+  );
+}
+
+/** This kind and all that are weaker. */
+export function weakerChecks(from: CheckKind): readonly CheckKind[] {
+  return checkKinds.slice(checkKinds.indexOf(from));
+}
+
+/**
+ * Servers and proxies that do not know an option of a request refuse it in many words; so the status counts. A refusal that is known for
+ * something else (credentials, no room, bytes that differ) is none of an option.
+ */
 export function isRefusedOption(error: unknown): boolean {
-  return ['NotImplemented', 'InvalidArgument', 'InvalidRequest', 'XNotImplemented'].includes(s3CodeOf(error));
+  return (
+    error instanceof Failure &&
+    error.reason === 'StorageConfigInvalid' &&
+    [400, 412, 417, 501].includes(s3StatusOf(error))
+  );
 }
 
-/** Sends with checksums and condition; a server that refuses is asked without, and what was found is remembered once it worked. */
-export async function withOffers<T>(
-  offers: Offers,
-  options: PutOptions,
-  send: (checksums: boolean, condition: Condition) => Promise<T>,
-): Promise<T> {
-  const wanted = options.onlyIfAbsent === true;
-  const ways = [
-    { checksums: offers.checksums, conditions: offers.conditions },
-    { checksums: offers.checksums, conditions: false },
-    { checksums: false, conditions: offers.conditions },
-    { checksums: false, conditions: false },
-  ].filter(({ conditions }, index) => wanted || !conditions || index === 0);
-  const tried = new Set<string>();
+/** Goes down the ways until one is not refused. @throws the first refusal when all are */
+export async function tryWays<T>(
+  ways: readonly Way[],
+  send: (way: Way) => Promise<T>,
+): Promise<{ readonly told: T; readonly way: Way }> {
   let refusal: unknown;
-  for (const { checksums, conditions } of ways) {
-    const ifAbsent = wanted && conditions;
-    const way = `${checksums} ${ifAbsent}`;
-    if (tried.has(way)) continue;
-    tried.add(way);
+  for (const way of ways) {
     try {
-      const told = await send(checksums, { ifAbsent });
-      offers.checksums &&= checksums;
-      if (wanted) offers.conditions &&= conditions;
-      return told;
+      return { told: await send(way), way };
     } catch (error) {
       if (!isRefusedOption(error)) throw error;
       refusal ??= error;
     }
   }
   throw refusal;
+}
+
+/**
+ * What a refused condition means: another object when there is one, else that the server cannot do it (the failure then says no more
+ * than that the option was refused).
+ */
+export async function explainCondition(
+  calls: S3Calls,
+  key: string,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<unknown> {
+  if (s3StatusOf(error) !== 412) return error;
+  if ((await calls.head(key, false, signal)) === undefined) return error;
+  return new Failure('AlreadyStored', `${key} exists already in ${calls.name}`, { cause: error });
 }

@@ -1,11 +1,12 @@
 import { Failure } from '../api/failure.ts';
 import { withinTime } from './abortable.ts';
-import { attempt, type Patience } from './attempt.ts';
-import type { Acknowledged, S3Calls, S3Head } from './s3-calls.ts';
-import { type Fingerprint, isSame } from './s3-checks.ts';
-import { s3CodeOf } from './s3-errors.ts';
+import { attempt } from './attempt.ts';
+import { compareAsked } from './s3-asked.ts';
+import type { Acknowledged, NewObject, S3Calls, S3Head } from './s3-calls.ts';
+import { compareHeldSums, type Fingerprint, isSame } from './s3-checks.ts';
+import { s3CodeOf, s3StatusOf } from './s3-errors.ts';
 import type { UploadSettings } from './s3-offers.ts';
-import type { PutOptions, StoredObject } from './storage.ts';
+import type { StoredObject } from './storage.ts';
 
 const tidyMs = 20_000;
 
@@ -13,11 +14,10 @@ const tidyMs = 20_000;
 export async function refuseExisting(
   calls: S3Calls,
   { patience }: UploadSettings,
-  key: string,
-  options: PutOptions,
+  { key, ifAbsent }: NewObject,
   signal: AbortSignal,
 ): Promise<void> {
-  if (options.onlyIfAbsent !== true) return;
+  if (!ifAbsent) return;
   if ((await attempt(() => calls.head(key, false, signal), patience, signal)) !== undefined)
     throw new Failure('AlreadyStored', `${key} exists already in ${calls.name}`);
 }
@@ -25,34 +25,73 @@ export async function refuseExisting(
 /** Asks the place what it holds now, and compares. */
 export async function compareHeld(
   calls: S3Calls,
-  { patience }: UploadSettings,
-  key: string,
-  bytes: number,
+  settings: UploadSettings,
+  object: NewObject,
+  fingerprint: Fingerprint,
   told: Acknowledged,
   signal: AbortSignal,
 ): Promise<StoredObject> {
-  const held = await attempt(() => calls.head(key, false, signal), patience, signal);
-  const version = told.versionId === undefined ? {} : { versionId: told.versionId };
+  const { key } = object;
+  const { bytes } = fingerprint;
+  const held = await look(calls, settings, key, signal);
   if (held === undefined) throw new Failure('StoredBytesDiffer', `${key} was acknowledged but is not there`);
   if (told.etag !== undefined && held.tag !== told.etag && held.bytes !== bytes)
     throw new Failure('StorageFailed', `${key} was replaced by another writer before it could be compared`);
   if (held.bytes !== bytes)
     throw new Failure('StoredBytesDiffer', `${key}: ${bytes} bytes sent, ${held.bytes} bytes held`);
-  return { bytes: held.bytes, ...(held.tag === undefined ? {} : { tag: held.tag }), ...version };
+  const sums = compareHeldSums(held, fingerprint, told);
+  if (sums === 'other')
+    throw new Failure(
+      'StoredBytesDiffer',
+      `${key}: the store acknowledged our bytes and holds others by its own checksum`,
+    );
+  const { storageClass, ...always } = settings.asked;
+  compareAsked(object.inClass ? { ...always, storageClass } : always, told, held, `put ${key}`);
+  return stored({ ...held, ...(told.versionId === undefined ? {} : { versionId: told.versionId }) }, sums === 'same');
+}
+
+/** With the checksum, where the server can tell one and the key may ask for it. */
+async function look(
+  calls: S3Calls,
+  { offers, patience }: UploadSettings,
+  key: string,
+  signal: AbortSignal,
+): Promise<S3Head | undefined> {
+  const ask = (withSum: boolean): Promise<S3Head | undefined> =>
+    attempt(() => calls.head(key, withSum, signal), patience, signal);
+  if (!offers.headSums) return await ask(false);
+  try {
+    return await ask(true);
+  } catch (error) {
+    if (![400, 403, 501].includes(s3StatusOf(error))) throw error;
+  }
+  const held = await ask(false);
+  offers.headSums = false;
+  return held;
+}
+
+function stored({ bytes, tag, versionId }: S3Head, proven: boolean): StoredObject {
+  return {
+    bytes,
+    ...(tag === undefined ? {} : { tag }),
+    ...(versionId === undefined ? {} : { versionId }),
+    ...(proven ? { proven } : {}),
+  };
 }
 
 /** After an acknowledged but wrong object: it goes, unless another writer's is there by now. Gives back the failure to throw. */
 export async function removeIfOurs(
   calls: S3Calls,
-  { patience }: UploadSettings,
+  settings: UploadSettings,
   key: string,
   fingerprint: Fingerprint,
   told: Acknowledged,
   error: unknown,
 ): Promise<unknown> {
+  const { patience } = settings;
   try {
     await withinTime(patience.clock, tidyMs, async (signal) => {
-      const held = await attempt(() => calls.head(key, true, signal), patience, signal);
+      const held = await look(calls, settings, key, signal);
       const ours =
         held !== undefined && (told.etag === undefined || held.tag === told.etag || isSame(held, fingerprint));
       if (ours) await attempt(() => calls.deleteObject(key, signal), patience, signal);
@@ -72,8 +111,8 @@ export async function removeIfOurs(
  */
 export async function settleLostAnswer(
   calls: S3Calls,
-  { patience }: UploadSettings,
-  key: string,
+  settings: UploadSettings,
+  object: NewObject,
   fingerprint: Fingerprint,
   error: unknown,
   sends: number,
@@ -84,27 +123,24 @@ export async function settleLostAnswer(
     !answered ||
     error.reason === 'StorageUnreachable' ||
     error.reason === 'StorageFailed' ||
+    error.reason === 'StorageThrottled' ||
     s3CodeOf(error) === 'NoSuchUpload' ||
     (error.reason === 'AlreadyStored' && sends > 1);
   if (!doubtful) throw error;
-  const held = await lookQuietly(calls, patience, key);
+  const { key } = object;
+  const held = await lookQuietly(calls, settings, key);
   if (held === undefined || !isSame(held, fingerprint)) throw error;
   if (signal.aborted) {
-    await withinTime(patience.clock, tidyMs, (tidying) => calls.deleteObject(key, tidying));
+    await withinTime(settings.patience.clock, tidyMs, (tidying) => calls.deleteObject(key, tidying));
     throw error;
   }
-  return {
-    bytes: held.bytes,
-    ...(held.tag === undefined ? {} : { tag: held.tag }),
-    ...(held.versionId === undefined ? {} : { versionId: held.versionId }),
-  };
+  const nothingTold = { opaqueTag: held.opaqueTag };
+  return await compareHeld(calls, settings, object, fingerprint, nothingTold, signal);
 }
 
-async function lookQuietly(calls: S3Calls, patience: Patience, key: string): Promise<S3Head | undefined> {
+async function lookQuietly(calls: S3Calls, settings: UploadSettings, key: string): Promise<S3Head | undefined> {
   try {
-    return await withinTime(patience.clock, tidyMs, (signal) =>
-      attempt(() => calls.head(key, true, signal), patience, signal),
-    );
+    return await withinTime(settings.patience.clock, tidyMs, (signal) => look(calls, settings, key, signal));
   } catch {
     // The store does not answer: the failure that brought us here is the one to tell.
     return undefined;

@@ -1,11 +1,19 @@
 import { Failure, toFailure } from '../api/failure.ts';
 import { abortFailure, withinTime, throwIfAborted } from './abortable.ts';
-import { attempt, isTransient } from './attempt.ts';
+import { attempt, isTransient, Throttled } from './attempt.ts';
 import { BufferPool, gatherParts } from './gather-parts.ts';
-import type { Acknowledged, S3Calls, UploadedPart, UploadRef } from './s3-calls.ts';
+import type { Acknowledged, NewObject, S3Calls, UploadedPart, UploadRef } from './s3-calls.ts';
 import { compareAcknowledged, compareCompleted, crc32Of, fingerprintOfParts, makeChecks } from './s3-checks.ts';
 import { s3CodeOf } from './s3-errors.ts';
-import { isRefusedOption, type UploadSettings, withOffers } from './s3-offers.ts';
+import {
+  type CheckKind,
+  explainCondition,
+  isRefusedOption,
+  listWays,
+  tryWays,
+  type UploadSettings,
+  weakerChecks,
+} from './s3-offers.ts';
 import { putWhole } from './s3-put-whole.ts';
 import { removeUpload } from './s3-unfinished.ts';
 import { compareHeld, refuseExisting, removeIfOurs, settleLostAnswer } from './s3-settle.ts';
@@ -29,24 +37,24 @@ export async function uploadBody(
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   const pool = new BufferPool(partBytes);
+  const isWhole = body instanceof WholeBytes;
+  const object = { key, ifAbsent: options.onlyIfAbsent === true, inClass: !isWhole };
   let upload: Upload | undefined;
   try {
-    if (options.inParts === true) upload = await Upload.start(calls, settings, key, pool, stop, either);
+    await attempt(() => calls.checkBucket(key, either), settings.patience, either);
+    if (options.inParts === true) upload = await Upload.start(calls, settings, object, pool, stop, either);
     for await (const part of gatherParts(body, partBytes, () => pool.take(), either)) {
       if (upload === undefined && part.last) {
         // What can be sent again from outside (retryStorage) is not tried again here too.
-        const patience = {
-          ...settings.patience,
-          attempts: body instanceof WholeBytes ? 1 : settings.patience.attempts,
-        };
-        return await putWhole(calls, { ...settings, patience }, key, part.bytes, options, signal);
+        const patience = { ...settings.patience, attempts: isWhole ? 1 : settings.patience.attempts };
+        return await putWhole(calls, { ...settings, patience }, object, part.bytes, signal);
       }
-      upload ??= await Upload.start(calls, settings, key, pool, stop, either);
+      upload ??= await Upload.start(calls, settings, object, pool, stop, either);
       await upload.add(part.bytes);
     }
     throwIfAborted(either);
     if (upload === undefined) throw new Failure('Internal', 'a body had no last part');
-    return await upload.complete(options, signal);
+    return await upload.complete(signal);
   } catch (error) {
     stop.abort(error);
     await upload?.abandon();
@@ -63,7 +71,9 @@ class Upload {
   readonly #signal: AbortSignal;
   readonly #inFlight = new Set<Promise<void>>();
   readonly #parts: UploadedPart[] = [];
-  readonly #withChecksums: boolean;
+  readonly #object: NewObject;
+  /** Of the next part: one that the server refused for a part is not tried with the others. */
+  #checks: CheckKind;
   #count = 0;
   #bytes = 0;
   #finished = false;
@@ -71,40 +81,42 @@ class Upload {
   static async start(
     calls: S3Calls,
     settings: UploadSettings,
-    key: string,
+    object: NewObject,
     pool: BufferPool,
     stop: AbortController,
     signal: AbortSignal,
   ): Promise<Upload> {
-    const { offers } = settings;
+    const { offers, patience } = settings;
     const begin = (withChecksums: boolean): Promise<string> =>
-      attempt(() => calls.createUpload(key, withChecksums, signal), settings.patience, signal);
+      attempt(() => calls.createUpload(object, withChecksums, signal), patience, signal);
     let id: string;
     try {
-      id = await begin(offers.checksums);
+      id = await begin(offers.checks === 'crc32');
     } catch (error) {
-      if (!offers.checksums || !isRefusedOption(error)) throw error;
+      if (offers.checks !== 'crc32' || !isRefusedOption(error)) throw error;
       id = await begin(false);
-      offers.checksums = false;
+      offers.checks = 'md5';
     }
-    return new Upload(calls, settings, { key, id }, pool, stop, signal);
+    return new Upload(calls, settings, object, id, pool, stop, signal);
   }
 
   private constructor(
     calls: S3Calls,
     settings: UploadSettings,
-    ref: UploadRef,
+    object: NewObject,
+    id: string,
     pool: BufferPool,
     stop: AbortController,
     signal: AbortSignal,
   ) {
     this.#calls = calls;
     this.#settings = settings;
-    this.#ref = ref;
+    this.#object = object;
+    this.#ref = { key: object.key, id };
     this.#pool = pool;
     this.#stop = stop;
     this.#signal = signal;
-    this.#withChecksums = settings.offers.checksums;
+    this.#checks = settings.offers.checks;
   }
 
   /** Resolves when the part is on its way and there is room for another. A failed part aborts the upload's own signal. */
@@ -119,42 +131,48 @@ class Upload {
       .catch((error: unknown) => this.#stop.abort(toFailure(error)))
       .finally(() => this.#inFlight.delete(sending));
     this.#inFlight.add(sending);
-    while (this.#inFlight.size >= this.#settings.partsInFlight) await Promise.race(this.#inFlight);
+    while (this.#inFlight.size >= this.#settings.pace.limit) await Promise.race(this.#inFlight);
     if (this.#signal.aborted) throw this.#whyStopped();
   }
 
-  async complete(options: PutOptions, signal: AbortSignal): Promise<StoredObject> {
+  async complete(signal: AbortSignal): Promise<StoredObject> {
     await Promise.all(this.#inFlight);
     if (this.#signal.aborted) throw this.#whyStopped();
     const { key } = this.#ref;
+    const { offers, patience } = this.#settings;
     const parts = this.#parts.toSorted((a, b) => a.number - b.number);
     const fingerprint = fingerprintOfParts(parts, this.#bytes);
-    await refuseExisting(this.#calls, this.#settings, key, options, signal);
+    await refuseExisting(this.#calls, this.#settings, this.#object, signal);
+    const conditional = this.#object.ifAbsent && offers.conditions;
+    const withSums = this.#checks === 'crc32' && offers.partSums;
     let told: Acknowledged | undefined;
     let sends = 0;
     // An upload that is gone after an answer got lost was completed by the request before: looking tells.
     const worthIt = (error: unknown): boolean => isTransient(error) && s3CodeOf(error) !== 'NoSuchUpload';
+    const send = async (sums: boolean, ifAbsent: boolean): Promise<Acknowledged> => {
+      sends += 1;
+      try {
+        return await this.#calls.completeUpload(this.#ref, parts, { withSums: sums, ifAbsent }, signal);
+      } catch (error) {
+        throw ifAbsent ? await explainCondition(this.#calls, key, error, signal) : error;
+      }
+    };
     try {
-      const offers = { checksums: false, conditions: this.#settings.offers.conditions };
-      told = await withOffers(offers, options, (_, condition) =>
-        attempt(
-          () => {
-            sends += 1;
-            return this.#calls.completeUpload(this.#ref, parts, condition, signal);
-          },
-          { ...this.#settings.patience, worthIt },
-          signal,
-        ),
+      const ways = listWays(withSums ? ['crc32', 'none'] : ['none'], conditional);
+      const sent = await tryWays(ways, ({ checks, ifAbsent }) =>
+        attempt(() => send(checks === 'crc32', ifAbsent), { ...patience, worthIt }, signal),
       );
+      told = sent.told;
       this.#finished = true;
-      this.#settings.offers.conditions = offers.conditions;
-      compareCompleted(parts, told, `complete ${key}`);
-      return await compareHeld(this.#calls, this.#settings, key, this.#bytes, told, signal);
+      if (withSums && sent.way.checks === 'none') offers.partSums = false;
+      if (conditional && !sent.way.ifAbsent) offers.conditions = false;
+      compareCompleted(fingerprint, told, `complete ${key}`);
+      return await compareHeld(this.#calls, this.#settings, this.#object, fingerprint, told, signal);
     } catch (error) {
       if (told !== undefined) throw await removeIfOurs(this.#calls, this.#settings, key, fingerprint, told, error);
-      const stored = await settleLostAnswer(this.#calls, this.#settings, key, fingerprint, error, sends, signal);
+      const held = await settleLostAnswer(this.#calls, this.#settings, this.#object, fingerprint, error, sends, signal);
       this.#finished = true;
-      return stored;
+      return held;
     }
   }
 
@@ -175,16 +193,28 @@ class Upload {
   async #send(number: number, bytes: Buffer): Promise<void> {
     const what = `put part ${number} of ${this.#ref.key}`;
     const crc32 = crc32Of(bytes);
-    const checks = makeChecks(bytes, crc32, this.#withChecksums);
-    const told = await attempt(
-      () => this.#calls.uploadPart(this.#ref, number, bytes, checks, this.#signal),
-      this.#settings.patience,
-      this.#signal,
-    );
-    compareAcknowledged(bytes, crc32, told, what);
+    const { offers, pace, patience } = this.#settings;
+    const sent = await tryWays(listWays(weakerChecks(this.#checks), false), ({ checks: kind }) => {
+      const checks = makeChecks(bytes, crc32, kind);
+      return attempt(() => this.#sendOnce(number, bytes, checks), patience, this.#signal);
+    });
+    pace.went();
+    const { told, way } = sent;
+    if (weakerChecks(this.#checks).includes(way.checks)) this.#checks = way.checks;
+    if (weakerChecks(offers.checks).includes(way.checks)) offers.checks = way.checks;
+    const md5Compared = compareAcknowledged(bytes, crc32, told, what);
     if (told.etag === undefined) throw new Failure('StorageConfigInvalid', `${what}: the server gave no ETag`);
-    this.#parts.push({ number, etag: told.etag, ...(this.#withChecksums ? { crc32 } : {}) });
+    this.#parts.push({ number, etag: told.etag, crc32, md5Compared });
     this.#pool.give(bytes);
+  }
+
+  async #sendOnce(number: number, bytes: Buffer, checks: ReturnType<typeof makeChecks>): Promise<Acknowledged> {
+    try {
+      return await this.#calls.uploadPart(this.#ref, number, bytes, checks, this.#signal);
+    } catch (error) {
+      if (error instanceof Throttled) this.#settings.pace.throttled();
+      throw error;
+    }
   }
 
   #whyStopped(): unknown {

@@ -10,6 +10,7 @@ const ofOneCopy: ReadonlySet<FailureReason> = new Set([
   'StorageDenied',
   'StorageFailed',
   'StorageMissing',
+  'StorageThrottled',
   'StorageUnreachable',
 ] as const);
 

@@ -45,6 +45,7 @@ async function arrangeScript(
   let met = 0;
   return {
     ...(await arrangeBucket(stand, name, {}, database)),
+    impatient: name.endsWith('-stall'),
     arm: async () => stand.http.script(name, script),
     during: async ({ isOver }) => {
       await until('the run is over', isOver);
@@ -117,16 +118,16 @@ export const s3Cases: readonly FaultCase[] = [
   ),
   scripted('slow-down-once', 'a part is answered with 503 SlowDown once', once('part', answer(503, 'SlowDown')), good),
   scripted(
-    'slow-down-always',
-    'parts are answered with 503 SlowDown',
+    'slow-down-stall',
+    'parts are answered with 503 SlowDown for longer than it is waited',
     always('part', answer(503, 'SlowDown')),
-    bad('StorageFailed'),
+    bad('StorageThrottled'),
   ),
   scripted(
-    'everything-503',
-    'every request is answered with 503',
+    'everything-503-stall',
+    'every request is answered with 503 for longer than it is waited',
     () => answer(503, 'ServiceUnavailable'),
-    bad('StorageFailed'),
+    bad('StorageThrottled'),
   ),
   scriptedLarge(
     'part-reset-once',

@@ -1,0 +1,206 @@
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
+} from '@aws-sdk/client-s3';
+import { Failure } from '../api/failure.ts';
+import type { S3Calls, S3Head } from './s3-calls.ts';
+import type { Ask } from './s3-client.ts';
+import { s3CodeOf, s3StatusOf } from './s3-errors.ts';
+import { KeyCoding } from './s3-key-coding.ts';
+import { readAcknowledged, unquote } from './s3-told.ts';
+import type { ObjectStat } from './storage.ts';
+
+/** The requests that change nothing. */
+export function makeReadRequests(
+  ask: Ask,
+  Bucket: string,
+): Pick<S3Calls, 'checkBucket' | 'head' | 'get' | 'listPage' | 'listUploads'> {
+  const coding = new KeyCoding();
+  /** There is a bucket, or nobody may look whether there is. */
+  let bucketSeen = false;
+
+  async function list(command: ListObjectsV2Command, what: string, signal: AbortSignal) {
+    try {
+      const told = await ask(what, (client, abort) => client.send(command, abort), signal);
+      bucketSeen = true;
+      return told;
+    } catch (error) {
+      if (!(error instanceof Failure) || s3CodeOf(error) !== 'NoSuchKey') throw error;
+      // A bucket was listed, and taken for an object.
+      const { message, hint, cause } = error;
+      throw new Failure('StorageConfigInvalid', message, {
+        hint: hint ?? 'correct s3.endpoint: there is a bucket too many in its path',
+        cause,
+      });
+    }
+  }
+
+  /** Answers to HEAD have no body and so no code: the same is asked in a way whose answer has one. */
+  async function listOne(key: string, signal: AbortSignal): Promise<void> {
+    await list(new ListObjectsV2Command({ Bucket, Prefix: key, MaxKeys: 1 }), `look at ${key}`, signal);
+  }
+
+  async function explain(failure: unknown, key: string, signal: AbortSignal): Promise<unknown> {
+    const status = s3StatusOf(failure);
+    if (status === 0 || status >= 500 || status === 429) return failure;
+    try {
+      await listOne(key, signal);
+      return failure;
+    } catch (explained) {
+      return explained;
+    }
+  }
+
+  async function checkBucket(key: string, signal: AbortSignal): Promise<void> {
+    if (bucketSeen) return;
+    try {
+      await listOne(key, signal);
+    } catch (error) {
+      // Who may not list may still read and write.
+      if (!(error instanceof Failure) || error.reason !== 'StorageDenied') throw error;
+      bucketSeen = true;
+    }
+  }
+
+  function readPage(told: ListObjectsV2CommandOutput, prefix: string): ReadPage {
+    const entries = (told.Contents ?? []).map(({ Key, Size, LastModified, ETag }) => {
+      const tag = unquote(ETag);
+      if (Key === undefined || Size === undefined)
+        throw new Failure('StorageConfigInvalid', `list ${prefix}: an entry has no key or size`);
+      const stat = { key: Key, bytes: Size, modifiedAtMs: LastModified?.getTime() ?? 0 };
+      return tag === undefined ? stat : { ...stat, tag };
+    });
+    const more = { entries, encoded: told.EncodingType === 'url' };
+    if (told.IsTruncated !== true) return { ...more, next: undefined };
+    if (told.NextContinuationToken) return { ...more, next: told.NextContinuationToken };
+    throw new Failure('StorageFailed', `list ${prefix}: there is more, but the answer does not say how to get it`);
+  }
+
+  async function head(key: string, withChecksum: boolean, signal: AbortSignal): Promise<S3Head | undefined> {
+    const checksum = withChecksum ? { ChecksumMode: 'ENABLED' as const } : {};
+    const command = new HeadObjectCommand({ Bucket, Key: key, ...checksum });
+    try {
+      const told = await ask(`look at ${key}`, (client, abort) => client.send(command, abort), signal);
+      bucketSeen = true;
+      if (told.ContentLength === undefined)
+        throw new Failure('StorageConfigInvalid', `look at ${key}: the answer has no size`);
+      const { etag, ...acknowledged } = readAcknowledged(told);
+      return {
+        ...acknowledged,
+        key,
+        bytes: told.ContentLength,
+        modifiedAtMs: told.LastModified?.getTime() ?? 0,
+        crc32OfWhole: told.ChecksumType === 'FULL_OBJECT',
+        ...(etag === undefined ? {} : { tag: etag }),
+      };
+    } catch (error) {
+      if (s3StatusOf(error) !== 404) throw await explain(error, key, signal);
+      await checkBucket(key, signal);
+      return undefined;
+    }
+  }
+
+  async function headOrNone(key: string, signal: AbortSignal): Promise<S3Head | undefined> {
+    try {
+      return await head(key, false, signal);
+    } catch (error) {
+      if (!(error instanceof Failure) || error.consequence === 'retry') throw error;
+      // Who may only list cannot look.
+      return undefined;
+    }
+  }
+
+  async function decode(
+    keys: readonly string[],
+    prefix: string,
+    encoded: boolean,
+    what: string,
+    exists: (key: string) => Promise<boolean>,
+  ): Promise<readonly string[]> {
+    const decoded = await coding.decode(keys, prefix, encoded, exists);
+    if (decoded !== undefined) return decoded;
+    throw new Failure('StorageConfigInvalid', `${what}: keys came that do not begin so, or cannot be decoded`, {
+      hint: 'the server does not list as S3 does: encoding-type and prefix',
+    });
+  }
+
+  return {
+    checkBucket,
+    head,
+    get: async (key, { start, end }, signal) => {
+      const range = start === undefined ? {} : { Range: `bytes=${start}-${end ?? ''}` };
+      const command = new GetObjectCommand({ Bucket, Key: key, ...range });
+      const told = await ask(`get ${key}`, (client, abort) => client.send(command, abort), signal);
+      const body = told.Body;
+      if (body === undefined || !('destroy' in body) || told.ContentLength === undefined)
+        throw new Failure('StorageConfigInvalid', `get ${key}: the answer has no size or no body`);
+      const tag = unquote(told.ETag);
+      // Every S3 gives one; a web page that answers 200 to everything does not, and must not be taken for an object.
+      if (tag === undefined) {
+        body.destroy();
+        throw new Failure('StorageConfigInvalid', `get ${key}: the answer has no ETag`);
+      }
+      const first = /^bytes (\d+)-/.exec(told.ContentRange ?? '')?.[1];
+      return { body, length: told.ContentLength, start: Number(first ?? 0), tag };
+    },
+    listPage: async ({ prefix, after, token }, signal) => {
+      const page = {
+        Bucket,
+        Prefix: prefix,
+        ...(token === undefined ? {} : { ContinuationToken: token }),
+        ...(after === undefined || token !== undefined ? {} : { StartAfter: after }),
+      };
+      const what = `list ${prefix}`;
+      const command = new ListObjectsV2Command({ ...page, EncodingType: 'url' });
+      const { entries, encoded, next } = readPage(await list(command, what, signal), prefix);
+      const exists = async (key: string): Promise<boolean> => (await headOrNone(key, signal)) !== undefined;
+      const keys = await decode(
+        entries.map(({ key }) => key),
+        prefix,
+        encoded,
+        what,
+        exists,
+      );
+      return { objects: entries.map((entry, index) => ({ ...entry, key: keys[index] ?? entry.key })), next };
+    },
+    listUploads: async (prefix, from, signal) => {
+      const what = `list uploads of ${prefix}`;
+      const command = new ListMultipartUploadsCommand({
+        Bucket,
+        Prefix: prefix,
+        EncodingType: 'url',
+        ...(from === undefined ? {} : { KeyMarker: from.key, UploadIdMarker: from.id }),
+      });
+      const told = await ask(what, (client, abort) => client.send(command, abort), signal);
+      const found = (told.Uploads ?? []).map(({ Key, UploadId, Initiated }) => {
+        if (Key === undefined || UploadId === undefined)
+          throw new Failure('StorageConfigInvalid', `${what}: an entry has no key or id`);
+        return { key: Key, id: UploadId, initiatedMs: Initiated?.getTime() ?? 0 };
+      });
+      // What is unfinished is no object that could be looked for, and some servers do not look at the prefix.
+      const keys = await decode(
+        [...found.map(({ key }) => key), told.NextKeyMarker ?? ''],
+        '',
+        told.EncodingType === 'url',
+        what,
+        async () => false,
+      );
+      const uploads = found.map((upload, index) => ({ ...upload, key: keys[index] ?? upload.key }));
+      if (told.IsTruncated !== true) return { uploads, next: undefined };
+      const { NextKeyMarker, NextUploadIdMarker } = told;
+      if (NextKeyMarker !== undefined)
+        return { uploads, next: { key: keys.at(-1) ?? NextKeyMarker, id: NextUploadIdMarker ?? '' } };
+      throw new Failure('StorageFailed', `${what}: there is more, but not said how to get it`);
+    },
+  };
+}
+
+interface ReadPage {
+  readonly entries: readonly ObjectStat[];
+  /** By its own word. */
+  readonly encoded: boolean;
+  readonly next: string | undefined;
+}
