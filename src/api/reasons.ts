@@ -66,8 +66,9 @@ export const failureReasons = {
   AuthenticationFailed: {
     consequence: 'wait',
     exitCode: 77,
-    meaning: 'PostgreSQL refused user or password, or pg_hba.conf has no entry for the runner.',
-    remedy: 'Correct the credentials in the Secret, or pg_hba.conf.',
+    meaning:
+      'PostgreSQL, or a pooler in front of it, refused the login: user or password, or pg_hba.conf has no entry for the runner.',
+    remedy: 'Correct the credentials in the Secret, pg_hba.conf, or what the pooler knows of users and databases.',
   },
   PermissionDenied: {
     consequence: 'wait',
@@ -75,11 +76,34 @@ export const failureReasons = {
     meaning: 'The database user may not read everything that the policy selects.',
     remedy: 'Grant pg_read_all_data, or exclude what the message names.',
   },
+  TransactionPooling: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning:
+      'A pooler is between us and PostgreSQL that gives each transaction (or statement) another session of the server: a dump through it would leave its settings to applications.',
+    remedy:
+      'Connect to the server itself, or to a pool with session pooling (PgBouncer: pool_mode = session, also for one database or user).',
+  },
+  DatabaseClosed: {
+    consequence: 'wait',
+    exitCode: 77,
+    meaning:
+      'The database is on the server but lets nobody in: ALLOW_CONNECTIONS is false, a DROP DATABASE of it was interrupted, or its CONNECTION LIMIT is 0.',
+    remedy:
+      'Open it (ALTER DATABASE … WITH ALLOW_CONNECTIONS true), drop it, or leave it out (source.postgres.databases.exclude).',
+  },
+  RecoveryConflict: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'A standby ended our query because it kept changes of the primary from being applied.',
+    remedy:
+      'Raise max_standby_streaming_delay, or set hot_standby_feedback = on, on the standby; or back up the primary.',
+  },
   DatabaseMissing: {
     consequence: 'wait',
     exitCode: 66,
-    meaning: 'A database that the policy names is not on the server.',
-    remedy: 'Create it, or take its name out of source.postgres.databases.names.',
+    meaning: 'A database that is to be connected to is not on the server, or a pooler has no way to it.',
+    remedy: 'Create it, take its name out of source.postgres.databases.names, or let the pooler know it.',
   },
   NoDatabases: {
     consequence: 'wait',

@@ -1,19 +1,26 @@
 import type { Socket } from 'node:net';
 import { checkServerIdentity, type ConnectionOptions, type PeerCertificate } from 'node:tls';
-import { Client } from 'pg';
-import { Failure } from '../api/failure.ts';
-import type { FailureReason } from '../api/reasons.ts';
+import { Client, type QueryResult } from 'pg';
 import { aborted } from '../pipeline/aborted.ts';
-import { reasonOfSqlstate, reasonOfText } from './server-errors.ts';
-import { applicationName, isSocket, serverAddress, type Server } from './server.ts';
+import { connectFailure, queryFailure } from './connect-failure.ts';
+import { judgePooling, type Look } from './pooling.ts';
+import { applicationName, isSocket, type Server } from './server.ts';
+import { steadyStatements } from './steady-session.ts';
 
 export interface ConnectOptions {
   /** For reaching the server and logging in. */
   readonly timeoutMs: number;
+  /** How long a statement may take, at the server and until its answer is here. Without it statements have no limit. */
+  readonly queryLimitMs?: number;
 }
 
-/** A connection to one database. Its search_path is empty: names outside of pg_catalog are to be qualified. */
+/**
+ * A connection to one database, with a session of the server that is ours alone and that no setting of role, database or server
+ * disturbs (steady-session.ts). Its search_path is empty: names outside of pg_catalog are to be qualified.
+ */
 export interface Connection {
+  /** True: the server itself is at the other end. False: a pooler, with a session for us. */
+  readonly direct: boolean;
   /** Rows of one statement; values as `pg` gives them. Throws a Failure. */
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<readonly Row[]>;
   /** The same, with values as the server prints them, in the order of the columns. */
@@ -22,9 +29,16 @@ export interface Connection {
   close(): Promise<void>;
 }
 
+/** A second session is wanted only to look whether the first is shared; a full pool would keep us waiting. */
+const secondLoginMs = 2_000;
+/** The server cancels a statement itself; if it cannot even do that, we do not wait for it much longer. */
+const answerGraceMs = 5_000;
+/** A role may have a timeout of a millisecond, and a busy server may need more for the statement that lifts it. */
+const steadyTries = 10;
+
 /**
- * Connects and logs in. Throws ServerUnreachable, AuthenticationFailed, DatabaseMissing, PermissionDenied, TlsFailed or Aborted.
- * An abort also ends what runs later on the connection.
+ * Connects, logs in, and steadies the session. Throws ServerUnreachable, AuthenticationFailed, DatabaseMissing, DatabaseClosed,
+ * PermissionDenied, TlsFailed, TransactionPooling or Aborted. An abort also ends what runs later on the connection.
  */
 export async function connectClient(
   server: Server,
@@ -33,19 +47,9 @@ export async function connectClient(
   signal: AbortSignal,
 ): Promise<Connection> {
   if (signal.aborted) throw aborted(signal);
-  const client = new Client({
-    host: server.host,
-    port: server.port,
-    user: server.user,
-    // Not undefined: then pg would look into the environment and into ~/.pgpass.
-    password: server.password ?? '',
-    database,
-    ssl: tlsOptions(server),
-    connectionTimeoutMillis: options.timeoutMs,
-    application_name: applicationName,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 30_000,
-  });
+  const { timeoutMs, queryLimitMs } = options;
+  const client = newClient(server, database, timeoutMs);
+  const stream = streamOf(client);
   let broken: Error | undefined;
   let closed = false;
   // A connection that breaks between two statements says so here; without a listener that would end the process.
@@ -56,54 +60,132 @@ export async function connectClient(
     if (closed) return;
     closed = true;
     signal.removeEventListener('abort', onAbort);
-    const ended = client.end().catch(() => {});
-    // The goodbye is sent, its answer not waited for: a server that hangs, or a network that is gone, would never give it.
-    streamOf(client).destroySoon();
-    await ended;
+    await leave(client);
   };
   const onAbort = (): void => {
-    streamOf(client).destroy();
+    stream().destroy();
   };
   signal.addEventListener('abort', onAbort, { once: true });
 
+  let direct: boolean;
   try {
     await client.connect();
-    // As pg_dump does: whoever owns the database could have set a search_path on which their own functions come first.
-    await client.query(`SELECT pg_catalog.set_config('search_path', '', false)`);
+    ({ direct } = await judgePooling(lookThrough(client, timeoutMs), () => logInAgain(server, database, timeoutMs)));
+    await steady(client, queryLimitMs ?? 0, timeoutMs);
   } catch (error) {
     await close();
     if (signal.aborted) throw aborted(signal);
     throw connectFailure(error, server, database);
   }
 
+  const limit = queryLimitMs === undefined ? {} : { query_timeout: queryLimitMs + answerGraceMs };
+  const run = async <T>(statement: () => Promise<T>): Promise<T> => {
+    try {
+      return await statement();
+    } catch (error) {
+      if (signal.aborted) throw aborted(signal);
+      // Nothing more is asked of a server that does not answer.
+      if (isSilence(error)) stream().destroy();
+      throw queryFailure(error, broken, server, database);
+    }
+  };
   return {
-    async query<Row extends object>(text: string, values: readonly unknown[] = []) {
-      try {
-        const { rows } = await client.query<Row>(text, [...values]);
-        return rows;
-      } catch (error) {
-        if (signal.aborted) throw aborted(signal);
-        throw queryFailure(broken ?? error, error, server, database);
-      }
+    direct,
+    query: async <Row extends object>(text: string, values: readonly unknown[] = []) => {
+      const statement = { text, values: [...values], ...limit };
+      return (await run(() => client.query<Row>(statement))).rows;
     },
-    async texts(text: string) {
-      try {
-        const { rows } = await client.query<(string | null)[]>({ text, rowMode: 'array', types: asText });
-        return rows;
-      } catch (error) {
-        if (signal.aborted) throw aborted(signal);
-        throw queryFailure(broken ?? error, error, server, database);
-      }
+    texts: async (text: string) => {
+      const statement = { text, rowMode: 'array' as const, types: asText, ...limit };
+      return (await run(() => client.query<(string | null)[]>(statement))).rows;
     },
     close,
   };
 }
 
+function newClient(server: Server, database: string, timeoutMs: number): Client {
+  return new Client({
+    host: server.host,
+    port: server.port,
+    user: server.user,
+    // Not undefined: then pg would look into the environment and into ~/.pgpass.
+    password: server.password ?? '',
+    database,
+    ssl: tlsOptions(server),
+    connectionTimeoutMillis: timeoutMs,
+    application_name: applicationName,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 30_000,
+    ...(server.startupOptions === undefined ? {} : { options: server.startupOptions }),
+  });
+}
+
+async function leave(client: Client): Promise<void> {
+  const ended = client.end().catch(() => {});
+  // The goodbye is sent, its answer not waited for: a server that hangs, or a network that is gone, would never give it.
+  streamOf(client)().destroySoon();
+  await ended;
+}
+
+function lookThrough(client: Client, timeoutMs: number): Look {
+  const { processID } = client as unknown as { readonly processID: number | null };
+  return {
+    toldPid: processID ?? undefined,
+    rows: async (text) => {
+      const statement = { text, query_timeout: timeoutMs };
+      return tryWhileCancelled(async () => {
+        const answer: QueryResult | QueryResult[] = await client.query(statement);
+        // Several statements, several answers: what was asked for is the only one with rows.
+        return Array.isArray(answer) ? answer.flatMap(({ rows }) => rows) : answer.rows;
+      });
+    },
+  };
+}
+
+async function logInAgain(
+  server: Server,
+  database: string,
+  timeoutMs: number,
+): Promise<(Look & { close(): Promise<void> }) | undefined> {
+  const withinMs = Math.min(secondLoginMs, timeoutMs);
+  const client = newClient(server, database, withinMs);
+  client.on('error', () => {});
+  try {
+    await client.connect();
+  } catch {
+    await leave(client);
+    return undefined;
+  }
+  return { ...lookThrough(client, withinMs), close: () => leave(client) };
+}
+
+async function steady(client: Client, statementTimeoutMs: number, timeoutMs: number): Promise<void> {
+  const statement = { text: steadyStatements(statementTimeoutMs), query_timeout: timeoutMs };
+  await tryWhileCancelled(() => client.query(statement));
+}
+
+/** Again when a timeout of the role was faster than what lifts it. */
+async function tryWhileCancelled<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      const { code } = error as { code?: unknown };
+      if (code !== '57014' || tries >= steadyTries) throw error;
+    }
+  }
+}
+
+function isSilence(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Query read timeout';
+}
+
 /** No value is read as anything but its text. */
 const asText = { getTypeParser: () => (text: string | Buffer) => text.toString() };
 
-function streamOf(client: Client): Socket {
-  return (client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream;
+/** As it is now: with TLS it becomes another one. */
+function streamOf(client: Client): () => Socket {
+  return () => (client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream;
 }
 
 function tlsOptions(server: Server): false | ConnectionOptions {
@@ -118,70 +200,4 @@ function tlsOptions(server: Server): false | ConnectionOptions {
     checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
       mode === 'verify-full' ? checkServerIdentity(server.host, certificate) : undefined,
   };
-}
-
-const unreachable = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EAI_FAIL',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'EHOSTDOWN',
-  'ENETUNREACH',
-  'ECONNRESET',
-  'EPIPE',
-  'ENOENT',
-  'EADDRNOTAVAIL',
-]);
-
-function connectFailure(error: unknown, server: Server, database: string): Failure {
-  const { code, message } = describe(error);
-  const where = `connection to ${serverAddress(server)}, database "${database}"`;
-  const reason = connectReason(code, message);
-  const options = { cause: error, ...(hints[reason] === undefined ? {} : { hint: hints[reason] }) };
-  return new Failure(reason, `${where} failed: ${message}`, options);
-}
-
-function connectReason(code: string, message: string): FailureReason {
-  if (/does not support SSL/.test(message)) return 'TlsFailed';
-  // pg's own words: no password was given, or the server does not prove that it knows it either.
-  if (message.startsWith('SASL: ')) return 'AuthenticationFailed';
-  // SQLSTATE: five characters, digits and capitals; Node's codes are words.
-  if (/^[0-9A-Z]{5}$/.test(code)) {
-    const reason = reasonOfSqlstate(code) ?? 'ServerUnreachable';
-    return reason === 'ConnectionLost' ? 'ServerUnreachable' : reason;
-  }
-  if (unreachable.has(code)) return 'ServerUnreachable';
-  if (
-    /^(?:CERT_|ERR_TLS_|ERR_SSL_|ERR_OSSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/.test(code)
-  ) {
-    return 'TlsFailed';
-  }
-  if (/timeout|terminated/i.test(message)) return 'ServerUnreachable';
-  const reason = reasonOfText(message) ?? 'ServerUnreachable';
-  return reason === 'ConnectionLost' ? 'ServerUnreachable' : reason;
-}
-
-const hints: Partial<Record<FailureReason, string>> = {
-  TlsFailed:
-    'Give the authority of the server’s certificate as tls.ca, or connect by a name that the certificate holds.',
-};
-
-function queryFailure(first: unknown, error: unknown, server: Server, database: string): Failure {
-  const { code, message } = describe(first);
-  const reason =
-    reasonOfSqlstate(code) ??
-    (/terminated|ended|closed|not queryable/i.test(message) || unreachable.has(code) ? 'ConnectionLost' : 'Internal');
-  return new Failure(reason, `query on ${serverAddress(server)}, database "${database}" failed: ${message}`, {
-    cause: error,
-  });
-}
-
-function describe(error: unknown): { readonly code: string; readonly message: string } {
-  if (!(error instanceof Error)) return { code: '', message: String(error) };
-  // Several addresses of one name were tried: the first tells enough.
-  if (error instanceof AggregateError && error.errors.length > 0) return describe(error.errors[0]);
-  const { code } = error as { code?: unknown };
-  return { code: typeof code === 'string' ? code : '', message: error.message };
 }

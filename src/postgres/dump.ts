@@ -27,6 +27,12 @@ export interface DumpSelection {
   readonly excludeTableData?: readonly string[] | undefined;
 }
 
+export interface DumpOptions {
+  readonly lockTimeoutSeconds: number;
+  /** The database's own, as the server names it: a role may have a client_encoding that cannot hold everything. */
+  readonly encoding: string;
+}
+
 export interface DatabaseDump {
   /** The archive; pg_dump starts when it is read. Throws instead of ending unless pg_dump ended well and what it wrote is an archive. */
   readonly bytes: Bytes;
@@ -45,9 +51,8 @@ export interface DatabaseDump {
 export function dumpDatabase(
   tools: DumpTools,
   database: string,
-  options: {
+  options: DumpOptions & {
     readonly selection?: DumpSelection;
-    readonly lockTimeoutSeconds: number;
     /** The database has column options that most servers refuse: they are left out. */
     readonly internalOptions?: boolean;
   },
@@ -67,7 +72,7 @@ export function dumpDatabase(
     ...flags('exclude-table-data', excludeTableData),
   ];
   // Not as an argument: there, a name with = in it would be read as a connection string.
-  const environment = { ...tools.environment, PGDATABASE: database };
+  const environment = { ...tools.environment, PGDATABASE: database, PGCLIENTENCODING: options.encoding };
   const subject = `pg_dump of database "${database}"`;
   let command: Command | undefined;
   let version: string | undefined;
@@ -104,12 +109,12 @@ export function dumpDatabase(
 
 /**
  * Dumps roles, tablespaces and their grants as SQL. Passwords of roles are left out unless asked for (then a superuser is
- * needed). `maintenanceDatabase` is where it looks from. Throws as `dumpDatabase` does.
+ * needed). `maintenanceDatabase` is where it looks from, `encoding` that one's. Throws as `dumpDatabase` does.
  */
 export function dumpGlobals(
   tools: DumpTools,
   maintenanceDatabase: string,
-  options: { readonly rolePasswords: boolean; readonly lockTimeoutSeconds: number },
+  options: DumpOptions & { readonly rolePasswords: boolean },
   signal: AbortSignal,
 ): Bytes {
   const args = [
@@ -121,7 +126,8 @@ export function dumpGlobals(
     `--database=dbname='${maintenanceDatabase.replaceAll(/[\\']/g, String.raw`\$&`)}'`,
   ];
   const subject = 'pg_dumpall of the globals';
-  return wholeScript(() => runProgram(tools, 'pg_dumpall', args, tools.environment, subject, signal), subject);
+  const environment = { ...tools.environment, PGCLIENTENCODING: options.encoding };
+  return wholeScript(() => runProgram(tools, 'pg_dumpall', args, environment, subject, signal), subject);
 }
 
 /** The last thing that pg_dumpall writes, but for a line or two. */

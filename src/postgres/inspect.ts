@@ -1,4 +1,4 @@
-import { Failure } from '../api/failure.ts';
+import { Failure, toFailure } from '../api/failure.ts';
 import type { Connection } from './connection.ts';
 import { databaseQuery, readSettings, readTraits } from './database-row.ts';
 import type { DatabaseRow, DatabaseSetting, DatabaseTraits } from './database-row.ts';
@@ -10,9 +10,10 @@ export interface ServerFacts {
 }
 
 export interface ListedDatabase {
+  readonly oid: string;
   readonly name: string;
-  /** pg_database_size, for estimates; absent when we may not know it. */
-  readonly sizeBytes?: number;
+  /** Why nobody can connect to it, if so. */
+  readonly closed?: string;
 }
 
 /** What an archive alone does not carry under another name. The manifest has the same shape. */
@@ -37,24 +38,68 @@ export async function inspectServer(connection: Connection): Promise<ServerFacts
   return { major: Math.floor(Number(row.number) / 10_000), version: row.version };
 }
 
+/** Of the database that `connection` is connected to: `UTF8` and the like. */
+export async function readEncoding(connection: Connection): Promise<string> {
+  const [row] = await connection.query<{ encoding: string }>(`SELECT current_setting('server_encoding') AS encoding`);
+  return row?.encoding ?? 'UTF8';
+}
+
 /** What restores make and drop again: never worth a backup. */
 const restoresOwn = '^pgbackup_(restore|replaced)_[0-9a-f]{12}(_[0-9a-f]{8})?(_[0-9]+)?$';
 
-/**
- * Every database that can be dumped: allows connections, is no template, no provider's own, not half dropped, not half restored.
- * By name.
- */
+/** Every database that is no template, no provider's own, and nothing that a restore made for itself. By name. */
 export async function listDatabases(connection: Connection): Promise<readonly ListedDatabase[]> {
-  const rows = await connection.query<{ name: string; size: string | null }>(
-    `SELECT datname AS name,
-            CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')
-                 THEN pg_database_size(oid) END AS size
-       FROM pg_database
-      WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2 AND datname <> ALL ($1) AND datname !~ $2
-      ORDER BY datname COLLATE "C"`,
+  const rows = await connection.query<ListedRow>(
+    `${listedColumns} WHERE NOT datistemplate AND datname <> ALL ($1) AND datname !~ $2 ORDER BY datname COLLATE "C"`,
     [providersOwn, restoresOwn],
   );
-  return rows.map(({ name, size }) => ({ name, ...(size === null ? {} : { sizeBytes: Number(size) }) }));
+  return rows.map(readListed);
+}
+
+/** What became of a database since it was listed, also under another name. Undefined: it is gone. */
+export async function findDatabase(connection: Connection, oid: string): Promise<ListedDatabase | undefined> {
+  const [row] = await connection.query<ListedRow>(`${listedColumns} WHERE oid = $1`, [oid]);
+  return row && readListed(row);
+}
+
+/**
+ * Sizes by oid, as far as they can be had within the time: they are estimates. To tell one, the server looks at each file of a
+ * database, which can take long, be forbidden, or fail for one that is being dropped.
+ */
+export async function readSizes(connection: Connection, limitMs: number): Promise<ReadonlyMap<string, number>> {
+  try {
+    await connection.query(`SET statement_timeout = ${limitMs}`);
+    const rows = await connection.query<{ oid: string; size: string | null }>(
+      `SELECT oid::text AS oid,
+              CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')
+                   THEN pg_database_size(oid) END AS size
+         FROM pg_database WHERE datallowconn AND NOT datistemplate`,
+    );
+    return new Map(rows.flatMap(({ oid, size }) => (size === null ? [] : [[oid, Number(size)] as const])));
+  } catch (error) {
+    if (toFailure(error).reason === 'Aborted') throw error;
+    return new Map();
+  }
+}
+
+interface ListedRow {
+  readonly oid: string;
+  readonly name: string;
+  readonly open: boolean;
+  readonly limit: number;
+}
+
+const listedColumns =
+  'SELECT oid::text AS oid, datname AS name, datallowconn AS open, datconnlimit AS "limit" FROM pg_database';
+
+function readListed({ oid, name, open, limit }: ListedRow): ListedDatabase {
+  const closed = whyClosed(open, limit);
+  return { oid, name, ...(closed === undefined ? {} : { closed }) };
+}
+
+function whyClosed(open: boolean, limit: number): string | undefined {
+  if (limit === -2) return 'a DROP DATABASE of it was interrupted, and the server lets nobody in any more';
+  return open ? undefined : 'it lets nobody in (ALLOW_CONNECTIONS false)';
 }
 
 /** The facts of the database that `connection` is connected to, on any server from 12. */

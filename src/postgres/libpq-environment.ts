@@ -15,6 +15,7 @@ keepalives=1
 keepalives_idle=60
 keepalives_interval=10
 keepalives_count=6
+tcp_user_timeout=120000
 `;
 
 /**
@@ -42,6 +43,7 @@ export async function libpqEnvironment(server: Server, dir: string): Promise<Rea
     PGUSER: server.user,
     PGAPPNAME: applicationName,
     PGCONNECT_TIMEOUT: String(connectTimeoutSeconds),
+    ...(server.startupOptions === undefined ? {} : { PGOPTIONS: server.startupOptions }),
     PGGSSENCMODE: 'disable',
     PGSSLMODE: mode,
     PGSERVICEFILE: await write('service.conf', serviceFile),

@@ -8,13 +8,16 @@ const sqlstates: Readonly<Record<string, FailureReason | undefined>> = {
   '28': 'AuthenticationFailed',
   '3D000': 'DatabaseMissing',
   '42501': 'PermissionDenied',
+  '53': 'ServerUnreachable',
   '53100': 'DiskFull',
-  '53300': 'ServerUnreachable',
   '55P03': 'LockTimeout',
+  '57014': 'LockTimeout',
   '57P01': 'ConnectionLost',
   '57P02': 'ConnectionLost',
   // "the database system is starting up": as good as not there yet.
   '57P03': 'ServerUnreachable',
+  '57P04': 'DatabaseMissing',
+  '57P05': 'ConnectionLost',
 };
 
 /**
@@ -28,9 +31,11 @@ const texts: readonly (readonly [RegExp, FailureReason])[] = [
     /password authentication failed|authentication failed for user|no pg_hba\.conf entry|pg_hba\.conf rejects|no password supplied|role "[^\n]*" does not exist|is not permitted to log in|requires a valid client certificate/,
     'AuthenticationFailed',
   ],
-  [/FATAL: {2}database "[^\n]*" does not exist/, 'DatabaseMissing'],
+  [/FATAL: {2}(?:database "[^\n]*" does not exist|no such database)/, 'DatabaseMissing'],
+  [/is not currently accepting connections|cannot connect to invalid database/, 'DatabaseClosed'],
+  [/due to conflict with recovery/, 'RecoveryConflict'],
   [
-    /server does not support SSL|certificate verify failed|server certificate for "[^\n]*" does not match host name|server certificate for "[^\n]*" \(and|host name must be specified for a verified SSL|could not get server's host name from server certificate|root certificate file|could not (?:load|read) (?:root )?certificate file|could not load private key file|SSL error:|no (?:relevant )?certificate/,
+    /server does not support SSL|certificate verify failed|server certificate for "[^\n]*" does not match host name|server certificate for "[^\n]*" \(and|host name must be specified for a verified SSL|could not get server's host name from server certificate|root certificate file|could not (?:load|read) (?:root )?certificate file|could not load private key file|SSL error: (?!unexpected eof|[^\n]*bad record mac|[^\n]*bad decrypt)|no (?:relevant )?certificate/,
     'TlsFailed',
   ],
   [/permission denied|must be (?:superuser|owner)|would be affected by row-level security/, 'PermissionDenied'],
@@ -41,7 +46,7 @@ const texts: readonly (readonly [RegExp, FailureReason])[] = [
     'ServerUnreachable',
   ],
   [
-    /server closed the connection unexpectedly|terminating connection|SSL SYSCALL error|connection to server was lost|Connection reset by peer|Connection timed out|could not receive data from server|could not send data to server|no connection to the server|the database system is shutting down|lost synchronization with server/,
+    /server closed the connection unexpectedly|terminating connection|SSL SYSCALL error|SSL error: |connection to server was lost|Connection reset by peer|Connection timed out|could not receive data from server|could not send data to server|no connection to the server|the database system is shutting down|lost synchronization with server/,
     'ConnectionLost',
   ],
   // pg_dumpall keeps the cause to itself. Whoever starts it has been connected just before, so time may heal it; if not, the

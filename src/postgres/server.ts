@@ -20,6 +20,8 @@ export interface Server {
   readonly tls: ServerTls;
   /** The database to connect to for looking around. */
   readonly database: string;
+  /** Settings that every session starts with (steady-session.ts); known once the server's major is, and only without a pooler. */
+  readonly startupOptions?: string;
 }
 
 /** What a connection calls itself in pg_stat_activity. */

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { Failure } from '../api/failure.ts';
 import type { Clock } from '../support/clock.ts';
 import type { Connection } from './connection.ts';
-import { quoteText } from './quote.ts';
 
 const pauseMs = 500;
 
@@ -59,23 +58,6 @@ export async function endSession(
     );
     if (rows.length === 0) return;
     await clock.sleep(pauseMs, signal);
-  }
-}
-
-/** What must not end or stop this session while it only waits, and how the server notices that we are gone. */
-export async function steadySession(connection: Connection, serverMajor: number): Promise<void> {
-  const settings = {
-    statement_timeout: '0',
-    lock_timeout: '0',
-    idle_in_transaction_session_timeout: '0',
-    ...(serverMajor >= 14 ? { idle_session_timeout: '0' } : {}),
-    ...(serverMajor >= 17 ? { transaction_timeout: '0' } : {}),
-    tcp_keepalives_idle: '60',
-    tcp_keepalives_interval: '10',
-    tcp_keepalives_count: '6',
-  };
-  for (const [name, value] of Object.entries(settings)) {
-    await connection.query(`SET ${name} = ${quoteText(value)}`);
   }
 }
 

@@ -27,7 +27,7 @@ async function reach(at: TemporaryPostgres, server: Server): Promise<readonly st
     })
     .catch((error: unknown) => (error as Failure).reason);
   const byProgram = await collect(
-    dumpDatabase(await at.tools(server), 'postgres', { lockTimeoutSeconds: 10 }, never).bytes,
+    dumpDatabase(await at.tools(server), 'postgres', { lockTimeoutSeconds: 10, encoding: 'UTF8' }, never).bytes,
   ).then(
     () => 'ok',
     (error: unknown) => (error as Failure).reason,

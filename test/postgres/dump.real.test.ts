@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectClient } from '../../src/postgres/connection.ts';
 import { dumpDatabase, dumpGlobals, type DumpTools } from '../../src/postgres/dump.ts';
-import { inspectDatabase, inspectServer, listDatabases } from '../../src/postgres/inspect.ts';
+import { inspectDatabase, inspectServer, listDatabases, readSizes } from '../../src/postgres/inspect.ts';
 import { choosePrograms, findPrograms, programPath } from '../../src/postgres/programs.ts';
 import { systemClock } from '../../src/support/clock.ts';
 import { collect, rejection } from '../pipeline/streams.ts';
@@ -16,6 +16,7 @@ const run = promisify(execFile);
 const never = new AbortController().signal;
 const binDirs = await listBinDirs(process.env['POSTGRES_BINDIRS']);
 const lockTimeoutSeconds = 10;
+const encoding = 'UTF8';
 /** Names that a careless caller hands to libpq as something else. */
 const oddNames = ['a=b host=x', 'weird "name"', "it's", 'Grüße 🐘', '--schema-only', 'postgresql://x/y', '%2e', '*'];
 const quote = (name: string) => `"${name.replaceAll('"', '""')}"`;
@@ -24,7 +25,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
   let at: TemporaryPostgres;
   let tools: DumpTools;
   const dump = (database: string, selection = {}) =>
-    dumpDatabase(tools, database, { selection, lockTimeoutSeconds }, never);
+    dumpDatabase(tools, database, { selection, lockTimeoutSeconds, encoding }, never);
   const connect = (database: string) => connectClient(at.server, database, { timeoutMs: 10_000 }, never);
 
   beforeAll(async () => {
@@ -109,7 +110,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
     const { stdbuf: _stdbuf, ...without } = tools;
     const lengths: number[] = [];
     for (const way of [{ ...without, stdbuf: '/usr/bin/stdbuf' }, without]) {
-      lengths.push((await collect(dumpDatabase(way, 'shop', { lockTimeoutSeconds }, never).bytes)).length);
+      lengths.push((await collect(dumpDatabase(way, 'shop', { lockTimeoutSeconds, encoding }, never).bytes)).length);
     }
     expect(lengths[0]).toBe(lengths[1]);
   });
@@ -122,16 +123,16 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
 
   test('globals hold the roles, and passwords only when asked for', async () => {
     const plain = (
-      await collect(dumpGlobals(tools, 'postgres', { rolePasswords: false, lockTimeoutSeconds }, never))
+      await collect(dumpGlobals(tools, 'postgres', { rolePasswords: false, lockTimeoutSeconds, encoding }, never))
     ).toString();
     expect(plain).toContain('CREATE ROLE owner_of_shop');
     expect(plain).not.toContain('SCRAM-SHA-256');
     const full = (
-      await collect(dumpGlobals(tools, 'postgres', { rolePasswords: true, lockTimeoutSeconds }, never))
+      await collect(dumpGlobals(tools, 'postgres', { rolePasswords: true, lockTimeoutSeconds, encoding }, never))
     ).toString();
     expect(full).toContain('SCRAM-SHA-256');
     for (const name of oddNames) {
-      const odd = dumpGlobals(tools, name, { rolePasswords: false, lockTimeoutSeconds }, never);
+      const odd = dumpGlobals(tools, name, { rolePasswords: false, lockTimeoutSeconds, encoding }, never);
       expect((await collect(odd)).toString()).toContain('CREATE ROLE owner_of_shop');
     }
   });
@@ -144,8 +145,11 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
     const listed = await listDatabases(connection);
     const names = listed.map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining(['shop', 'postgres', ...oddNames]));
-    for (const name of ['template0', 'template1', 'closed', 'rdsadmin']) expect(names).not.toContain(name);
-    expect(listed.find(({ name }) => name === 'shop')?.sizeBytes).toBeGreaterThan(1_000_000);
+    for (const name of ['template0', 'template1', 'rdsadmin']) expect(names).not.toContain(name);
+    expect(listed.find(({ name }) => name === 'closed')?.closed).toContain('ALLOW_CONNECTIONS false');
+    const shop = listed.find(({ name }) => name === 'shop');
+    expect(shop).not.toHaveProperty('closed');
+    expect((await readSizes(connection, 10_000)).get(shop?.oid ?? '')).toBeGreaterThan(1_000_000);
     const facts = await inspectDatabase(connection, server.major);
     await connection.close();
     expect(facts).toMatchObject({
@@ -185,7 +189,11 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
       { timeoutMs: 10_000 },
       never,
     );
-    expect((await listDatabases(connection)).find(({ name }) => name === 'shop')).toEqual({ name: 'shop' });
+    const shop = (await listDatabases(connection)).find(({ name }) => name === 'shop');
+    const sizes = await readSizes(connection, 10_000);
+    expect(shop).toEqual({ oid: expect.stringMatching(/^\d+$/) as string, name: 'shop' });
+    expect(sizes.size).toBeGreaterThan(0);
+    expect(sizes.has(shop?.oid ?? '')).toBe(false);
     await connection.close();
     await at.postgres.sql('GRANT CONNECT ON DATABASE shop TO PUBLIC');
   });
@@ -193,7 +201,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
   test('a table that may not be read fails with its name', async () => {
     await at.postgres.sql('GRANT USAGE ON SCHEMA sales TO reader; GRANT SELECT ON sales.orders TO reader', 'shop');
     const limited = await at.tools({ ...at.server, user: 'reader', password: 'r' });
-    const attempt = collect(dumpDatabase(limited, 'shop', { lockTimeoutSeconds }, never).bytes);
+    const attempt = collect(dumpDatabase(limited, 'shop', { lockTimeoutSeconds, encoding }, never).bytes);
     expect(await rejection(attempt)).toMatchObject({
       reason: 'PermissionDenied',
       message: expect.stringContaining('permission denied for table secret') as string,
@@ -202,11 +210,15 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
 
   test('a wrong password and a missing database are told as such by the programs too', async () => {
     const wrong = await at.tools({ ...at.server, password: 'wrong' });
-    const refused = await rejection(collect(dumpDatabase(wrong, 'shop', { lockTimeoutSeconds }, never).bytes));
+    const refused = await rejection(
+      collect(dumpDatabase(wrong, 'shop', { lockTimeoutSeconds, encoding }, never).bytes),
+    );
     expect(refused).toMatchObject({ reason: 'AuthenticationFailed' });
     expect(await rejection(collect(dump('vanished').bytes))).toMatchObject({ reason: 'DatabaseMissing' });
     expect(
-      await rejection(collect(dumpGlobals(wrong, 'postgres', { rolePasswords: false, lockTimeoutSeconds }, never))),
+      await rejection(
+        collect(dumpGlobals(wrong, 'postgres', { rolePasswords: false, lockTimeoutSeconds, encoding }, never)),
+      ),
     ).toMatchObject({
       // It does not say why (see server-errors.ts).
       reason: 'ServerUnreachable',
@@ -217,7 +229,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
     const locker = await connect('shop');
     await locker.query('BEGIN');
     await locker.query('LOCK TABLE public.customers IN ACCESS EXCLUSIVE MODE');
-    const attempt = collect(dumpDatabase(tools, 'shop', { lockTimeoutSeconds: 1 }, never).bytes);
+    const attempt = collect(dumpDatabase(tools, 'shop', { lockTimeoutSeconds: 1, encoding }, never).bytes);
     expect(await rejection(attempt)).toMatchObject({ reason: 'LockTimeout' });
     await locker.close();
   });
@@ -241,7 +253,7 @@ describe.skipIf(binDirs.length === 0)('a dump that is disturbed', () => {
 
   /** Dumps `big`, calls `disturb` after the first bytes, and reads on. */
   const disturbed = async (disturb: () => Promise<unknown>, signal = never): Promise<unknown> => {
-    const chunks = dumpDatabase(tools, 'big', { lockTimeoutSeconds }, signal).bytes[Symbol.asyncIterator]();
+    const chunks = dumpDatabase(tools, 'big', { lockTimeoutSeconds, encoding }, signal).bytes[Symbol.asyncIterator]();
     await chunks.next();
     await disturb();
     return rejection(
@@ -271,7 +283,7 @@ describe.skipIf(binDirs.length === 0)('a dump that is disturbed', () => {
 
   test('by a crash of the server: ConnectionLost, and it can be dumped when the server is back', async () => {
     expect(await disturbed(() => at.postgres.restart())).toMatchObject({ reason: 'ConnectionLost' });
-    const archive = await collect(dumpDatabase(tools, 'big', { lockTimeoutSeconds }, never).bytes);
+    const archive = await collect(dumpDatabase(tools, 'big', { lockTimeoutSeconds, encoding }, never).bytes);
     expect(archive.length).toBeGreaterThan(60_000_000);
   });
 
@@ -291,13 +303,13 @@ describe.skipIf(binDirs.length === 0)('a dump that is disturbed', () => {
   });
 
   test('by a reader who leaves: no process is left, and the server notices', async () => {
-    for await (const _chunk of dumpDatabase(tools, 'big', { lockTimeoutSeconds }, never).bytes) break;
+    for await (const _chunk of dumpDatabase(tools, 'big', { lockTimeoutSeconds, encoding }, never).bytes) break;
     expect(await dumpProcesses()).toEqual([]);
     while ((await dumping()).length > 0) await systemClock.sleep(20, never);
   });
 
   test('is not even begun while nobody reads', async () => {
-    dumpDatabase(tools, 'big', { lockTimeoutSeconds }, never);
+    dumpDatabase(tools, 'big', { lockTimeoutSeconds, encoding }, never);
     expect(await dumpProcesses()).toEqual([]);
   });
 
@@ -306,7 +318,7 @@ describe.skipIf(binDirs.length === 0)('a dump that is disturbed', () => {
     expect(() => choosePrograms(programs.slice(0, -1), at.postgres.major)).toThrow(/no programs for/);
     const [oldest] = programs;
     const old = await at.tools(at.server, oldest);
-    const attempt = collect(dumpDatabase(old, 'big', { lockTimeoutSeconds }, never).bytes);
+    const attempt = collect(dumpDatabase(old, 'big', { lockTimeoutSeconds, encoding }, never).bytes);
     expect(await rejection(attempt)).toMatchObject({ reason: 'ProgramMissing' });
   });
 
@@ -315,7 +327,8 @@ describe.skipIf(binDirs.length === 0)('a dump that is disturbed', () => {
     try {
       const newest = (await findPrograms(binDirs, systemClock, never)).at(-1);
       const archive = await collect(
-        dumpDatabase(await older.tools(older.server, newest), 'postgres', { lockTimeoutSeconds }, never).bytes,
+        dumpDatabase(await older.tools(older.server, newest), 'postgres', { lockTimeoutSeconds, encoding }, never)
+          .bytes,
       );
       expect(archive.subarray(0, 5).toString()).toBe('PGDMP');
     } finally {

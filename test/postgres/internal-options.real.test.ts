@@ -85,7 +85,12 @@ describe.skipIf(binDirs.length === 0).each(binDirs)(
     });
 
     test('is dumped as if it had none: pg_restore says the same as of a database without them', async () => {
-      const dump = dumpDatabase(tools, 'marked', { lockTimeoutSeconds: 10, internalOptions: true }, never);
+      const dump = dumpDatabase(
+        tools,
+        'marked',
+        { lockTimeoutSeconds: 10, internalOptions: true, encoding: 'UTF8' },
+        never,
+      );
       const archive = await collect(dump.bytes);
       // Two of t, three of the odd one, two of parts and of part, three of child and of seen; views are dumped without.
       expect(dump.optionsLeftOut()).toBe(15);

@@ -52,7 +52,12 @@ describe.skipIf(ends.length === 0).each(pairs)('roles of a server of %s on one o
     target = await temporaryPostgres({ binDir: to });
     await source.postgres.sql(roles);
     script = await collect(
-      dumpGlobals(await source.tools(), 'postgres', { rolePasswords: true, lockTimeoutSeconds: 10 }, never),
+      dumpGlobals(
+        await source.tools(),
+        'postgres',
+        { rolePasswords: true, lockTimeoutSeconds: 10, encoding: 'UTF8' },
+        never,
+      ),
     );
   });
   afterAll(async () => {

@@ -45,7 +45,7 @@ export async function openLoadStand(
       await at.postgres.sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
       await at.postgres.sql(`CREATE DATABASE ${name}`);
     },
-    dump: (database) => collect(dumpDatabase(own, database, { lockTimeoutSeconds: 10 }, never).bytes),
+    dump: (database) => collect(dumpDatabase(own, database, { lockTimeoutSeconds: 10, encoding: 'UTF8' }, never).bytes),
   };
 }
 

@@ -1,19 +1,23 @@
 import { expect, test } from 'vitest';
 import { selectDatabases } from '../../src/runner/backup/select-databases.ts';
 
-const found = [{ name: 'shop', bytes: 10 }, { name: 'Archive', bytes: 20 }, { name: 'crm' }];
+const found = [
+  { oid: '1', name: 'shop', bytes: 10 },
+  { oid: '2', name: 'Archive', bytes: 20 },
+  { oid: '3', name: 'crm' },
+];
 
 test('all means everything that was found but what is excluded, in one order', () => {
   expect(selectDatabases({ all: true, exclude: ['crm'] }, found)).toEqual([
-    { name: 'Archive', bytes: 20, named: false },
-    { name: 'shop', bytes: 10, named: false },
+    { oid: '2', name: 'Archive', bytes: 20, named: false },
+    { oid: '1', name: 'shop', bytes: 10, named: false },
   ]);
 });
 
 test('named databases are selected even when the server does not show them, each once', () => {
   expect(selectDatabases({ names: ['shop', 'nobody', 'shop'] }, found)).toEqual([
     { name: 'nobody', named: true },
-    { name: 'shop', bytes: 10, named: true },
+    { oid: '1', name: 'shop', bytes: 10, named: true },
   ]);
 });
 
@@ -27,7 +31,7 @@ test('nothing left is a failure that says what there was', () => {
 });
 
 test('more databases than one run can report are refused, not cut', () => {
-  const many = Array.from({ length: 501 }, (_, index) => ({ name: `db${index}` }));
+  const many = Array.from({ length: 501 }, (_, index) => ({ oid: `${index}`, name: `db${index}` }));
   expect(() => selectDatabases({ all: true }, many)).toThrow(expect.objectContaining({ reason: 'SpecInvalid' }));
   expect(selectDatabases({ all: true, exclude: ['db0'] }, many).length).toBe(500);
 });

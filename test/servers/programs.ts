@@ -14,7 +14,7 @@ export function readPrivatePrograms(): PrivatePrograms {
 }
 
 /** Path of a program: on the PATH, in Debian's folders, else the private one; undefined when there is none. */
-export function findProgram(name: 'sshd' | 'ssh-keygen' | 'zstd' | 'openssl'): string | undefined {
+export function findProgram(name: 'sshd' | 'ssh-keygen' | 'zstd' | 'openssl' | 'pgbouncer'): string | undefined {
   const folders = [
     ...(process.env['PATH'] ?? '').split(delimiter),
     '/usr/sbin',

@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { toFailure } from '../../api/failure.ts';
 import type { Note } from '../../domain/note.ts';
 import { runnerFiles, type BackupTask } from '../../domain/task.ts';
-import { connectClient } from '../../postgres/connection.ts';
+import { connectClient, type Connection } from '../../postgres/connection.ts';
 import { dumpDatabase, dumpGlobals, type DumpTools } from '../../postgres/dump.ts';
-import { inspectDatabase, inspectServer, listDatabases } from '../../postgres/inspect.ts';
+import { inspectDatabase, inspectServer, listDatabases, readEncoding, readSizes } from '../../postgres/inspect.ts';
 import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
 import { areOutdated, choosePrograms, findPrograms, findStdbuf } from '../../postgres/programs.ts';
 import type { Server } from '../../postgres/server.ts';
 import { surveyDatabase } from '../../postgres/survey-database.ts';
+import { steadied } from '../../postgres/steady-session.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { readServer } from '../read-server.ts';
 import type { Workshop } from '../workshop.ts';
@@ -18,6 +19,8 @@ import { dumpNotes } from './dump-notes.ts';
 import type { Source } from './source.ts';
 
 const connectTimeoutMilliseconds = 30_000;
+/** Sizes are nice to know. */
+const sizesMilliseconds = 10_000;
 
 /**
  * Waits for the server within the task's time, asks what it is and what it holds, and finds the programs that fit.
@@ -25,13 +28,26 @@ const connectTimeoutMilliseconds = 30_000;
  */
 export async function openSource(task: BackupTask, workshop: Workshop): Promise<Source> {
   const { clock, signal } = workshop;
-  const server = await readServer(task.source, workshop.secrets, signal);
-  await waitUntilReachable(server, task.waitForServerSeconds * 1000, workshop);
+  const given = await readServer(task.source, workshop.secrets, signal);
+  await waitUntilReachable(given, task.waitForServerSeconds * 1000, workshop);
 
-  const { facts, databases } = await withConnection(server, server.database, signal, async (connection) => ({
-    facts: await inspectServer(connection),
-    databases: await listDatabases(connection),
-  }));
+  const queryLimitMs = workshop.stallMilliseconds;
+  const { server, facts, encoding, databases, sizes } = await withConnection(
+    given,
+    given.database,
+    queryLimitMs,
+    signal,
+    async (connection) => {
+      const facts = await inspectServer(connection);
+      return {
+        server: steadied(given, connection, facts.major),
+        facts,
+        encoding: await readEncoding(connection),
+        databases: (await listDatabases(connection)).filter(({ closed }) => closed === undefined),
+        sizes: await readSizes(connection, sizesMilliseconds),
+      };
+    },
+  );
   const programs = choosePrograms(await findPrograms(workshop.programDirs, clock, signal), facts.major);
   const stdbuf = await findStdbuf();
   // Secrets of libpq lie here, readable by us alone, for as long as the dump goes on.
@@ -49,21 +65,22 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
     server: facts,
     pgDumpVersion: programs.version,
     notes: areOutdated(programs, facts) ? [tellOutdated(programs.version, facts.version)] : [],
-    databases: databases.map(({ name, sizeBytes }) => ({
-      name,
-      ...(sizeBytes === undefined ? {} : { bytes: sizeBytes }),
-    })),
+    databases: databases.map((database) => {
+      const bytes = sizes.get(database.oid);
+      return { ...database, ...(bytes === undefined ? {} : { bytes }) };
+    }),
     look: (database) =>
-      withConnection(server, database, signal, async (connection) => ({
+      withConnection(server, database, queryLimitMs, signal, async (connection) => ({
         facts: await inspectDatabase(connection, facts.major),
         survey: await surveyDatabase(connection, facts.major),
       })),
-    dump: (database, { survey }) => {
+    dump: (database, { facts: { encoding: own }, survey }) => {
       const { internalOptions } = survey;
-      const dump = dumpDatabase(tools, database, { selection, lockTimeoutSeconds, internalOptions }, signal);
+      const options = { selection, lockTimeoutSeconds, internalOptions, encoding: own };
+      const dump = dumpDatabase(tools, database, options, signal);
       return { ...dump, notes: () => dumpNotes(dump, survey) };
     },
-    dumpGlobals: () => dumpGlobals(tools, server.database, { rolePasswords, lockTimeoutSeconds }, signal),
+    dumpGlobals: () => dumpGlobals(tools, server.database, { rolePasswords, lockTimeoutSeconds, encoding }, signal),
     answers: async (milliseconds) => {
       try {
         await waitUntilReachable(server, milliseconds, workshop);
@@ -107,10 +124,12 @@ async function waitUntilReachable(server: Server, budgetMs: number, workshop: Wo
 async function withConnection<T>(
   server: Server,
   database: string,
+  queryLimitMs: number,
   signal: AbortSignal,
-  work: (connection: Awaited<ReturnType<typeof connectClient>>) => Promise<T>,
+  work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  const connection = await connectClient(server, database, { timeoutMs: connectTimeoutMilliseconds }, signal);
+  const options = { timeoutMs: connectTimeoutMilliseconds, queryLimitMs };
+  const connection = await connectClient(server, database, options, signal);
   try {
     return await work(connection);
   } finally {

@@ -3,7 +3,9 @@ import { Failure } from '../../api/failure.ts';
 import type { BackupTask } from '../../domain/task.ts';
 import type { FoundDatabase } from './source.ts';
 
-export interface SelectedDatabase extends FoundDatabase {
+export interface SelectedDatabase extends Omit<FoundDatabase, 'oid'> {
+  /** Absent of a named one that is not there. */
+  readonly oid?: string;
   /** Named by the policy: it fails when it is not there. Else it was found, and is skipped when it vanishes. */
   readonly named: boolean;
 }

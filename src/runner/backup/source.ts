@@ -9,7 +9,7 @@ export interface Source {
   readonly pgDumpVersion: string;
   /** What there is to say about the whole run. */
   readonly notes: readonly Note[];
-  /** Databases that allow connections and are no templates nor a provider's own, with their size where it may be read. */
+  /** Databases that are no templates nor a provider's own, with their size where it may be read. */
   readonly databases: readonly FoundDatabase[];
   /** @throws Failure DatabaseMissing when it vanished */
   look(database: string): Promise<DatabaseLook>;
@@ -23,7 +23,10 @@ export interface Source {
 }
 
 export interface FoundDatabase {
+  readonly oid: string;
   readonly name: string;
+  /** Why nobody can connect to it, if so. */
+  readonly closed?: string;
   readonly bytes?: number;
 }
 

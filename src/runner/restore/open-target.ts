@@ -3,7 +3,8 @@ import type { RestoreTaskTarget } from '../../domain/task.ts';
 import { connectClient, type Connection } from '../../postgres/connection.ts';
 import { inspectServer, type ServerFacts } from '../../postgres/inspect.ts';
 import type { Server } from '../../postgres/server.ts';
-import { lockTargets, steadySession } from '../../postgres/target-lock.ts';
+import { steadied } from '../../postgres/steady-session.ts';
+import { lockTargets } from '../../postgres/target-lock.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { idleProgress } from '../progress.ts';
 import { readServer } from '../read-server.ts';
@@ -44,10 +45,10 @@ export async function openTarget(task: TargetTask, workshop: Workshop, signal: A
   const { clock } = workshop;
   const given = await readServer(task.target.server, workshop.secrets, signal);
   const names = task.target.databases.map(({ target }) => target);
-  const server = { ...given, database: besideTargets(given.database, names) };
+  const beside = { ...given, database: besideTargets(given.database, names) };
   const waiting = tellWaiting(workshop);
   await waitForServer(
-    server,
+    beside,
     {
       budgetMs: task.waitForServerSeconds * 1000,
       clock,
@@ -59,14 +60,14 @@ export async function openTarget(task: TargetTask, workshop: Workshop, signal: A
   const onAbort = (): void => end.abort(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
-  const session = await connectClient(server, server.database, { timeoutMs: connectTimeoutMilliseconds }, end.signal);
+  const session = await connectClient(beside, beside.database, { timeoutMs: connectTimeoutMilliseconds }, end.signal);
   const close = async (): Promise<void> => {
     signal.removeEventListener('abort', onAbort);
     await session.close();
   };
   try {
     const facts = await inspectServer(session);
-    await steadySession(session, facts.major);
+    const server = steadied(beside, session, facts.major);
     await lockTargets(
       session,
       names,

@@ -1,7 +1,6 @@
 import type { RestoreTask } from '../../domain/task.ts';
 import type { Connection } from '../../postgres/connection.ts';
 import { settingValue, type DatabaseProperties } from '../../postgres/database-properties.ts';
-import { steadySession } from '../../postgres/target-lock.ts';
 import { sqlFailure, runChecks } from './run-checks.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { RestoreProgress } from './restore-progress.ts';
@@ -25,7 +24,6 @@ export async function proveDatabase(
   const work = async (use: (connection: Connection) => Promise<void>): Promise<void> => {
     const connection = await target.connect(plan.loadInto, signal);
     try {
-      await steadySession(connection, target.facts.major);
       await connection.query('RESET search_path');
       const path = findSetting(properties, 'search_path');
       if (path !== undefined) await connection.query(`SET search_path TO ${settingValue('search_path', path)}`);

@@ -2,7 +2,7 @@ import type { RestoredSource } from '../../api/restore-spec.ts';
 import { toFailure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
 import { dropDatabase } from '../../postgres/create-database.ts';
-import { endSession, steadySession } from '../../postgres/target-lock.ts';
+import { endSession } from '../../postgres/target-lock.ts';
 import { bounded } from '../bounded.ts';
 import type { Workshop } from '../workshop.ts';
 import type { TargetPlan } from './check-target.ts';
@@ -99,7 +99,6 @@ async function finish(task: RestoreTask, target: OpenTarget, { clock, log }: Wor
       // The session may have been lost in the swap.
       const connection = await target.connect(target.server.database, limit);
       try {
-        await steadySession(connection, target.facts.major);
         const settled = await settle(
           task.request,
           task.target.databases,
