@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Failure } from './api/failure.ts';
@@ -11,6 +12,7 @@ import { systemClock, systemRandom } from './support/clock.ts';
 // The front door: the only place that reads argv and the environment, hears signals and exits.
 
 const killedByInterrupt = 130;
+const shell = '/bin/sh';
 const argv = process.argv.slice(2);
 
 const stop = new AbortController();
@@ -23,7 +25,7 @@ const onSignal = (signalName: NodeJS.Signals): void => {
   // Who asks again does not want to wait. A second SIGTERM is a supervisor repeating itself: it may send SIGKILL.
   if (signalName !== 'SIGINT') return;
   for (const call of forced) call();
-  process.exit(killedByInterrupt);
+  leave(killedByInterrupt);
 };
 process.on('SIGINT', onSignal);
 process.on('SIGTERM', onSignal);
@@ -31,16 +33,23 @@ process.on('SIGTERM', onSignal);
 const onBug = (error: unknown): void => {
   process.stderr.write(`${describeError(error, argv.includes('--debug') || argv[0] !== 'local').lines.join('\n')}\n`);
   for (const call of forced) call();
-  process.exit(1);
+  leave(1);
 };
 process.on('uncaughtException', onBug);
 process.on('unhandledRejection', onBug);
-// Somebody who reads our output has gone (`| head`): no bug of ours.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') onBug(error);
-  for (const call of forced) call();
-  process.exit(0);
-});
+// Who reads our output may have gone (`| head`), or its disk may be full. Neither ends the work nor changes what came of it: the exit
+// code stays that of the command. Commands whose output is all they make look themselves whether it was written.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
+/**
+ * Node's own exit waits for the threads that do file calls and look up names, and some of those never end. A process that becomes another
+ * program does not wait for its threads.
+ */
+function leave(code: number): never {
+  const waits = process.getActiveResourcesInfo().some((name) => /Req(Wrap|Promise|Callback)$/.test(name));
+  if (waits && existsSync(shell)) process.execve?.(shell, ['sh', '-c', `exit ${code}`], {});
+  process.exit(code);
+}
 
 const world: World = {
   clock: systemClock,
@@ -71,4 +80,4 @@ const exitCode = await runCommandLine(argv, world, commands);
 await Promise.all(
   [process.stdout, process.stderr].map(async (stream) => new Promise((resolve) => stream.write('', resolve))),
 );
-process.exit(exitCode);
+leave(exitCode);

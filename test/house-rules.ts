@@ -80,7 +80,7 @@ export const doors: readonly Door[] = [
   {
     thing: 'arguments, environment and exit of the process',
     packages: ['node:process'],
-    code: /(?<![.\w])process\s*\.\s*(env|argv|argv0|execArgv|exit|exitCode|abort)\b|(?<![.\w])process\s*\[/,
+    code: /(?<![.\w])process\s*\.\s*(env|argv|argv0|execArgv|exit|exitCode|abort|execve|reallyExit)\b|(?<![.\w])process\s*\[/,
     // The printer is no part of the image: its front door is its own.
     files: /^(main|codegen\/generate)\.ts$/,
   },

@@ -9,10 +9,16 @@ import { ansiPaint, noPaint } from '../local/paint.ts';
 import { recogniseFile } from '../local/recognise-file.ts';
 import { renderListings, type NamedListing } from '../local/render-listing.ts';
 import { findPlace } from '../runner/open-location.ts';
+import { limitStorage } from '../storage/limit.ts';
 import { openStorage } from '../storage/open.ts';
 import { redactor } from '../support/redaction.ts';
 import type { LocalRestoreOptions } from './local-restore.ts';
+import { print } from './print.ts';
 import type { World } from './world.ts';
+
+/** A place that does not answer is told with the others. */
+const answerMilliseconds = 30_000;
+const tidyMilliseconds = 2_000;
 
 /**
  * `pgbackup local restore --list`: what the locations of the files hold, or the one of `--location`. Resolves with 0, or the exit code of
@@ -36,13 +42,13 @@ export async function listLocations(
   }
   const listings = await Promise.all(chosen.map(async ({ object }) => listOne(world, object, objects, limit)));
   world.signal.throwIfAborted();
-  if (output === 'json') {
-    world.stdout.write(`${JSON.stringify({ locations: listings.map(printable) }, undefined, 2)}\n`);
-  } else {
-    const colours = color && (world.env['NO_COLOR'] ?? '') === '' && world.stdout.isTTY === true;
-    world.stdout.write(`${renderListings(listings, colours ? ansiPaint : noPaint).join('\n')}\n`);
-  }
-  return listings.flatMap((one) => ('failure' in one ? [one.failure.exitCode] : []))[0] ?? 0;
+  const colours = color && (world.env['NO_COLOR'] ?? '') === '' && world.stdout.isTTY === true;
+  const text =
+    output === 'json'
+      ? JSON.stringify({ locations: listings.map(printable) }, undefined, 2)
+      : renderListings(listings, colours ? ansiPaint : noPaint).join('\n');
+  const printed = await print(`${text}\n`, world);
+  return listings.flatMap((one) => ('failure' in one ? [one.failure.exitCode] : []))[0] ?? printed;
 }
 
 async function listOne(
@@ -58,7 +64,12 @@ async function listOne(
   let place = '';
   try {
     const found = await findPlace(taskLocation(given, nameClaims([given], false)), '/', secrets, signal);
-    const storage = await openStorage(found.place, found.credentials, { clock, random });
+    const storage = limitStorage(await openStorage(found.place, found.credentials, { clock, random }), {
+      answerMs: answerMilliseconds,
+      stallMs: answerMilliseconds,
+      tidyMs: tidyMilliseconds,
+      clock,
+    });
     place = storage.name;
     try {
       return { location: name, namespace, place, listing: await listLocation(storage, limit, recogniseFile, signal) };

@@ -3,6 +3,7 @@ import { chooseRestores } from '../local/choose-restores.ts';
 import type { RestoreFlags } from '../local/restore-flags.ts';
 import { runRestore } from '../local/run-restore.ts';
 import { loadFiles, prepareLocal, type LocalWorkOptions } from './prepare-local.ts';
+import { print } from './print.ts';
 import type { World } from './world.ts';
 
 export interface LocalRestoreOptions extends LocalWorkOptions {
@@ -31,8 +32,7 @@ export async function runLocalRestore(
   const choice = chooseRestores(objects, options.flags, env, clock.nowMs());
   if (options.print) {
     const { stringify } = await import('yaml');
-    world.stdout.write(choice.requests.map(({ object }) => stringify(object)).join('---\n'));
-    return 0;
+    return await print(choice.requests.map(({ object }) => stringify(object)).join('---\n'), world);
   }
   const { operator: common, log, logFile, stateDir, ...output } = await prepareLocal(world, options);
   try {

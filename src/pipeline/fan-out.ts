@@ -7,6 +7,8 @@ import type { Sleeper } from './sleeper.ts';
 export interface Sink<R> {
   /** For messages. */
   readonly name: string;
+  /** Instead of the stall limit of all. */
+  readonly stallMs?: number;
   /** Takes all of `body`, once, and resolves when it is stored. `signal` aborts when this sink is given up. */
   readonly write: (body: Bytes, signal: AbortSignal) => Promise<R>;
 }
@@ -45,7 +47,15 @@ export async function fanOut<R>(
   const ahead = options.chunksAhead ?? 2;
   const branches = sinks.map((sink) => openBranch(sink, ahead, () => wakePump()));
   const over = new AbortController();
-  const watching = options.stall === undefined ? undefined : watch(branches, options.stall, over.signal);
+  const { stall } = options;
+  const watching =
+    stall === undefined
+      ? undefined
+      : Promise.all(
+          branches.map(async (branch, index) =>
+            watch(branch, { ...stall, limitMs: sinks[index]?.stallMs ?? stall.limitMs }, over.signal),
+          ),
+        );
   watching?.catch(() => {});
 
   let broken: { readonly error: unknown } | undefined;
@@ -100,13 +110,14 @@ export async function fanOut<R>(
   }
 }
 
-/** Gives up sinks that owe something and do not move. Looks at whether they moved, not at a clock: a pause of us is none of theirs. */
+/** Gives a sink up that owes something and does not move. Looks at whether it moved, not at a clock: a pause of us is none of its. */
 async function watch(
-  branches: readonly Branch<unknown>[],
+  branch: Branch<unknown>,
   stall: { readonly limitMs: number; readonly clock: Sleeper },
   signal: AbortSignal,
 ): Promise<void> {
-  const seen = branches.map((branch) => ({ branch, moves: -1, looks: 0 }));
+  let lastMoves = -1;
+  let looks = 0;
   for (;;) {
     try {
       await stall.clock.sleep(stall.limitMs / stallLooks, signal);
@@ -114,14 +125,12 @@ async function watch(
       if (signal.aborted) return;
       throw toFailure(error);
     }
-    for (const entry of seen) {
-      const moves = entry.branch.moves();
-      entry.looks = entry.branch.owes() && moves === entry.moves ? entry.looks + 1 : 0;
-      entry.moves = moves;
-      // Given up at the first full limit; let go of at the second.
-      if (entry.looks === stallLooks) entry.branch.giveUp(stalled(entry.branch, stall.limitMs));
-      if (entry.looks === 2 * stallLooks) entry.branch.letGo();
-    }
+    const moves = branch.moves();
+    looks = branch.owes() && moves === lastMoves ? looks + 1 : 0;
+    lastMoves = moves;
+    // Given up at the first full limit; let go of at the second.
+    if (looks === stallLooks) branch.giveUp(stalled(branch, stall.limitMs));
+    if (looks === 2 * stallLooks) branch.letGo();
   }
 }
 

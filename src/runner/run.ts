@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { Failure, toFailure } from '../api/failure.ts';
 import { failureReasons } from '../api/reasons.ts';
 import { reportVersion, type Verdict } from '../domain/report.ts';
-import { runnerFiles, type TaskLocation } from '../domain/task.ts';
+import { runnerFiles, type Task, type TaskLocation } from '../domain/task.ts';
 import type { Storage } from '../storage/storage.ts';
 import { appendOnlyStorage } from '../storage/append-only.ts';
+import { atMost } from '../storage/abortable.ts';
+import { limitStorage } from '../storage/limit.ts';
 import { openStorage } from '../storage/open.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
@@ -45,6 +47,17 @@ export interface RunOptions {
 const stallMilliseconds = 5 * 60_000;
 /** A place that has too much to do is waited for, but says so itself before it is given up as silent. */
 const throttledShare = 0.8;
+/** What a folder is asked is answered by then, retries included. */
+const answerMilliseconds = 60_000;
+/** For what a driver tidies behind itself. */
+const tidyMilliseconds = 5_000;
+/**
+ * A task ends by itself sooner than this after its abort; this is for what hears of none. Kubernetes' own grace is 30 s, our pods have
+ * 60 s, which a restore needs: it drops its scratch databases, or finishes a swap.
+ */
+const abortMilliseconds = { backup: 15_000, inspect: 10_000, restore: 50_000, cleanup: 50_000 } as const;
+/** For all that is done after the verdict was written; less when somebody waits for the end. */
+const afterVerdictMilliseconds = { usual: 25_000, aborted: 10_000 } as const;
 
 /**
  * Does the one task below the root, and answers: result lines in the log, the verdict in the termination message, and the exit
@@ -54,15 +67,21 @@ const throttledShare = 0.8;
 export async function runTask(options: RunOptions): Promise<number> {
   const { root, clock, log, redactor } = options;
   const startedAt = isoTime(clock);
+  const afterVerdict: (() => Promise<void>)[] = [];
+  const over = new AbortController();
   let verdict: Verdict;
   try {
     const given = await readTask(root);
-    verdict = await doTask(given, options);
+    verdict = await Promise.race([
+      doTask(given, options, (work) => void afterVerdict.push(work)),
+      abandonAfterAbort(given.task.kind, options, over.signal),
+    ]);
   } catch (error) {
-    const failure = options.signal.aborted ? abortedFailure(options.signal) : toFailure(error);
+    const failure = endOf(error, options.signal);
     if (failure.reason === 'Internal') log.error('internal error', { stack: stackOf(error) });
     verdict = await failedVerdict(root, failure, startedAt, isoTime(clock));
   }
+  over.abort();
   const code = exitCode(verdict);
   const end = { verdict: verdict.verdict, reason: verdict.reason, exitCode: code, error: verdict.message };
   if (verdict.verdict === 'Succeeded') log.info('done', end);
@@ -74,13 +93,39 @@ export async function runTask(options: RunOptions): Promise<number> {
     // The exit code still tells the most of it.
     log.error('the verdict could not be written', { error: toFailure(error).message });
   }
+  const tidied = Promise.all(afterVerdict.map(async (work) => work()));
+  const tidyLimit = afterVerdictMilliseconds[options.signal.aborted ? 'aborted' : 'usual'];
+  if (!(await atMost(tidied, tidyLimit, clock))) log.warn('what could not be tidied in time is left');
   await log.close();
   return code;
 }
 
-async function doTask({ task, attempt }: GivenTask, options: RunOptions): Promise<Verdict> {
+/** Rejects when the task goes on for too long after an abort: something hears of none. */
+async function abandonAfterAbort(kind: Task['kind'], { clock, signal }: RunOptions, over: AbortSignal): Promise<never> {
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true, signal: over });
+  });
+  await clock.sleep(abortMilliseconds[kind], over);
+  throw new Abandoned(signal);
+}
+
+/** The end of a task that did not hear of its abort: what it changed last is not known. */
+class Abandoned extends Failure {
+  constructor(signal: AbortSignal) {
+    const { reason, message } = abortedFailure(signal);
+    super(reason, `${message}; it did not end by itself and was abandoned`);
+  }
+}
+
+async function doTask(
+  { task, attempt }: GivenTask,
+  options: RunOptions,
+  afterVerdict: Workshop['afterVerdict'],
+): Promise<Verdict> {
   const { root, clock, random, log, redactor, signal } = options;
   const lines = openReportLines(log);
+  const stallMs = options.stallMilliseconds ?? stallMilliseconds;
   const waited = onceIn(clock, 5_000);
   const secrets = openSecrets({
     root,
@@ -100,15 +145,23 @@ async function doTask({ task, attempt }: GivenTask, options: RunOptions): Promis
     programDirs: options.programDirs,
     version: options.version,
     attempt,
-    stallMilliseconds: options.stallMilliseconds ?? stallMilliseconds,
+    stallMilliseconds: stallMs,
     signal,
-    openLocation: async (location: TaskLocation) => {
-      const { place, credentials } = await findPlace(location, root, secrets, signal);
-      const tools = { clock, random, throttledMs: workshop.stallMilliseconds * throttledShare };
+    openLocation: async (location: TaskLocation, askSignal = signal) => {
+      const { place, credentials } = await findPlace(location, root, secrets, askSignal);
+      const tools = { clock, random, throttledMs: stallMs * throttledShare };
       const opened = await openStorage(place, credentials, tools);
       const storage = location.appendOnly === true ? appendOnlyStorage(opened) : opened;
-      return options.decorate?.(storage, location.name) ?? storage;
+      return limitStorage(options.decorate?.(storage, location.name) ?? storage, {
+        // The others say sooner that they are not answered, or are waited for because they have too much to do.
+        answerMs: place.directory === undefined ? stallMs : Math.min(answerMilliseconds, stallMs),
+        // Who reads watches for itself; this is for those who do not.
+        stallMs: stallMs * 1.5,
+        tidyMs: tidyMilliseconds,
+        clock,
+      });
     },
+    afterVerdict,
   };
   log.info('started', { task: task.kind, namespace: task.namespace, attempt, version: options.version });
   // Lazily: an inspection needs none of what a dump needs, and memory is counted.
@@ -144,7 +197,10 @@ async function failedVerdict(root: string, failure: Failure, startedAt: string, 
   if (kind === 'inspect') {
     return { ...end, kind, latencies: {}, backups: 0, storedBytes: 0, damagedManifests: 0 };
   }
-  if (kind === 'restore') return { ...end, kind, target: 'Untouched', attempt: '', readBytes: 0, plainBytes: 0 };
+  if (kind === 'restore') {
+    const unsettled = failure instanceof Abandoned ? { unsettled: true } : {};
+    return { ...end, kind, target: 'Untouched', attempt: '', readBytes: 0, plainBytes: 0, ...unsettled };
+  }
   if (kind === 'cleanup') return { ...end, kind, dropped: [] };
   return { ...end, kind: 'backup', attempt: '', plainBytes: 0, storedBytes: 0, destinations: [] };
 }
@@ -163,6 +219,11 @@ async function kindOfTask(root: string): Promise<string | undefined> {
 function exitCode(verdict: Verdict): number {
   if (verdict.verdict === 'Succeeded') return 0;
   return failureReasons[verdict.reason ?? 'Internal'].exitCode;
+}
+
+function endOf(error: unknown, signal: AbortSignal): Failure {
+  if (error instanceof Abandoned || !signal.aborted) return toFailure(error);
+  return abortedFailure(signal);
 }
 
 function abortedFailure(signal: AbortSignal): Failure {

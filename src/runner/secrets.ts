@@ -45,6 +45,12 @@ export function openSecrets(options: SecretsOptions): Secrets {
   const { root, waitSeconds, clock, redactor, onWaiting } = options;
   const deadlineMs = clock.monotonicMs() + waitSeconds * 1000;
 
+  const pause = (signal: AbortSignal): Promise<boolean> =>
+    clock.sleep(pollMilliseconds, signal).then(
+      () => true,
+      () => false,
+    );
+
   return {
     async read(reference, wanted, signal) {
       const roles = [...new Set([...wanted.oneOf.flat(), ...(wanted.optional ?? [])])];
@@ -65,13 +71,14 @@ export function openSecrets(options: SecretsOptions): Secrets {
         if (wanted.oneOf.some((way) => way.every((role) => values[role] !== undefined))) return values;
         if (empty.length > 0) throw emptyKeys(reference, empty);
         const missing = describeMissing(reference, wanted.oneOf, values);
-        if (clock.monotonicMs() >= deadlineMs) {
+        const outOfTime = clock.monotonicMs() >= deadlineMs;
+        if (!outOfTime) onWaiting(missing);
+        // Who is stopped while it waits is told what is missing, too.
+        if (outOfTime || !(await pause(signal))) {
           throw new Failure('SecretMissing', missing, {
             hint: 'create the Secret with this key in the same namespace',
           });
         }
-        onWaiting(missing);
-        await clock.sleep(pollMilliseconds, signal);
       }
     },
   };

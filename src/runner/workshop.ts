@@ -22,9 +22,14 @@ export interface Workshop {
   readonly version: string;
   /** The pod's try, 8 hex digits. */
   readonly attempt: string;
-  /** A place that takes no byte for this long is given up. */
+  /** A place that takes no byte for this long is given up; one that is best-effort sooner. */
   readonly stallMilliseconds: number;
   readonly signal: AbortSignal;
-  /** Opens a place with its secrets. @throws Failure SecretMissing, SecretInvalid, TaskInvalid and those of the driver */
-  readonly openLocation: (location: TaskLocation) => Promise<Storage>;
+  /**
+   * Opens a place with its secrets; what is asked of it is never waited for without a limit (limitStorage). The signal is the run's if
+   * absent. @throws Failure SecretMissing, SecretInvalid, TaskInvalid and those of the driver
+   */
+  readonly openLocation: (location: TaskLocation, signal?: AbortSignal) => Promise<Storage>;
+  /** Has this done when the verdict was written: what tidies may hang. It gets a limited time. */
+  readonly afterVerdict: (work: () => Promise<void>) => void;
 }

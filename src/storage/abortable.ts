@@ -32,6 +32,22 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
   });
 }
 
+/** Resolves when `work` settled, one way or the other, with true; or when it took too long, with false. */
+export async function atMost(work: Promise<unknown>, ms: number, clock: Clock): Promise<boolean> {
+  const over = new AbortController();
+  const done = work.then(
+    () => true,
+    () => true,
+  );
+  const late = clock.sleep(ms, over.signal).then(
+    () => false,
+    () => true,
+  );
+  const inTime = await Promise.race([done, late]);
+  over.abort();
+  return inTime;
+}
+
 /**
  * Does a tidying-up that ends after `ms` at the latest. It has a signal of its own: what it tidies must go away even when the caller's
  * signal has long aborted.

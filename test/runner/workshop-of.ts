@@ -45,6 +45,7 @@ export function workshopOf(storages: Readonly<Record<string, Storage>>, changes:
       if (storage === undefined) throw new Failure('StorageUnreachable', `nothing answers at ${name}`);
       return storage;
     },
+    afterVerdict: () => undefined,
     ...changes,
     written: () => written,
     results: () => findResults(written, lines.resultLines()) ?? [],

@@ -18,24 +18,23 @@ import { selectDatabases } from './select-databases.ts';
 import type { Source } from './source.ts';
 import { requireLive } from './store-artifact.ts';
 
-/** A pod gets 30 s between SIGTERM and SIGKILL. */
-const commitMilliseconds = 60_000;
+/** A best-effort place does not keep the verdict waiting for as long. */
+const commitMilliseconds = { required: 60_000, bestEffort: 20_000 } as const;
+/** Kubernetes' own grace is 30 s between SIGTERM and SIGKILL. */
+const hurriedMilliseconds = 8_000;
 const cleanUpMilliseconds = 20_000;
 /** As a database it would need these parentheses in its name; shown beside databases that failed. */
 const globalsName = '(globals)';
 
 /**
- * One backup: asks the destinations, dumps, commits, cleans up, and says what came of it. Every end is a verdict; nothing is thrown.
- * Without a commit nothing of this try is left at any place that can still be reached.
+ * One backup: asks the destinations, dumps, commits, and says what came of it; after that it cleans up. Every end is a verdict; nothing
+ * is thrown. Without a commit nothing of this try is left at any place that can still be reached.
  */
 export async function backUp(task: BackupTask, workshop: Workshop): Promise<BackupVerdict> {
   const { clock, signal, lines } = workshop;
   const startedAt = isoTime(clock);
   const destinations = task.destinations.map(({ location, required }) => new Destination(location.name, required));
-  const end = async (judge: () => BackupVerdict): Promise<BackupVerdict> => {
-    await tidy(destinations, workshop);
-    return judge();
-  };
+  workshop.afterVerdict(() => tidy(destinations, workshop));
   const totals = () => ({ startedAt, completedAt: isoTime(clock), resultLines: lines.resultLines() });
   try {
     const sides = await openBothSides(task, destinations, workshop);
@@ -43,35 +42,31 @@ export async function backUp(task: BackupTask, workshop: Workshop): Promise<Back
       const { earlier } = sides;
       const failedParts = adopt(task, earlier, destinations, workshop);
       const { attempt, plainBytes, storedBytes } = earlier;
-      return await end(() =>
-        judgeCommitted(
-          {
-            ...totals(),
-            startedAt: earlier.startedAt,
-            completedAt: earlier.completedAt,
-            attempt,
-            plainBytes,
-            storedBytes,
-            notes: notesOf(earlier),
-          },
-          destinations,
-          failedParts,
-        ),
+      return judgeCommitted(
+        {
+          ...totals(),
+          startedAt: earlier.startedAt,
+          completedAt: earlier.completedAt,
+          attempt,
+          plainBytes,
+          storedBytes,
+          notes: notesOf(earlier),
+        },
+        destinations,
+        failedParts,
       );
     }
     const { manifest, parts } = await dump(task, startedAt, sides.source, destinations, workshop);
     signal.throwIfAborted();
     // From here on it is finished rather than aborted: half a commit would be a copy at one place only.
-    await bounded(clock, commitMilliseconds, (limit) => commit(manifest, destinations, workshop, limit));
+    await commitEverywhere(manifest, destinations, workshop);
     requireCopy(destinations);
     const failedParts = tellParts(parts, workshop);
     const { attempt, plainBytes, storedBytes } = manifest;
-    return await end(() =>
-      judgeCommitted(
-        { ...totals(), attempt, plainBytes, storedBytes, notes: notesOf(manifest) },
-        destinations,
-        failedParts,
-      ),
+    return judgeCommitted(
+      { ...totals(), attempt, plainBytes, storedBytes, notes: notesOf(manifest) },
+      destinations,
+      failedParts,
     );
   } catch (error) {
     const failure =
@@ -79,8 +74,26 @@ export async function backUp(task: BackupTask, workshop: Workshop): Promise<Back
     if (failure.reason === 'Internal') {
       workshop.log.error('internal error', { stack: error instanceof Error ? error.stack : undefined });
     }
-    return await end(() => judgeFailed({ ...totals(), attempt: workshop.attempt }, destinations, failure));
+    return judgeFailed({ ...totals(), attempt: workshop.attempt }, destinations, failure);
   }
+}
+
+/** Each place by itself: the limit of one is not that of another. */
+async function commitEverywhere(
+  manifest: Manifest,
+  destinations: readonly Destination[],
+  workshop: Workshop,
+): Promise<void> {
+  const { clock, signal } = workshop;
+  await Promise.all(
+    destinations.map(async (destination) => {
+      const milliseconds = destination.required ? commitMilliseconds.required : commitMilliseconds.bestEffort;
+      await bounded(clock, milliseconds, (limit) => commit(manifest, [destination], workshop, limit), {
+        signal,
+        milliseconds: hurriedMilliseconds,
+      });
+    }),
+  );
 }
 
 async function dump(
@@ -214,9 +227,11 @@ function requireCopy(destinations: readonly Destination[]): void {
 
 /** Deletes what is not part of a committed backup, in a time of its own, and closes the places. */
 async function tidy(destinations: readonly Destination[], workshop: Workshop): Promise<void> {
-  await bounded(workshop.clock, cleanUpMilliseconds, async (limit) => {
+  const clean = async (limit: AbortSignal): Promise<void> => {
     await Promise.all(destinations.map((destination) => cleanUp(destination, workshop, limit)));
-  });
+  };
+  const { clock, signal } = workshop;
+  await bounded(clock, cleanUpMilliseconds, clean, { signal, milliseconds: hurriedMilliseconds });
   await Promise.all(destinations.map(async ({ storage }) => storage?.close()));
 }
 

@@ -1,6 +1,7 @@
 import { Failure } from '../../api/failure.ts';
 import type { Manifest } from '../../domain/manifest.ts';
 import type { BackupTask } from '../../domain/task.ts';
+import { atMost, untilAborted } from '../../storage/abortable.ts';
 import type { Workshop } from '../workshop.ts';
 import type { Destination } from './destination.ts';
 import { openDestinations } from './open-destinations.ts';
@@ -10,6 +11,7 @@ import { requireLive } from './store-artifact.ts';
 
 /** When the places were waited for, what the server held before is no answer any more. */
 const freshMilliseconds = 5_000;
+const abandonMilliseconds = 5_000;
 
 export type BothSides = { readonly earlier: Manifest } | { readonly source: Source };
 
@@ -29,10 +31,11 @@ export async function openBothSides(
   const opening = openSource(task, { ...workshop, signal: AbortSignal.any([signal, stop.signal]) });
   const abandon = async (): Promise<void> => {
     stop.abort(new Failure('Aborted', 'the server is not needed'));
-    await opening.then(
-      (source) => source.close(),
-      // What it was no longer matters.
-      () => undefined,
+    // What it was no longer matters, nor a server that does not let go.
+    await atMost(
+      opening.then((source) => source.close()),
+      abandonMilliseconds,
+      clock,
     );
   };
   // Told below, after the places had their say.
@@ -50,7 +53,7 @@ export async function openBothSides(
   }
   const isFresh = clock.monotonicMs() - beganMs <= freshMilliseconds;
   if (!isFresh) await abandon();
-  const source = await (isFresh ? opening : openSource(task, workshop));
+  const source = await untilAborted(isFresh ? opening : openSource(task, workshop), signal);
   const { server, pgDumpVersion, databases } = source;
   log.info('server reached', { server: server.version, pgDump: pgDumpVersion, databases: databases.length });
   return { source };

@@ -3,17 +3,22 @@ import { manifestKey } from '../../domain/layout.ts';
 import type { BackupTask } from '../../domain/task.ts';
 import type { Manifest } from '../../domain/manifest.ts';
 import type { Workshop } from '../workshop.ts';
+import { bounded } from '../bounded.ts';
 import { idleProgress } from '../progress.ts';
 import type { Destination } from './destination.ts';
 import { findCopy } from './find-copy.ts';
 import { clearHollow } from './clear-hollow.ts';
 
 const retryMilliseconds = 5_000;
+/** A best-effort place that has not answered by then is left out: the required ones do not wait for it. */
+const bestEffortMilliseconds = 15_000;
+/** One try at a required place; Secrets have a limit of their own beside it. */
+const requiredMilliseconds = 60_000;
 
 /**
  * Opens every place and asks it for this backup's manifest. Afterwards each destination is live (nothing there), stored (this very
  * backup is there already, from an earlier try) or failed. A required place that does not answer is waited for as long as the
- * server would be; one that is best-effort never holds the others up.
+ * server would be; one that is best-effort is left out when it does not answer soon.
  * @returns the manifest of the earlier try, of the first destination that has one
  */
 export async function openDestinations(
@@ -37,7 +42,7 @@ async function openDestination(
   const { clock, log, lines, signal } = workshop;
   for (;;) {
     try {
-      return await askDestination(task, destination, workshop);
+      return await askInTime(task, destination, workshop);
     } catch (error) {
       signal.throwIfAborted();
       const failure = toFailure(error);
@@ -64,20 +69,45 @@ async function openDestination(
   }
 }
 
-async function askDestination(
+/** One limit around the opening and the asking, whatever of it hangs. */
+async function askInTime(
   task: BackupTask,
   destination: Destination,
   workshop: Workshop,
 ): Promise<Manifest | undefined> {
+  const milliseconds = Math.min(
+    workshop.stallMilliseconds + task.waitForSecretSeconds * 1000,
+    destination.required ? requiredMilliseconds + task.waitForSecretSeconds * 1000 : bestEffortMilliseconds,
+  );
+  const late = new AbortController();
+  const signal = AbortSignal.any([workshop.signal, late.signal]);
+  return await bounded(workshop.clock, milliseconds, async (limit) => {
+    limit.addEventListener('abort', () => late.abort(silent(destination, milliseconds)), { once: true });
+    return askDestination(task, destination, workshop, signal);
+  });
+}
+
+function silent({ location }: Destination, milliseconds: number): Failure {
+  return new Failure('StorageUnreachable', `${location} did not answer within ${Math.round(milliseconds / 1000)} s`);
+}
+
+async function askDestination(
+  task: BackupTask,
+  destination: Destination,
+  workshop: Workshop,
+  signal: AbortSignal,
+): Promise<Manifest | undefined> {
   const entry = task.destinations.find(({ location }) => location.name === destination.location);
   if (entry === undefined) throw new Failure('Internal', `no destination ${destination.location} in the task`);
-  const storage = destination.storage ?? (await workshop.openLocation(entry.location));
+  const storage = destination.storage ?? (await workshop.openLocation(entry.location, signal));
   destination.opened(storage);
   const key = manifestKey(task.namespace, task.policy.name, task.backup.name);
-  const found = await findCopy(storage, key, workshop.signal);
+  const found = await findCopy(storage, key, signal);
+  // It was given up meanwhile.
+  signal.throwIfAborted();
   if (found === undefined) return undefined;
   if (found.manifest.backup.uid !== task.backup.uid) throw alreadyStored(key, found.manifest);
-  if (await clearHollow(storage, key, found.manifest, workshop)) return undefined;
+  if (await clearHollow(storage, key, found.manifest, { ...workshop, signal })) return undefined;
   destination.stored(found.copy);
   workshop.log.info('the backup is already stored there, by an earlier try', {
     location: destination.location,

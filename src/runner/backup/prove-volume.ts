@@ -4,6 +4,7 @@ import type { Workshop } from '../workshop.ts';
 import type { Destination } from './destination.ts';
 import { dropOut } from './drop-out.ts';
 import { readBack, type SentObject } from './read-back.ts';
+import { stallOf } from './stall-of.ts';
 
 /** A place that acknowledged a volume. */
 export interface Holder {
@@ -29,7 +30,8 @@ export async function proveVolume(
     const { storage } = destination;
     if (storage === undefined || (proven && how === 'Sample')) return;
     try {
-      destination.proved(await readBack(storage, sent, how, workshop, signal));
+      const tools = { ...workshop, stallMilliseconds: stallOf(destination, workshop) };
+      destination.proved(await readBack(storage, sent, how, tools, signal));
     } catch (error) {
       if (!signal.aborted) dropOut(destination, toFailure(error), workshop);
     }

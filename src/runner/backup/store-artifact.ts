@@ -16,6 +16,7 @@ import { cleanUp } from './clean-up.ts';
 import type { Destination } from './destination.ts';
 import { dropOut } from './drop-out.ts';
 import { proveVolume, type Holder } from './prove-volume.ts';
+import { stallOf } from './stall-of.ts';
 import { releaseBuffers } from '../release-buffers.ts';
 
 const cleanUpMilliseconds = 20_000;
@@ -71,6 +72,8 @@ export async function storeArtifact(
   } catch (error) {
     stop.abort(new Failure('Aborted', 'the artifact failed'));
     await proving;
+    // The end of the whole run cleans up by itself, when it has said that it ended.
+    workshop.signal.throwIfAborted();
     await bounded(workshop.clock, cleanUpMilliseconds, async (signal) => {
       await Promise.all(
         destinations.map((destination) =>
@@ -104,6 +107,7 @@ async function storeVolume(
   const live = destinations.filter((destination) => destination.live);
   const sinks = live.map((destination) => ({
     name: destination.location,
+    stallMs: stallOf(destination, workshop),
     write: async (body: Bytes, signal: AbortSignal): Promise<StoredObject> => {
       const { storage } = destination;
       if (storage === undefined) throw new Failure('Internal', `${destination.location} is not open`);
