@@ -17,9 +17,17 @@ import {
   writeBody,
 } from './directory-files.ts';
 import { listTemporaryFiles } from './directory-unfinished.ts';
-import { checkReadKey, checkTemporaryKey, checkWrittenKey, isListed, makeTemporaryName, mayHold } from './keys.ts';
+import {
+  checkReadKey,
+  checkTemporaryKey,
+  checkWrittenKey,
+  folderOfPrefix,
+  isListed,
+  makeTemporaryName,
+  mayHold,
+} from './keys.ts';
 import type { DirectoryPlace, StorageTools } from './place.ts';
-import type { Bytes, ObjectStat, PutOptions, Range, Storage, StoredObject, Unfinished } from './storage.ts';
+import type { Bytes, LeftOut, ObjectStat, PutOptions, Range, Storage, StoredObject, Unfinished } from './storage.ts';
 
 const chunkBytes = 1024 * 1024;
 /** Less the umask: readable by the group, because pods of other users restore through a common fsGroup. */
@@ -110,8 +118,13 @@ class DirectoryStorage implements Storage {
     prefix: string,
     after: string | undefined,
     signal: AbortSignal,
+    leftOut?: LeftOut,
   ): AsyncGenerator<ObjectStat, void, undefined> {
-    yield* this.#listFolder(await this.#root(), '', prefix, after, signal);
+    const root = await this.#root();
+    // What lies beside the prefix's own folder is not looked at.
+    const first = folderOfPrefix(prefix);
+    if (first === undefined || !(await staysInside(root, `${first}.`))) return;
+    yield* this.#listFolder(join(root, first), first, { first, prefix, after, leftOut }, signal);
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
@@ -196,19 +209,30 @@ class DirectoryStorage implements Storage {
   async *#listFolder(
     path: string,
     folder: string,
-    prefix: string,
-    after: string | undefined,
+    wanted: {
+      readonly first: string;
+      readonly prefix: string;
+      readonly after: string | undefined;
+      readonly leftOut: LeftOut | undefined;
+    },
     signal: AbortSignal,
   ): AsyncGenerator<ObjectStat, void, undefined> {
     throwIfAborted(signal);
-    for (const { name, key, isFolder } of await readFolder(path, folder)) {
-      if (isFolder) {
-        if (mayHold(key, prefix, after)) yield* this.#listFolder(join(path, name), key, prefix, after, signal);
-      } else if (isListed(key, prefix, after)) {
-        throwIfAborted(signal);
-        const found = await statFile(join(path, name), key);
-        if (found !== undefined) yield found;
+    const { first, prefix, after, leftOut } = wanted;
+    try {
+      for (const { name, key, isFolder } of await readFolder(path, folder)) {
+        if (isFolder) {
+          if (mayHold(key, prefix, after)) yield* this.#listFolder(join(path, name), key, wanted, signal);
+        } else if (isListed(key, prefix, after)) {
+          throwIfAborted(signal);
+          const found = await statFile(join(path, name), key);
+          if (found !== undefined) yield found;
+        }
       }
+    } catch (error) {
+      const denied = error instanceof Failure && error.reason === 'StorageDenied';
+      if (!denied || folder === first || leftOut === undefined) throw error;
+      leftOut(folder, error);
     }
   }
 }

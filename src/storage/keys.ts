@@ -57,6 +57,13 @@ export function checkTemporaryKey(key: string): void {
   if (slash >= 0) checkReadKey(key.slice(0, slash));
 }
 
+/** The folder (with its slash at the end, '' = the root) that a listing begins in; undefined where no file can have such a key. */
+export function folderOfPrefix(prefix: string): string | undefined {
+  const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+  const segments = folder.split('/').slice(0, -1);
+  return segments.some((segment) => segment === '' || segment === '.' || segment === '..') ? undefined : folder;
+}
+
 /** Whether a folder (a key with its slash at the end, '' = the root) can hold keys that start with `prefix` and come after `after`. */
 export function mayHold(folder: string, prefix: string, after: string | undefined): boolean {
   if (!folder.startsWith(prefix) && !prefix.startsWith(folder)) return false;

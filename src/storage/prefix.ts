@@ -1,4 +1,4 @@
-import type { Storage } from './storage.ts';
+import type { LeftOut, Storage } from './storage.ts';
 
 /** The part of a storage below a prefix (a key without slashes at its ends), under keys of its own. */
 export function prefixStorage(storage: Storage, prefix: string): Storage {
@@ -14,9 +14,11 @@ export function prefixStorage(storage: Storage, prefix: string): Storage {
       const found = await storage.stat(inner(key), signal);
       return found === undefined ? undefined : { ...found, key };
     },
-    list: async function* (start, after, signal) {
+    list: async function* (start, after, signal, leftOut) {
       const from = after === undefined ? undefined : inner(after);
-      for await (const found of storage.list(inner(start), from, signal)) {
+      const told: LeftOut | undefined =
+        leftOut === undefined ? undefined : (folder, failure) => leftOut(folder.slice(prefix.length + 1), failure);
+      for await (const found of storage.list(inner(start), from, signal, told)) {
         yield { ...found, key: found.key.slice(prefix.length + 1) };
       }
     },

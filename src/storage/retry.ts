@@ -1,7 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import { attempt, type Patience, Tries } from './attempt.ts';
 import type { StorageTools } from './place.ts';
-import type { ObjectStat, PutOptions, Storage, StoredObject } from './storage.ts';
+import type { LeftOut, ObjectStat, PutOptions, Storage, StoredObject } from './storage.ts';
 import { WholeBytes } from './whole-bytes.ts';
 
 export interface RetryOptions extends StorageTools {
@@ -31,7 +31,7 @@ export function retryStorage(storage: Storage, options: RetryOptions): Storage {
     },
     get: (key, range, signal) => fromStart(() => storage.get(key, range, signal), patience, signal),
     stat: (key, signal) => attempt(() => storage.stat(key, signal), patience, signal),
-    list: (prefix, after, signal) => listOn(storage, patience, prefix, after, signal),
+    list: (prefix, after, signal, leftOut) => listOn(storage, patience, prefix, after, leftOut, signal),
     delete: (key, signal) => attempt(() => storage.delete(key, signal), patience, signal),
     listUnfinished: (prefix, signal) => fromStart(() => storage.listUnfinished(prefix, signal), patience, signal),
     removeUnfinished: (item, signal) => attempt(() => storage.removeUnfinished(item, signal), patience, signal),
@@ -95,13 +95,14 @@ async function* listOn(
   patience: Patience,
   prefix: string,
   after: string | undefined,
+  leftOut: LeftOut | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<ObjectStat, void, undefined> {
   let last = after;
   const tries = new Tries(patience, signal);
   for (;;) {
     try {
-      for await (const found of storage.list(prefix, last, signal)) {
+      for await (const found of storage.list(prefix, last, signal, leftOut)) {
         last = found.key;
         tries.progress();
         yield found;

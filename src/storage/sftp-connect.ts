@@ -1,8 +1,7 @@
 import { connect } from 'node:net';
 import ssh2 from 'ssh2';
-import SftpClient from 'ssh2-sftp-client';
 import { Failure } from '../api/failure.ts';
-import { throwIfAborted } from './abortable.ts';
+import { throwIfAborted, untilAborted, withinTime } from './abortable.ts';
 import {
   acceptsHostKey,
   allHostKeyAlgorithms,
@@ -12,8 +11,11 @@ import {
   offeredAlgorithms,
 } from './host-keys.ts';
 import type { StorageTools } from './place.ts';
+import { offeredBy, type SftpAbility, SftpAbilities } from './sftp-abilities.ts';
 import { toConnectFailure } from './sftp-errors.ts';
-import { kindOf } from './sftp-list.ts';
+import { chooseLimits, limitsOfChannel } from './sftp-limits.ts';
+import { LoginPlan, startSftp } from './sftp-login.ts';
+import { isFolder, kindOfMode } from './sftp-look.ts';
 import { type SftpAttributes, SftpSession } from './sftp-session.ts';
 import type { SftpOptions } from './sftp.ts';
 
@@ -27,6 +29,7 @@ export interface Connected {
 export async function connectPinned(
   options: SftpOptions,
   pins: HostKeyPins,
+  refusedAbilities: Set<SftpAbility>,
   tools: StorageTools,
   signal: AbortSignal,
 ): Promise<Connected> {
@@ -34,7 +37,8 @@ export async function connectPinned(
   let algorithms = offeredAlgorithms(pins, []);
   for (let naming = false; ;) {
     try {
-      return await connectOnce(options, pins, algorithms, tools, (key) => shown.push(key), signal);
+      const refuse = (key: Buffer): void => void shown.push(key);
+      return await connectInTime({ options, pins, algorithms, refuse, refusedAbilities, tools }, signal);
     } catch (error) {
       const [first] = shown;
       const noneInCommon = /no matching host key/i.test(error instanceof Error ? error.message : '');
@@ -60,27 +64,53 @@ function mismatchOf({ host, port }: SftpOptions, key: Buffer): Failure {
   });
 }
 
+interface Attempt {
+  readonly options: SftpOptions;
+  readonly pins: HostKeyPins;
+  readonly algorithms: readonly string[];
+  /** Takes a key that is not pinned. */
+  readonly refuse: (key: Buffer) => void;
+  readonly refusedAbilities: Set<SftpAbility>;
+  readonly tools: StorageTools;
+}
+
+/** All of it, to the folder being found, ends within the connect timeout: a server can fall silent at each step. */
+async function connectInTime(attempt: Attempt, signal: AbortSignal): Promise<Connected> {
+  const { host, port = 22, connectTimeoutMs = 20_000 } = attempt.options;
+  let step = 'connecting and logging in';
+  return await withinTime(attempt.tools.clock, connectTimeoutMs, async (deadline) => {
+    try {
+      const onStep = (next: string): void => {
+        step = next;
+      };
+      return await connectOnce(attempt, onStep, AbortSignal.any([signal, deadline]));
+    } catch (error) {
+      if (!deadline.aborted || signal.aborted) throw error;
+      const message = `${host}:${port}: ${step} took more than ${connectTimeoutMs / 1000} s`;
+      throw new Failure('StorageUnreachable', message, {
+        hint: 'check host, port and network policies, and that the SFTP server answers: sftp -v connects as we do',
+        cause: error,
+      });
+    }
+  });
+}
+
 async function connectOnce(
-  options: SftpOptions,
-  pins: HostKeyPins,
-  algorithms: readonly string[],
-  tools: StorageTools,
-  refuse: (key: Buffer) => void,
+  { options, pins, algorithms, refuse, refusedAbilities, tools }: Attempt,
+  onStep: (step: string) => void,
   signal: AbortSignal,
 ): Promise<Connected> {
   throwIfAborted(signal);
   const { host, port = 22 } = options;
   const where = `${host}:${port}`;
-  // Its own listeners would write to the console.
-  const client = new SftpClient('pgbackup', { error: () => undefined, end: () => undefined, close: () => undefined });
-  const ssh = (client as unknown as { readonly client: ssh2.Client }).client;
+  const client = new ssh2.Client();
   let session: SftpSession | undefined;
   let refused: Buffer | undefined;
   // From here to the end of the connection no error is without a listener.
-  ssh.on('error', (error) => session?.lose(toLoss(where, error)));
-  ssh.on('close', () => session?.lose(toLoss(where)));
-  ssh.on('end', () => session?.lose(toLoss(where)));
-  ssh.on('keyboard-interactive', (_name, _text, _language, prompts, finish) =>
+  client.on('error', (error) => session?.lose(toLoss(where, error)));
+  client.on('close', () => session?.lose(toLoss(where)));
+  client.on('end', () => session?.lose(toLoss(where)));
+  client.on('keyboard-interactive', (_name, _text, _language, prompts, finish) =>
     finish(prompts.map(() => options.password ?? '')),
   );
   // Small packets must not wait for acknowledgements: 2 MB/s instead of 100.
@@ -89,16 +119,47 @@ async function connectOnce(
   socket.on('error', () => undefined);
   const onAbort = (): void => void socket.destroy();
   signal.addEventListener('abort', onAbort, { once: true });
+  const plan = new LoginPlan(options);
   try {
-    const channel = await client.connect({
-      host,
-      port,
+    const starting = startSftp(client, clientConfig(), () => onStep('starting the SFTP subsystem'));
+    const channel = await untilAborted(starting, signal);
+    const extensions = (Reflect.get(channel, '_extensions') ?? {}) as Readonly<Record<string, string>>;
+    const current = new SftpSession(
+      channel,
+      socket,
+      {
+        abilities: new SftpAbilities(offeredBy(extensions), refusedAbilities),
+        limits: chooseLimits(limitsOfChannel(channel)),
+      },
+      tools.clock,
+      options.silenceTimeoutMs ?? 300_000,
+    );
+    session = current;
+    channel.on('error', (error: Error) => current.lose(toLoss(where, error)));
+    channel.on('close', () => current.lose(toLoss(where)));
+    onStep(`looking at ${options.path}`);
+    return { session, root: await findRoot(session, options.path, signal) };
+  } catch (error) {
+    socket.destroy();
+    if (refused !== undefined) {
+      refuse(refused);
+      throw mismatchOf(options, refused);
+    }
+    throw toConnectFailure(error, where, plan);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+
+  function clientConfig(): ssh2.ConnectConfig {
+    return {
       sock: socket,
       username: options.username,
       ...(options.password === undefined ? {} : { password: options.password, tryKeyboard: true }),
       ...(options.privateKey === undefined ? {} : { privateKey: options.privateKey }),
       ...(options.passphrase === undefined ? {} : { passphrase: options.passphrase }),
-      readyTimeout: options.connectTimeoutMs ?? 20_000,
+      authHandler: (wanted: readonly string[] | null, isStep: boolean | null) => plan.next(wanted, isStep === true),
+      // The time for all of it is ours.
+      readyTimeout: 0,
       keepaliveInterval: options.keepAliveMs ?? 15_000,
       keepaliveCountMax: 4,
       algorithms: {
@@ -110,33 +171,7 @@ async function connectOnce(
         refused = key;
         return false;
       },
-    });
-    const extensions = Reflect.get(channel, '_extensions') as Readonly<Record<string, string>> | undefined;
-    const offers = (name: string): boolean => extensions?.[`${name}@openssh.com`] === '1';
-    const writeBytes: unknown = offers('limits') ? Reflect.get(channel, '_maxWriteLen') : undefined;
-    session = new SftpSession(
-      channel,
-      socket,
-      {
-        rename: offers('posix-rename'),
-        hardlink: offers('hardlink'),
-        fsync: offers('fsync'),
-        writeBytes: typeof writeBytes === 'number' ? writeBytes : undefined,
-      },
-      tools.clock,
-      options.silenceTimeoutMs ?? 300_000,
-    );
-    const current = session;
-    channel.on('error', (error: Error) => current.lose(toLoss(where, error)));
-    channel.on('close', () => current.lose(toLoss(where)));
-    return { session, root: await findRoot(session, options.path) };
-  } catch (error) {
-    socket.destroy();
-    if (refused === undefined) throw toConnectFailure(error, where);
-    refuse(refused);
-    throw mismatchOf(options, refused);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
+    };
   }
 }
 
@@ -145,31 +180,22 @@ function toLoss(where: string, error?: Error): Failure {
   return new Failure('StorageUnreachable', `the connection to ${where} was lost${why}`, { cause: error });
 }
 
-async function findRoot(session: SftpSession, path: string): Promise<string> {
-  const missing = new Failure('StorageMissing', `${path} does not exist on the server, or is no folder`);
+async function findRoot(session: SftpSession, path: string, signal: AbortSignal): Promise<string> {
+  const missing = new Failure('StorageMissing', `${path} does not exist on the server, or is no folder`, {
+    hint: 'create it on the SFTP server, or correct sftp.path: it begins at the login folder unless it starts with a slash',
+  });
   const ask = async <T>(send: Parameters<typeof session.ask<T>>[1]): Promise<T> => {
     try {
-      return await session.ask<T>(`look at ${path}`, send);
+      return await session.ask<T>(`look at ${path}`, send, signal);
     } catch (error) {
       throw error instanceof Failure && error.reason === 'ObjectMissing' ? missing : error;
     }
   };
   const root = await ask<string>((channel, done) => channel.realpath(path, done));
   const { mode } = await ask<SftpAttributes>((channel, done) => channel.stat(root, done));
-  if (kindOf(mode) !== 'folder') throw missing;
+  // The root itself may be a link: it has been followed.
+  const kind = kindOfMode(mode) ?? ((await isFolder(session, root, signal)) ? 'folder' : 'other');
+  if (kind !== 'folder') throw missing;
   // So that joining and taking apart paths works there too.
   return root === '/' ? '/.' : root;
-}
-
-/** Throws `SecretInvalid`. */
-export function checkPrivateKey({ privateKey, passphrase }: SftpOptions): void {
-  if (privateKey === undefined) return;
-  const parsed: unknown = ssh2.utils.parseKey(privateKey, passphrase);
-  const [key] = Array.isArray(parsed) ? (parsed as unknown[]) : [parsed];
-  const isPrivate = !(key instanceof Error) && (key as ssh2.ParsedKey | undefined)?.isPrivateKey() === true;
-  if (!isPrivate)
-    throw new Failure('SecretInvalid', 'the private key cannot be read', {
-      hint: 'an OpenSSH or PEM private key, with its passphrase if it has one',
-      cause: key instanceof Error ? key : undefined,
-    });
 }

@@ -1,5 +1,6 @@
 import { Failure } from '../api/failure.ts';
 import type { FailureReason } from '../api/reasons.ts';
+import type { LoginPlan } from './sftp-login.ts';
 
 /** Status codes of SFTP version 3. */
 export const sftpStatus = {
@@ -21,11 +22,23 @@ export function sftpStatusOf(error: unknown): number {
   return typeof caught.code === 'number' ? caught.code : 0;
 }
 
+/** What to do about it on an SFTP server. */
+const hints: Partial<Record<FailureReason, string>> = {
+  StorageDenied:
+    'the user must be allowed to create, read, rename and delete files and folders in the folder of the location',
+  StorageFull: 'make room on the SFTP server, or raise the quota of its user',
+  StorageFailed: 'look into the log of the SFTP server: its answer says no more',
+  StorageConfigInvalid: 'the SFTP server does not support what was asked for: use another one',
+  StorageUnreachable: 'check host, port and network policies, and that the SFTP server runs',
+};
+
 /** The answer to one SFTP request as a Failure. */
 export function toSftpFailure(error: unknown, what: string): Failure {
   if (error instanceof Failure) return error;
   const message = error instanceof Error ? error.message : String(error);
-  return new Failure(chooseReason(sftpStatusOf(error), message), `${what}: ${message}`, { cause: error });
+  const reason = chooseReason(sftpStatusOf(error), message);
+  const hint = hints[reason];
+  return new Failure(reason, `${what}: ${message}`, { cause: error, ...(hint === undefined ? {} : { hint }) });
 }
 
 function chooseReason(status: number, message: string): FailureReason {
@@ -39,12 +52,18 @@ function chooseReason(status: number, message: string): FailureReason {
   return 'StorageFailed';
 }
 
-/** A failed attempt to connect and log in as a Failure. `password` tells what to advise. */
-export function toConnectFailure(error: unknown, where: string): Failure {
+/** A failed attempt to connect and log in as a Failure. */
+export function toConnectFailure(error: unknown, where: string, plan: LoginPlan): Failure {
   if (error instanceof Failure) return error;
   const message = error instanceof Error ? error.message : String(error);
   const level = error instanceof Error && 'level' in error ? error.level : '';
-  return new Failure(chooseConnectReason(level, message), `${where}: ${message}`, { cause: error });
+  const reason = chooseConnectReason(level, message);
+  if (reason === 'StorageCredentialsInvalid') return plan.explain(where, error);
+  const hint =
+    reason === 'StorageConfigInvalid'
+      ? 'see whether sftp (the program) connects with the same host and port; the server must have an SFTP subsystem'
+      : hints.StorageUnreachable;
+  return new Failure(reason, `${where}: ${message}`, { cause: error, ...(hint === undefined ? {} : { hint }) });
 }
 
 function chooseConnectReason(level: unknown, message: string): FailureReason {

@@ -1,11 +1,13 @@
 import { Failure } from '../api/failure.ts';
 import { throwIfAborted } from './abortable.ts';
+import { sftpStatusOf } from './sftp-errors.ts';
+import { lookAt, measure } from './sftp-look.ts';
 import { type SftpAttributes, type SftpSession, sftpOpen } from './sftp-session.ts';
 import type { Range } from './storage.ts';
 
-const requestBytes = 32 * 1024;
-const blockBytes = 16 * requestBytes;
-/** Blocks asked for ahead: 2 MiB, the window of an SSH channel. */
+/** In one block; a block is a buffer, and there are few of them. */
+const requestsPerBlock = 16;
+/** Asked for ahead: about 2 MiB, the window of an SSH channel. */
 const blocksAhead = 4;
 
 /** The bytes of a file, or a range of it, with many requests on their way at once. */
@@ -21,11 +23,8 @@ export async function* readFile(
     signal,
   );
   try {
-    const { size } = await session.ask<SftpAttributes>(
-      `look at ${path}`,
-      (channel, done) => channel.fstat(handle, done),
-      signal,
-    );
+    const size = await sizeOfOpen(session, path, handle, signal);
+    const blockBytes = requestsPerBlock * session.limits.readBytes;
     const end = Math.min((range?.end ?? size - 1) + 1, size);
     const blocks: Promise<Buffer>[] = [];
     let asked = range?.start ?? 0;
@@ -50,6 +49,25 @@ export async function* readFile(
   }
 }
 
+/** Of the file that was opened, which may have lost its name by now. */
+async function sizeOfOpen(session: SftpSession, path: string, handle: Buffer, signal: AbortSignal): Promise<number> {
+  if (session.abilities.has('fstat')) {
+    try {
+      const { size } = await session.ask<SftpAttributes>(
+        `look at ${path}`,
+        (channel, done) => channel.fstat(handle, done),
+        signal,
+      );
+      if (size !== undefined) return size;
+    } catch (error) {
+      if (sftpStatusOf(error) === 0) throw error;
+      session.abilities.refuse('fstat');
+    }
+  }
+  const { size: guess = 0 } = (await lookAt(session, path, signal)) ?? {};
+  return await measure(session, path, handle, guess, signal);
+}
+
 async function readBlock(
   session: SftpSession,
   path: string,
@@ -59,6 +77,7 @@ async function readBlock(
   signal: AbortSignal,
 ): Promise<Buffer> {
   const block = Buffer.allocUnsafeSlow(length);
+  const requestBytes = session.limits.readBytes;
   const pieces: Promise<void>[] = [];
   for (let offset = 0; offset < length; offset += requestBytes) {
     pieces.push(

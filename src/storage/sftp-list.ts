@@ -1,111 +1,168 @@
 import { Failure } from '../api/failure.ts';
 import { throwIfAborted } from './abortable.ts';
-import { compareKeys, isListed, isTemporaryName, mayHold } from './keys.ts';
+import { compareKeys, folderOfPrefix, isListed, isTemporaryName, mayHold } from './keys.ts';
 import { sftpStatus, sftpStatusOf } from './sftp-errors.ts';
-import { lookAt } from './sftp-put.ts';
+import { missingRoot } from './sftp-folders.ts';
+import { kindAt, kindOfMode, lookAt, modifiedAtMs, sizeAt, type SftpKind, staysInside } from './sftp-look.ts';
 import type { SftpEntry, SftpSession } from './sftp-session.ts';
-import type { ObjectStat, Unfinished } from './storage.ts';
+import type { LeftOut, ObjectStat } from './storage.ts';
+
+/** Of one folder; they are kept until they are sorted. */
+const mostEntries = 250_000;
+/** Pages that bring nothing new, in a row. */
+const mostIdlePages = 100;
+
+export interface SftpListing {
+  readonly session: SftpSession;
+  readonly root: string;
+  readonly prefix: string;
+  readonly after: string | undefined;
+  readonly leftOut?: LeftOut | undefined;
+  /** Files by their names; those of objects, if nothing is said. */
+  readonly isWanted?: (name: string) => boolean;
+  readonly signal: AbortSignal;
+}
 
 interface Entry {
   /** With a slash at the end for a folder, so that sorting entries sorts all keys below them. */
   readonly key: string;
-  readonly kind: 'file' | 'folder';
+  readonly isFolder: boolean;
   readonly bytes: number;
   readonly modifiedAtMs: number;
 }
 
-/** All files below a folder; `folder` is its key with a slash at the end, '' for the root. Links are not followed. */
-export async function* listFolder(
-  session: SftpSession,
-  root: string,
-  folder: string,
-  prefix: string,
-  after: string | undefined,
-  signal: AbortSignal,
-): AsyncGenerator<ObjectStat, void, undefined> {
+/** All files whose keys start with the prefix, from its folder downwards: what lies beside that folder is not looked at. */
+export async function* listFrom(listing: SftpListing): AsyncGenerator<ObjectStat, void, undefined> {
+  const { session, root, prefix, signal } = listing;
+  const folder = folderOfPrefix(prefix);
+  if (folder === undefined || !(await staysInside(session, root, folder, signal))) return;
+  yield* listFolder(listing, folder);
+}
+
+/** `folder` is its key with a slash at the end, '' for the root. Links are not followed. */
+async function* listFolder(listing: SftpListing, folder: string): AsyncGenerator<ObjectStat, void, undefined> {
+  const { prefix, after, signal } = listing;
   throwIfAborted(signal);
-  for (const { key, kind, bytes, modifiedAtMs } of await readFolder(session, root, folder, signal)) {
-    if (kind === 'folder') {
-      if (mayHold(key, prefix, after)) yield* listFolder(session, root, key, prefix, after, signal);
-    } else if (isListed(key, prefix, after)) {
-      yield { key, bytes, modifiedAtMs };
-    }
+  for (const { key, isFolder, ...found } of await readFolder(listing, folder)) {
+    if (isFolder) yield* listFolder(listing, key);
+    else if (isListed(key, prefix, after)) yield { key, ...found };
   }
 }
 
-/** Temporary files in a folder and below, as `listFolder` lists objects. */
-export async function* listTemporaryFiles(
-  session: SftpSession,
-  root: string,
-  folder: string,
-  prefix: string,
-  signal: AbortSignal,
-): AsyncGenerator<Unfinished, void, undefined> {
-  throwIfAborted(signal);
-  for (const entry of await readFolder(session, root, folder, signal, isTemporaryName)) {
-    const { key, bytes, modifiedAtMs } = entry;
-    if (entry.kind === 'folder') {
-      if (mayHold(key, prefix, undefined)) yield* listTemporaryFiles(session, root, key, prefix, signal);
-    } else if (key.startsWith(prefix)) {
-      yield { key, bytes, sinceMs: modifiedAtMs };
-    }
-  }
-}
-
-/** Folders, and files whose names are wanted: those of objects, if nothing is said. */
-async function readFolder(
-  session: SftpSession,
-  root: string,
-  folder: string,
-  signal: AbortSignal,
-  isWanted = (name: string): boolean => !isTemporaryName(name),
-): Promise<readonly Entry[]> {
+async function readFolder(listing: SftpListing, folder: string): Promise<readonly Entry[]> {
+  const { session, root, prefix, leftOut, signal } = listing;
   const path = folder === '' ? root : `${root}/${folder.slice(0, -1)}`;
-  let found: readonly SftpEntry[];
   try {
-    found = await session.ask<readonly SftpEntry[]>(
-      `list ${path}`,
-      (channel, done) => channel.readdir(path, done),
-      signal,
-    );
+    return await readEntries(listing, path, folder);
   } catch (error) {
-    if (sftpStatusOf(error) !== sftpStatus.noSuchFile) throw error;
-    if (folder === '') throw new Failure('StorageMissing', `${path} does not exist any more`, { cause: error });
-    // A concurrent delete emptied it.
+    const status = sftpStatusOf(error);
+    const isDenied = status === sftpStatus.permissionDenied && error instanceof Failure;
+    if (isDenied && folder !== folderOfPrefix(prefix) && leftOut !== undefined) {
+      leftOut(folder, error);
+      return [];
+    }
+    if (status === 0) throw error;
+    const found = await lookAt(session, path, signal);
+    if (found !== undefined && (await kindAt(session, path, found, signal)) === 'folder') throw error;
+    if ((await lookAt(session, root, signal)) === undefined) throw missingRoot(root);
+    // A concurrent delete emptied it, or it never was.
     return [];
   }
+}
+
+async function readEntries(
+  { session, prefix, after, isWanted = (name) => !isTemporaryName(name), signal }: SftpListing,
+  path: string,
+  folder: string,
+): Promise<readonly Entry[]> {
   const entries: Entry[] = [];
-  for (const entry of found) {
-    const { filename } = entry;
-    if (filename === '.' || filename === '..') continue;
-    const described = await describeEntry(session, `${path}/${filename}`, folder, entry, signal);
+  for await (const entry of readNames(session, path, signal)) {
+    const key = `${folder}${entry.filename}`;
+    if (!mayHold(`${key}/`, prefix, after) && !isListed(key, prefix, after)) continue;
+    const described = await describe(session, `${path}/${entry.filename}`, key, entry, signal);
     if (described === undefined) continue;
-    if (described.kind === 'folder' || isWanted(filename)) entries.push(described);
+    if (described.isFolder ? mayHold(described.key, prefix, after) : isWanted(entry.filename)) entries.push(described);
   }
   return entries.sort((a, b) => compareKeys(a.key, b.key));
 }
 
-/** Undefined for what is neither file nor folder. */
-async function describeEntry(
+/** Each name once. A listing that does not end, or goes round, is a failure. */
+async function* readNames(
   session: SftpSession,
   path: string,
-  folder: string,
-  { filename, attrs }: SftpEntry,
   signal: AbortSignal,
-): Promise<Entry | undefined> {
-  // Some servers leave attributes out of listings.
-  const complete = attrs.mode !== undefined && attrs.size !== undefined;
-  const found = complete ? attrs : await lookAt(session, path, signal);
-  if (found === undefined) return undefined;
-  const kind = kindOf(found.mode);
-  if (kind === 'other') return undefined;
-  const slash = kind === 'folder' ? '/' : '';
-  return { key: `${folder}${filename}${slash}`, kind, bytes: found.size, modifiedAtMs: found.mtime * 1000 };
+): AsyncGenerator<SftpEntry, void, undefined> {
+  const seen = new Set<string>();
+  const handle = await session.ask<Buffer>(`list ${path}`, (channel, done) => channel.opendir(path, done), signal);
+  try {
+    for (let idle = 0; idle < mostIdlePages;) {
+      const page = await nextPage(session, path, handle, signal);
+      if (page === undefined) return;
+      const before = seen.size;
+      for (const entry of page) {
+        const { filename } = entry;
+        if (seen.has(filename)) continue;
+        if (filename === '' || /[/\0]/.test(filename))
+          throw new Failure('StorageFailed', `${path} is said to hold ${JSON.stringify(filename.slice(0, 200))}`);
+        seen.add(filename);
+        if (seen.size > mostEntries)
+          throw new Failure('StorageConfigInvalid', `${path} holds more than ${mostEntries} files and folders`, {
+            hint: 'give the location a folder of its own',
+          });
+        if (filename !== '.' && filename !== '..') yield entry;
+      }
+      idle = seen.size > before ? 0 : idle + 1;
+    }
+    throw new Failure('StorageFailed', `the listing of ${path} does not end`);
+  } finally {
+    await session
+      .ask<void>(`close ${path}`, (channel, done) => channel.close(handle, done))
+      // A handle that cannot be closed ends with its connection.
+      .catch(() => undefined);
+  }
 }
 
-/** From the type bits of a mode, as POSIX has them. */
-export function kindOf(mode: number | undefined): 'file' | 'folder' | 'other' {
-  const type = (mode ?? 0) & 0o170000;
-  if (type === 0o100000) return 'file';
-  return type === 0o040000 ? 'folder' : 'other';
+async function nextPage(
+  session: SftpSession,
+  path: string,
+  handle: Buffer,
+  signal: AbortSignal,
+): Promise<readonly SftpEntry[] | undefined> {
+  try {
+    return await session.ask<readonly SftpEntry[]>(
+      `list ${path}`,
+      (channel, done) => channel.readdir(handle, done),
+      signal,
+    );
+  } catch (error) {
+    if (sftpStatusOf(error) === sftpStatus.endOfFile) return undefined;
+    throw error;
+  }
+}
+
+/** Undefined for what is neither file nor folder, or gone. */
+async function describe(
+  session: SftpSession,
+  path: string,
+  key: string,
+  { longname, attrs }: SftpEntry,
+  signal: AbortSignal,
+): Promise<Entry | undefined> {
+  const told = kindOfMode(attrs.mode) ?? kindOfLine(longname);
+  // Some servers leave attributes out of listings.
+  const found = told !== undefined && attrs.size !== undefined ? attrs : await lookAt(session, path, signal);
+  if (found === undefined) return undefined;
+  const kind = told ?? (await kindAt(session, path, found, signal));
+  if (kind === 'folder') return { key: `${key}/`, isFolder: true, bytes: 0, modifiedAtMs: 0 };
+  if (kind !== 'file') return undefined;
+  const bytes = await sizeAt(session, path, found, 0, signal);
+  return { key, isFolder: false, bytes, modifiedAtMs: modifiedAtMs(session, found) };
+}
+
+/** From a line as `ls -l` prints it: `drwxr-x---   3 user …`. */
+function kindOfLine(line: string): SftpKind | undefined {
+  const type = /^([-dlbcps])[-r][-w][-xsS][-r][-w][-xsS][-r][-w][-xtT]/.exec(line)?.[1];
+  if (type === '-') return 'file';
+  if (type === 'd') return 'folder';
+  return type === undefined ? undefined : 'other';
 }

@@ -1,10 +1,13 @@
 import { Failure } from '../api/failure.ts';
 import type { Clock } from '../support/clock.ts';
 import { abortFailure, throwIfAborted } from './abortable.ts';
+import type { SftpAbilities } from './sftp-abilities.ts';
 import { toSftpFailure } from './sftp-errors.ts';
+import type { SftpLimits } from './sftp-limits.ts';
 
 /** What the driver uses of an SFTP channel; ssh2's wrapper has this shape. */
 export interface SftpChannel {
+  on(event: 'error' | 'close', listener: (error: Error) => void): unknown;
   open(path: string, flags: number, attributes: { mode: number }, done: Answer<Buffer>): void;
   close(handle: Buffer, done: Answer<void>): void;
   read(handle: Buffer, into: Buffer, offset: number, length: number, position: number, done: Answer<number>): void;
@@ -12,7 +15,10 @@ export interface SftpChannel {
   fstat(handle: Buffer, done: Answer<SftpAttributes>): void;
   stat(path: string, done: Answer<SftpAttributes>): void;
   lstat(path: string, done: Answer<SftpAttributes>): void;
-  readdir(path: string, done: Answer<readonly SftpEntry[]>): void;
+  readlink(path: string, done: Answer<string>): void;
+  opendir(path: string, done: Answer<Buffer>): void;
+  /** One page. */
+  readdir(handle: Buffer, done: Answer<readonly SftpEntry[]>): void;
   mkdir(path: string, attributes: { mode: number }, done: Answer<void>): void;
   rmdir(path: string, done: Answer<void>): void;
   unlink(path: string, done: Answer<void>): void;
@@ -21,29 +27,31 @@ export interface SftpChannel {
   ext_openssh_rename(from: string, to: string, done: Answer<void>): void;
   ext_openssh_hardlink(from: string, to: string, done: Answer<void>): void;
   ext_openssh_fsync(handle: Buffer, done: Answer<void>): void;
+  ext_openssh_statvfs(path: string, done: Answer<SftpSpace>): void;
 }
 
 export type Answer<T> = (error: Error | null | undefined, value: T) => void;
 
+/** Each server tells what it likes to. */
 export interface SftpAttributes {
-  readonly size: number;
+  readonly size: number | undefined;
   readonly mode: number | undefined;
   /** Seconds. */
-  readonly mtime: number;
+  readonly mtime: number | undefined;
+}
+
+/** Of a file system: `statvfs@openssh.com`. */
+export interface SftpSpace {
+  readonly f_frsize: number;
+  readonly f_bavail: number;
+  readonly f_files: number;
+  readonly f_favail: number;
 }
 
 export interface SftpEntry {
   readonly filename: string;
   readonly longname: string;
   readonly attrs: SftpAttributes;
-}
-
-export interface SftpExtensions {
-  readonly rename: boolean;
-  readonly hardlink: boolean;
-  readonly fsync: boolean;
-  /** The largest write that the server says it takes, bytes; undefined when it says nothing. */
-  readonly writeBytes: number | undefined;
 }
 
 /** The socket below the channel. */
@@ -58,27 +66,52 @@ export interface Transport {
 
 export const sftpOpen = { read: 0x01, createNew: 0x02 | 0x08 | 0x20 } as const;
 
+interface Asked {
+  readonly what: string;
+  readonly fail: (failure: Failure) => void;
+  readonly isSync: boolean;
+  /** How often it was seen unanswered. */
+  looks: number;
+}
+
+/** How often within the time of silence it is looked whether answers came. */
+const looksInSilence = 8;
+/**
+ * A disk that syncs much is busy, and answers nothing else meanwhile: it may take so many times longer. So may one request while others
+ * are answered.
+ */
+const longPatience = 6;
+
 /**
  * One connection. Every request settles: with the server's answer, when the connection is lost, when the signal aborts, or when the
- * server says nothing at all for `silenceMs` while something is asked of it (a channel on its own forgets requests after a loss).
+ * server says nothing at all for `silenceMs` while something is asked of it (a channel on its own forgets requests after a loss). Silence is
+ * counted in looks, not by a clock: a pause of this process is none of the server's.
  */
 export class SftpSession {
-  readonly extensions: SftpExtensions;
+  readonly abilities: SftpAbilities;
+  readonly limits: SftpLimits;
+  readonly clock: Clock;
   readonly #channel: SftpChannel;
   readonly #transport: Transport;
-  readonly #clock: Clock;
   readonly #silenceMs: number;
-  readonly #pending = new Set<(failure: Failure) => void>();
+  readonly #pending = new Set<Asked>();
   #lost: Failure | undefined;
-  #lastAnswerMs = 0;
+  #answers = 0;
   #watching = false;
   readonly #over = new AbortController();
 
-  constructor(channel: SftpChannel, transport: Transport, extensions: SftpExtensions, clock: Clock, silenceMs: number) {
+  constructor(
+    channel: SftpChannel,
+    transport: Transport,
+    server: { readonly abilities: SftpAbilities; readonly limits: SftpLimits },
+    clock: Clock,
+    silenceMs: number,
+  ) {
     this.#channel = channel;
     this.#transport = transport;
-    this.extensions = extensions;
-    this.#clock = clock;
+    this.abilities = server.abilities;
+    this.limits = server.limits;
+    this.clock = clock;
     this.#silenceMs = silenceMs;
   }
 
@@ -90,7 +123,7 @@ export class SftpSession {
   lose(failure: Failure): void {
     if (this.#lost !== undefined) return;
     this.#lost = failure;
-    for (const reject of this.#pending) reject(failure);
+    for (const { fail } of this.#pending) fail(failure);
     this.#pending.clear();
     this.#over.abort();
     this.#transport.destroy();
@@ -98,6 +131,20 @@ export class SftpSession {
 
   /** One request; `what` is for the message of a failure. */
   ask<T>(what: string, send: (channel: SftpChannel, done: Answer<T>) => void, signal?: AbortSignal): Promise<T> {
+    return this.#ask(what, send, signal, false);
+  }
+
+  /** Makes what was written to a file, or happened in a folder that was opened, outlive the server. */
+  sync(path: string, handle: Buffer, signal?: AbortSignal): Promise<void> {
+    return this.#ask<void>(`sync ${path}`, (channel, done) => channel.ext_openssh_fsync(handle, done), signal, true);
+  }
+
+  #ask<T>(
+    what: string,
+    send: (channel: SftpChannel, done: Answer<T>) => void,
+    signal: AbortSignal | undefined,
+    isSync: boolean,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (signal !== undefined) throwIfAborted(signal);
       if (this.#lost !== undefined) throw this.#lost;
@@ -106,18 +153,19 @@ export class SftpSession {
         if (signal !== undefined) fail(abortFailure(signal));
       };
       const settle = (end: () => void): void => {
-        this.#pending.delete(fail);
+        this.#pending.delete(asked);
         signal?.removeEventListener('abort', onAbort);
         end();
       };
-      this.#pending.add(fail);
+      const asked: Asked = { what, fail, isSync, looks: 0 };
+      this.#pending.add(asked);
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#watch();
       // A large request is many packets of three writes each: alone each of them would be a system call.
       this.#transport.cork();
       try {
         send(this.#channel, (error, value) => {
-          this.#lastAnswerMs = this.#clock.monotonicMs();
+          this.#answers += 1;
           if (error !== null && error !== undefined) fail(this.#lost ?? toSftpFailure(error, what));
           else settle(() => resolve(value));
         });
@@ -133,7 +181,6 @@ export class SftpSession {
   #watch(): void {
     if (this.#watching) return;
     this.#watching = true;
-    this.#lastAnswerMs = this.#clock.monotonicMs();
     this.#watchUntilIdle()
       // The sleep ends with the connection.
       .catch(() => undefined)
@@ -143,11 +190,29 @@ export class SftpSession {
   }
 
   async #watchUntilIdle(): Promise<void> {
+    let seen = this.#answers;
+    let quiet = 0;
     while (this.#pending.size > 0) {
-      await this.#clock.sleep(Math.max(10, this.#silenceMs / 8), this.#over.signal);
-      const silent = this.#clock.monotonicMs() - this.#lastAnswerMs;
-      if (this.#pending.size > 0 && silent > this.#silenceMs)
-        this.lose(new Failure('StorageUnreachable', `the server has not answered for ${Math.round(silent / 1000)} s`));
+      await this.clock.sleep(Math.max(10, this.#silenceMs / looksInSilence), this.#over.signal);
+      quiet = seen === this.#answers ? quiet + 1 : 0;
+      seen = this.#answers;
+      let patience = 1;
+      for (const asked of this.#pending) {
+        asked.looks += 1;
+        if (asked.isSync) patience = longPatience;
+      }
+      const [oldest] = this.#pending;
+      if (oldest === undefined) return;
+      const isSilent = quiet > looksInSilence * patience;
+      if (isSilent || oldest.looks > looksInSilence * longPatience) this.#giveUp(oldest);
     }
+  }
+
+  #giveUp({ what, looks }: Asked): void {
+    const seconds = Math.round((looks * this.#silenceMs) / looksInSilence / 1000);
+    const message = `the server has not answered for ${seconds} s (asked to ${what})`;
+    this.lose(
+      new Failure('StorageUnreachable', message, { hint: 'look whether the SFTP server hangs, or the disk behind it' }),
+    );
   }
 }

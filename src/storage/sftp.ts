@@ -2,23 +2,29 @@ import { Failure } from '../api/failure.ts';
 import { throwIfAborted, untilAborted, withinTime } from './abortable.ts';
 import { attempt } from './attempt.ts';
 import { type HostKeyPins, parseHostKeys } from './host-keys.ts';
-import { checkReadKey, checkTemporaryKey, checkWrittenKey, makeTemporaryName } from './keys.ts';
+import { checkReadKey, checkTemporaryKey, checkWrittenKey, isTemporaryName, makeTemporaryName } from './keys.ts';
 import type { SftpPlace, StorageTools } from './place.ts';
-import { checkPrivateKey, type Connected, connectPinned } from './sftp-connect.ts';
+import type { SftpAbility } from './sftp-abilities.ts';
+import { type Connected, connectPinned } from './sftp-connect.ts';
+import { createFile, missingRoot, removeEmptyFolders, removeFile, syncFolder } from './sftp-folders.ts';
 import { readFile } from './sftp-get.ts';
-import { kindOf, listFolder, listTemporaryFiles } from './sftp-list.ts';
-import { createFile, lookAt, publishFile, removeEmptyFolders, removeFile, writeTemporary } from './sftp-put.ts';
+import { readPrivateKey } from './sftp-key.ts';
+import { listFrom } from './sftp-list.ts';
+import { kindAt, lookAt, modifiedAtMs, sizeAt, type SftpKind, staysInside } from './sftp-look.ts';
+import { publishFile, settleAside } from './sftp-publish.ts';
 import type { SftpAttributes, SftpSession } from './sftp-session.ts';
-import type { Bytes, ObjectStat, PutOptions, Range, Storage, StoredObject, Unfinished } from './storage.ts';
+import { explainFull } from './sftp-space.ts';
+import { writeTemporary } from './sftp-write.ts';
+import type { Bytes, LeftOut, ObjectStat, PutOptions, Range, Storage, StoredObject, Unfinished } from './storage.ts';
 
 export interface SftpOptions extends SftpPlace {
   readonly username: string;
   readonly password?: string;
   readonly privateKey?: string;
   readonly passphrase?: string;
-  /** From the first packet to being logged in; default 20 s. */
+  /** From the first packet to the folder being found; default 20 s. */
   readonly connectTimeoutMs?: number;
-  /** How long a server that was asked something may say nothing; default five minutes (syncing a large file takes a while). */
+  /** How long a server that was asked something may say nothing; default five minutes; syncing may take longer. */
   readonly silenceTimeoutMs?: number;
   /** How often an SSH keep-alive is sent; four unanswered ones end the connection. Default 15 s. */
   readonly keepAliveMs?: number;
@@ -28,7 +34,8 @@ const tidyMs = 20_000;
 
 /**
  * A folder on an SFTP server. It must exist. One connection, made when it is first needed and again after it was lost; what was going on
- * when it was lost fails with StorageUnreachable. Throws `SecretInvalid` when the private key cannot be read.
+ * when it was lost fails with StorageUnreachable. Symbolic links below the root are not followed, neither read, listed nor written through.
+ * Throws `SecretInvalid` when the private key cannot be read.
  */
 export function openSftp(options: SftpOptions, tools: StorageTools): Storage {
   return new SftpStorage(options, tools);
@@ -39,21 +46,24 @@ class SftpStorage implements Storage {
   readonly #options: SftpOptions;
   readonly #tools: StorageTools;
   readonly #pins: HostKeyPins;
+  /** What the server refused, over all connections. */
+  readonly #refused = new Set<SftpAbility>();
   #connecting: Promise<Connected> | undefined;
   #session: SftpSession | undefined;
   #cancel = new AbortController();
 
   constructor(options: SftpOptions, tools: StorageTools) {
-    this.#options = options;
+    const { privateKey, passphrase, ...others } = options;
+    const given = { ...(passphrase === undefined ? {} : { passphrase }) };
+    this.#options = privateKey === undefined ? options : { ...others, ...readPrivateKey({ privateKey, ...given }) };
     this.#tools = tools;
     this.#pins = parseHostKeys(options.hostKeys);
-    checkPrivateKey(options);
     this.name = `sftp://${options.host}:${options.port ?? 22}/${options.path.replace(/^\//, '')}`;
   }
 
-  /** True where the server links files (OpenSSH does); known once connected, false before. */
+  /** True where the server links files (OpenSSH does); known once connected, false before, and when it has refused a link. */
   get conditionalPut(): boolean {
-    return this.#session?.extensions.hardlink ?? false;
+    return this.#session?.abilities.has('hardlink') ?? false;
   }
 
   async put(key: string, body: Bytes, options: PutOptions, signal: AbortSignal): Promise<StoredObject> {
@@ -63,40 +73,50 @@ class SftpStorage implements Storage {
     const folder = target.slice(0, target.lastIndexOf('/'));
     const temporary = `${folder}/${makeTemporaryName(this.#tools.random)}`;
     const aside = `${folder}/${makeTemporaryName(this.#tools.random)}`;
+    if (!(await staysInside(session, root, key, signal)))
+      throw new Failure('StorageDenied', `${key} leads through a symbolic link, which is not followed`, {
+        hint: 'give the location the folder that the link points at, or mount it in place of the link',
+      });
     try {
       const handle = await createFile(session, root, temporary, signal);
       const bytes = await writeTemporary(session, temporary, handle, body, signal);
       await publishFile(session, temporary, target, aside, options);
       return { bytes };
     } catch (error) {
-      throw await this.#removeTemporary(temporary, error);
+      const failure = await explainFull(session, [folder, root], error);
+      await this.#tidy({ temporary, target, aside });
+      throw failure;
     }
   }
 
   async *get(key: string, range: Range | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
     checkReadKey(key);
     const { session, root } = await this.#connected(signal);
-    const path = `${root}/${key}`;
-    if (kindOf((await this.#look(session, root, path, signal))?.mode) !== 'file')
-      throw new Failure('ObjectMissing', `${key} is not in ${this.name}`);
-    yield* readFile(session, path, range, signal);
+    const { kind } = await this.#find(session, root, key, signal);
+    if (kind !== 'file') {
+      const why = kind === 'link' ? 'is a symbolic link, or behind one, which is not followed,' : 'is not';
+      throw new Failure('ObjectMissing', `${key} ${why} in ${this.name}`);
+    }
+    yield* readFile(session, `${root}/${key}`, range, signal);
   }
 
   async stat(key: string, signal: AbortSignal): Promise<ObjectStat | undefined> {
     checkReadKey(key);
     const { session, root } = await this.#connected(signal);
-    const found = await this.#look(session, root, `${root}/${key}`, signal);
-    if (found === undefined || kindOf(found.mode) !== 'file') return undefined;
-    return { key, bytes: found.size, modifiedAtMs: found.mtime * 1000 };
+    const { kind, attributes } = await this.#find(session, root, key, signal);
+    if (kind !== 'file' || attributes === undefined) return undefined;
+    const bytes = await sizeAt(session, `${root}/${key}`, attributes, 0, signal);
+    return { key, bytes, modifiedAtMs: modifiedAtMs(session, attributes) };
   }
 
   async *list(
     prefix: string,
     after: string | undefined,
     signal: AbortSignal,
+    leftOut?: LeftOut,
   ): AsyncGenerator<ObjectStat, void, undefined> {
     const { session, root } = await this.#connected(signal);
-    yield* listFolder(session, root, '', prefix, after, signal);
+    yield* listFrom({ session, root, prefix, after, leftOut, signal });
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
@@ -107,15 +127,15 @@ class SftpStorage implements Storage {
   async #remove(key: string, signal: AbortSignal): Promise<void> {
     const { session, root } = await this.#connected(signal);
     const path = `${root}/${key}`;
-    const found = await this.#look(session, root, path, signal);
-    if (found === undefined || kindOf(found.mode) === 'folder') return;
+    if ((await this.#find(session, root, key, signal)).kind !== 'file') return;
     await removeFile(session, path, signal);
-    await removeEmptyFolders(session, root, path, signal);
+    await syncFolder(session, await removeEmptyFolders(session, root, path, signal), signal);
   }
 
   async *listUnfinished(prefix: string, signal: AbortSignal): AsyncGenerator<Unfinished, void, undefined> {
     const { session, root } = await this.#connected(signal);
-    yield* listTemporaryFiles(session, root, '', prefix, signal);
+    const all = listFrom({ session, root, prefix, after: undefined, isWanted: isTemporaryName, signal });
+    for await (const { key, bytes, modifiedAtMs: sinceMs } of all) yield { key, bytes, sinceMs };
   }
 
   async removeUnfinished({ key }: Unfinished, signal: AbortSignal): Promise<void> {
@@ -134,27 +154,33 @@ class SftpStorage implements Storage {
     }
   }
 
-  /** Nothing at a path is no answer before it is sure that the root is there. */
-  async #look(
+  /** What a key names; a link also where one leads there. Nothing at a path is no answer before it is sure that the root is there. */
+  async #find(
     session: SftpSession,
     root: string,
-    path: string,
+    key: string,
     signal: AbortSignal,
-  ): Promise<SftpAttributes | undefined> {
-    const found = await lookAt(session, path, signal);
-    if (found === undefined && (await lookAt(session, root, signal)) === undefined)
-      throw new Failure('StorageMissing', `${root} does not exist any more`);
-    return found;
+  ): Promise<{ readonly kind: SftpKind | undefined; readonly attributes?: SftpAttributes }> {
+    const path = `${root}/${key}`;
+    const [isInside, attributes] = await Promise.all([
+      staysInside(session, root, key, signal),
+      lookAt(session, path, signal),
+    ]);
+    if (!isInside) return { kind: 'link' };
+    if (attributes !== undefined) return { kind: await kindAt(session, path, attributes, signal), attributes };
+    if ((await lookAt(session, root, signal)) === undefined) throw missingRoot(root);
+    return { kind: undefined };
   }
 
-  /** Over a new connection if the old one is lost, and whatever became of the caller's signal. Gives back the failure to throw. */
-  async #removeTemporary(temporary: string, error: unknown): Promise<unknown> {
+  /** After a put that failed: over a new connection if the old one is lost, and whatever became of the caller's signal. */
+  async #tidy(names: { readonly temporary: string; readonly target: string; readonly aside: string }): Promise<void> {
     try {
       await withinTime(this.#tools.clock, tidyMs, async (signal) => {
         const remove = async (): Promise<void> => {
           const { session, root } = await this.#connected(signal);
-          await removeFile(session, temporary, signal);
-          await removeEmptyFolders(session, root, temporary, signal);
+          await removeFile(session, names.temporary, signal);
+          await settleAside(session, names.target, names.aside, signal);
+          await removeEmptyFolders(session, root, names.temporary, signal);
         };
         // A request may fail before the connection is known to be lost: then the first try is made over what is dying.
         await attempt(remove, { attempts: 3, firstDelayMs: 200, longestDelayMs: 1_000, ...this.#tools }, signal);
@@ -162,7 +188,6 @@ class SftpStorage implements Storage {
     } catch {
       // The failure that brought us here is the one to tell; the file stays under a name that is never listed.
     }
-    return error;
   }
 
   async #connected(signal: AbortSignal): Promise<Connected> {
@@ -177,7 +202,7 @@ class SftpStorage implements Storage {
 
   #connect(): Promise<Connected> {
     this.#cancel = new AbortController();
-    const connecting = connectPinned(this.#options, this.#pins, this.#tools, this.#cancel.signal);
+    const connecting = connectPinned(this.#options, this.#pins, this.#refused, this.#tools, this.#cancel.signal);
     this.#connecting = connecting;
     connecting.then(
       ({ session }) => {

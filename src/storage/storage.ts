@@ -8,6 +8,8 @@
  * or is HostKeyMismatch, TlsFailed, StoredBytesDiffer, ObjectMissing, AlreadyStored, SecretInvalid or Aborted.
  */
 
+import type { Failure } from '../api/failure.ts';
+
 /** Bytes on their way. Chunks may be of any size; drivers cut and gather for themselves. */
 export type Bytes = AsyncIterable<Uint8Array>;
 
@@ -66,6 +68,9 @@ export interface Range {
   readonly end?: number;
 }
 
+/** `folder` ends with a slash. */
+export type LeftOut = (folder: string, failure: Failure) => void;
+
 export interface Storage {
   /** For messages and logs: `s3://bucket/prefix`, `sftp://host:port/path`, `file:///path`. Holds no secret. */
   readonly name: string;
@@ -97,9 +102,11 @@ export interface Storage {
   /**
    * Every object whose key starts with `prefix` (a plain string prefix; '' = all), each once, in ascending order of the UTF-8
    * bytes of the keys, across all pages of the place. Temporary files and unfinished uploads are never listed.
-   * `after` leaves out keys up to and including it. A listing that cannot be completed fails; it never ends early.
+   * `after` leaves out keys up to and including it. A listing that cannot be completed fails; it never ends early. The one exception is
+   * for who can do without: where `leftOut` is given, folders below the one that the prefix names that may not be read (`lost+found`)
+   * are left out, and it is told of each, perhaps more than once.
    */
-  list(prefix: string, after: string | undefined, signal: AbortSignal): AsyncIterable<ObjectStat>;
+  list(prefix: string, after: string | undefined, signal: AbortSignal, leftOut?: LeftOut): AsyncIterable<ObjectStat>;
 
   /** Resolves when the key does not exist any more, whether or not it did before. */
   delete(key: string, signal: AbortSignal): Promise<void>;

@@ -23,7 +23,7 @@ beforeEach(async () => {
   folder = await makeTemporaryFolder();
   root = join(folder.path, 'root');
   await mkdir(root);
-  server = await startScriptedSftp({ dir: root, ...user });
+  server = await startScriptedSftp({ dir: root, ...user, habits: { shortReads: true } });
   options = { host: '127.0.0.1', port: server.port, path: root, hostKeys: [server.hostKey], ...user };
   storage = openSftp(options, tools);
 });

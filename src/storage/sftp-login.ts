@@ -1,0 +1,90 @@
+import type ssh2 from 'ssh2';
+import { Failure } from '../api/failure.ts';
+import type { SftpChannel } from './sftp-session.ts';
+
+/** Ways to log in that we know, the surest first. */
+const methods = ['publickey', 'password', 'keyboard-interactive'] as const;
+type Method = (typeof methods)[number];
+
+export interface LoginSecrets {
+  readonly password?: string;
+  readonly privateKey?: string;
+}
+
+/**
+ * Which way to try next. A server may want several in a row (`AuthenticationMethods publickey,password`): after each that it took, it
+ * names what may follow, and what it refused before may be tried again. Ends: each way succeeds once at most.
+ */
+export class LoginPlan {
+  readonly #able: readonly Method[];
+  readonly #taken: Method[] = [];
+  #tried: Method[] = [];
+  #current: Method | undefined;
+  #wanted: readonly string[] = [];
+
+  constructor({ password, privateKey }: LoginSecrets) {
+    this.#able = methods.filter((method) => (method === 'publickey' ? privateKey : password) !== undefined);
+  }
+
+  /** The shape that ssh2 asks in: what the server would take (null before anything was tried), and whether the last one was a step. */
+  next(wanted: readonly string[] | null, isStep: boolean): Method | 'none' | false {
+    if (wanted === null) return 'none';
+    // ssh2 tries an RSA key with each of its algorithms, also after the first was a step; but then it is asked for no more.
+    const last = this.#current;
+    const isAskedNoMore = last !== undefined && this.#wanted.includes(last) && !wanted.includes(last);
+    if (last !== undefined && (isStep || isAskedNoMore)) {
+      this.#taken.push(last);
+      this.#tried = [];
+    }
+    this.#wanted = wanted;
+    const left = this.#able.filter((method) => !this.#taken.includes(method) && !this.#tried.includes(method));
+    // Some servers do not name what they take.
+    const named = left.find((method) => wanted.includes(method));
+    this.#current = named ?? (this.#taken.length === 0 ? left[0] : undefined);
+    if (this.#current === undefined) return false;
+    this.#tried.push(this.#current);
+    return this.#current;
+  }
+
+  /** When no way is left. */
+  explain(where: string, cause: unknown): Failure {
+    const wanted = this.#wanted.length === 0 ? 'nothing' : this.#wanted.join(', ');
+    const missing = methods.filter((method) => this.#wanted.includes(method) && !this.#able.includes(method));
+    const needs = missing.includes('publickey') ? 'privateKey' : 'password';
+    if (this.#taken.length > 0) {
+      const message = `${where}: the server took ${this.#taken.join(', ')} and then refused to go on without ${wanted}`;
+      const hint = missing.length > 0 ? `add ${needs} to the Secret` : 'check password and private key in the Secret';
+      return new Failure('StorageCredentialsInvalid', message, { hint, cause });
+    }
+    const tried = this.#able.join(', ');
+    const isUsable = this.#able.some((method) => this.#wanted.includes(method));
+    const hint =
+      isUsable || missing.length === 0
+        ? 'check user name, and password or private key in the Secret'
+        : `put ${needs} into the Secret`;
+    return new Failure(
+      'StorageCredentialsInvalid',
+      `${where}: login refused; tried ${tried}, the server takes ${wanted}`,
+      {
+        hint,
+        cause,
+      },
+    );
+  }
+}
+
+/** Logs in and starts SFTP. Settles with the first thing that happens; the client has listeners for its errors from here on. */
+export function startSftp(client: ssh2.Client, config: ssh2.ConnectConfig, onStep: () => void): Promise<SftpChannel> {
+  return new Promise<SftpChannel>((resolve, reject) => {
+    client.on('error', reject);
+    client.on('close', () => reject(new Error('the server closed the connection')));
+    client.on('ready', () => {
+      onStep();
+      client.sftp((error, channel) => {
+        if (error === undefined) resolve(channel);
+        else reject(error);
+      });
+    });
+    client.connect(config);
+  });
+}

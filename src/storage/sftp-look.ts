@@ -1,0 +1,161 @@
+import { Failure } from '../api/failure.ts';
+import { sftpStatus, sftpStatusOf } from './sftp-errors.ts';
+import { type SftpAttributes, type SftpSession, sftpOpen } from './sftp-session.ts';
+
+export type SftpKind = 'file' | 'folder' | 'link' | 'other';
+
+const kinds: Readonly<Record<number, SftpKind>> = { 0o100000: 'file', 0o040000: 'folder', 0o120000: 'link' };
+
+/** From the type bits of a mode, as POSIX has them; undefined where a server leaves them out. */
+export function kindOfMode(mode: number | undefined): SftpKind | undefined {
+  const type = (mode ?? 0) & 0o170000;
+  return type === 0 ? undefined : (kinds[type] ?? 'other');
+}
+
+/** Attributes without following a link (where the server can tell), or undefined when nothing is there. */
+export async function lookAt(
+  session: SftpSession,
+  path: string,
+  signal?: AbortSignal,
+): Promise<SftpAttributes | undefined> {
+  const { abilities } = session;
+  const look = (how: 'lstat' | 'stat'): Promise<SftpAttributes> =>
+    session.ask<SftpAttributes>(`look at ${path}`, (channel, done) => channel[how](path, done), signal);
+  try {
+    if (!abilities.has('lstat')) return await look('stat');
+    return await look('lstat');
+  } catch (error) {
+    const status = sftpStatusOf(error);
+    if (status === sftpStatus.noSuchFile) return undefined;
+    if (status !== sftpStatus.unsupported || !abilities.has('lstat')) throw error;
+    abilities.refuse('lstat');
+    return await lookAt(session, path, signal);
+  }
+}
+
+/** What is at a path that exists: by the type bits of its mode, else by what the server lets be done with it. */
+export async function kindAt(
+  session: SftpSession,
+  path: string,
+  { mode }: Pick<SftpAttributes, 'mode'>,
+  signal?: AbortSignal,
+): Promise<SftpKind> {
+  const told = kindOfMode(mode);
+  // Where links are followed when they are looked at, the mode is of what they point at.
+  if (session.abilities.has('lstat') && told !== undefined) return told;
+  if (await answers(session.ask<string>(`read link ${path}`, (channel, done) => channel.readlink(path, done), signal)))
+    return 'link';
+  if (told !== undefined) return told;
+  return (await isFolder(session, path, signal)) ? 'folder' : 'file';
+}
+
+/** Whether it opens as one; also if it is closed to us. */
+export async function isFolder(session: SftpSession, path: string, signal?: AbortSignal): Promise<boolean> {
+  try {
+    const handle = await session.ask<Buffer>(`open ${path}`, (channel, done) => channel.opendir(path, done), signal);
+    await session.ask<void>(`close ${path}`, (channel, done) => channel.close(handle, done), signal);
+    return true;
+  } catch (error) {
+    const status = sftpStatusOf(error);
+    if (status === 0) throw error;
+    // A file is no folder, whoever asks; a folder may be closed to us.
+    return status === sftpStatus.permissionDenied;
+  }
+}
+
+/** Whether the server does it; a refusal is an answer, too. */
+async function answers(asked: Promise<unknown>): Promise<boolean> {
+  try {
+    await asked;
+    return true;
+  } catch (error) {
+    if (sftpStatusOf(error) === 0) throw error;
+    return false;
+  }
+}
+
+/**
+ * False if the way from the root to the key's folder leads through a symbolic link; true if it does not exist (yet). Each folder is
+ * looked at, all at once: REALPATH of some servers only tidies the path.
+ */
+export async function staysInside(
+  session: SftpSession,
+  root: string,
+  key: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const segments = key.split('/').slice(0, -1);
+  const links = segments.map(async (_, index) => {
+    const path = `${root}/${segments.slice(0, index + 1).join('/')}`;
+    const found = await lookAt(session, path, signal);
+    return found !== undefined && (await kindAt(session, path, found, signal)) === 'link';
+  });
+  return !(await Promise.all(links)).includes(true);
+}
+
+/** The size of a file; where the server does not tell it, it is found by reading. `guess` is tried first. */
+export async function sizeAt(
+  session: SftpSession,
+  path: string,
+  { size }: Pick<SftpAttributes, 'size'>,
+  guess: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  if (size !== undefined) return size;
+  return await withFile(session, path, (handle) => measure(session, path, handle, guess, signal), signal);
+}
+
+/** Opens a file for reading, and closes it whatever happens. */
+export async function withFile<T>(
+  session: SftpSession,
+  path: string,
+  work: (handle: Buffer) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const handle = await session.ask<Buffer>(
+    `open ${path}`,
+    (channel, done) => channel.open(path, sftpOpen.read, { mode: 0 }, done),
+    signal,
+  );
+  try {
+    return await work(handle);
+  } finally {
+    await session
+      .ask<void>(`close ${path}`, (channel, done) => channel.close(handle, done))
+      // A handle that cannot be closed ends with its connection.
+      .catch(() => undefined);
+  }
+}
+
+/** The length of an open file by single bytes of it: some sixty requests at most, two when the guess is right. */
+export async function measure(
+  session: SftpSession,
+  path: string,
+  handle: Buffer,
+  guess: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  const byte = Buffer.alloc(1);
+  const isThere = async (at: number): Promise<boolean> =>
+    (await session.ask<number>(`read ${path}`, (channel, done) => channel.read(handle, byte, 0, 1, at, done), signal)) >
+    0;
+  if ((guess === 0 || (await isThere(guess - 1))) && !(await isThere(guess))) return guess;
+  let there = 0;
+  let notThere = 1;
+  while (await isThere(notThere - 1)) {
+    there = notThere;
+    notThere *= 2;
+    if (notThere > Number.MAX_SAFE_INTEGER) throw new Failure('StorageFailed', `${path} has no end`);
+  }
+  while (there < notThere - 1) {
+    const middle = Math.floor((there + notThere) / 2);
+    if (await isThere(middle - 1)) there = middle;
+    else notThere = middle;
+  }
+  return there;
+}
+
+/** Of a file whose time is not told, now: it must not be taken for an old one. */
+export function modifiedAtMs(session: SftpSession, { mtime }: Pick<SftpAttributes, 'mtime'>): number {
+  return mtime === undefined ? session.clock.nowMs() : mtime * 1000;
+}
