@@ -54,8 +54,8 @@ class SftpStorage implements Storage {
 
   constructor(options: SftpOptions, tools: StorageTools) {
     const { privateKey, passphrase, ...others } = options;
-    const given = { ...(passphrase === undefined ? {} : { passphrase }) };
-    this.#options = privateKey === undefined ? options : { ...others, ...readPrivateKey({ privateKey, ...given }) };
+    const secret = passphrase === undefined ? {} : { passphrase };
+    this.#options = privateKey === undefined ? options : { ...others, ...readPrivateKey({ privateKey, ...secret }) };
     this.#tools = tools;
     this.#pins = parseHostKeys(options.hostKeys);
     this.name = `sftp://${options.host}:${options.port ?? 22}/${options.path.replace(/^\//, '')}`;

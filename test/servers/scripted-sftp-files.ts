@@ -124,7 +124,8 @@ export function serveSftpFiles(options: {
     if (habits.listsAttributes !== true && habits.longNames !== true)
       return Buffer.concat([text(shown), text(shown), uint32(0)]);
     const stats = lstatSync(join(path, shown));
-    const type = stats.isDirectory() ? 'd' : stats.isSymbolicLink() ? 'l' : '-';
+    const others = stats.isSymbolicLink() ? 'l' : '-';
+    const type = stats.isDirectory() ? 'd' : others;
     const line = habits.longNames === true ? `${type}rw-r-----   1 u g ${stats.size} Nov 29 10:00 ${shown}` : shown;
     const all = { size: stats.size, mode: stats.mode, mtime: Math.floor(stats.mtimeMs / 1000) };
     return Buffer.concat([text(shown), text(line), habits.listsAttributes === true ? encode(all) : uint32(0)]);
