@@ -109,9 +109,15 @@ export const sftpCases: readonly FaultCase[] = [
   ),
   ruled(
     'fsync-fails',
-    'the fsync is answered with a failure',
-    { on: 'fsync@openssh.com', answer: { status: 4, message: 'Failure' } },
+    'an fsync is answered with a failure, after one that worked',
+    { on: 'fsync@openssh.com', index: 1, answer: { status: 4, message: 'Failure' } },
     bad('StorageFailed'),
+  ),
+  ruled(
+    'fsync-refused',
+    'fsync is offered, and answered with a failure always',
+    { on: 'fsync@openssh.com', always: true, answer: { status: 4, message: 'Failure' } },
+    good,
   ),
   ruled(
     'disconnect-before-rename',
