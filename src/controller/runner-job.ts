@@ -126,6 +126,7 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
               volumeMounts: [
                 { name: 'task', mountPath: `${runnerFiles.root}/task`, readOnly: true },
                 { name: 'work', mountPath: `${runnerFiles.root}/${runnerFiles.work}` },
+                { name: 'private', mountPath: `${runnerFiles.root}/${runnerFiles.private}` },
                 { name: 'tmp', mountPath: '/tmp' },
                 ...secrets.map(({ secretName }, index) => ({
                   name: `secret-${index + 1}`,
@@ -150,6 +151,7 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
               },
             },
             { name: 'work', ...workVolume(job.scratch) },
+            { name: 'private', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
             { name: 'tmp', emptyDir: {} },
             ...secrets.map(({ secretName, keys }, index) => ({
               name: `secret-${index + 1}`,

@@ -19,6 +19,8 @@ export const runnerFiles = {
   secret: (secretName: string, key: string) => `secrets/${secretName}/${key}`,
   volume: (volume: string) => `volumes/${volume}`,
   work: 'work',
+  /** In memory: files with secrets in them. */
+  private: 'private',
   terminationMessage: '/dev/termination-log',
 } as const;
 

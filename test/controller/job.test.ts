@@ -122,12 +122,18 @@ describe('The Job of a Backup', () => {
     expect(mounts.map(({ mountPath }) => mountPath)).toEqual([
       '/run/pgbackup/task',
       '/run/pgbackup/work',
+      '/run/pgbackup/private',
       '/tmp',
       '/run/pgbackup/secrets/db',
       '/run/pgbackup/secrets/s3',
       '/run/pgbackup/volumes/volume-1',
     ]);
     expect(new Set(mounts.map(({ name }) => name))).toEqual(new Set(volumes.map(({ name }) => name)));
+    // Files with secrets are made in memory; the work volume may be a disk, or a claim.
+    expect(volumes.find(({ name }) => name === 'private')).toEqual({
+      name: 'private',
+      emptyDir: { medium: 'Memory', sizeLimit: '16Mi' },
+    });
   });
 
   it('tells the runner all it needs, in a task that the runner reads', () => {

@@ -1,5 +1,5 @@
 import { mkdtemp, readFile, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findProgress, findResults, parseVerdict } from '../../src/domain/report.ts';
@@ -7,6 +7,7 @@ import type { BackupTask } from '../../src/domain/task.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { backupTaskOf, layRoot, podUids, runWith, s3Location, type TestSecrets } from './run-with.ts';
 import { lookAtTree, startRunner, watchTree, type RunnerProcess } from './runner-process.ts';
+import { wrapPgDump } from './wrap-programs.ts';
 import { placeKinds, required, startStand, type Stand } from './stand.ts';
 
 const binDir = (await listBinDirs(process.env['POSTGRES_BINDIRS'])).at(-1) ?? '';
@@ -85,7 +86,24 @@ test('no secret is in an argument, an environment, the log, the verdict or the s
   for (const text of [...seen, runner.output(), verdict, ...stored]) {
     for (const secret of planted) expect(text).not.toContain(secret);
   }
-  expect(await readdir(join(root, 'work'))).toEqual([]);
+  expect(await readdir(join(root, 'private'))).toEqual([]);
+});
+
+test('while a dump goes on, secrets lie in the folder in memory and nowhere else that can be written', async () => {
+  const { directory } = await stand.fresh();
+  const copies = await mkdtemp(join(stand.folder, 'copies-'));
+  const copy = `cp -r "\${PGPASSFILE%/private/*}" ${copies}/root; exec "$REAL" "$@"`;
+  const wrapped = await wrapPgDump(stand.folder, binDir, copy);
+  const task = taskOf({ destinations: required(directory) });
+  const ended = await runWith(stand.folder, task, { pg: { username: 'app', password } }, [wrapped]);
+  expect(ended).toMatchObject({ code: 0, verdict: { verdict: 'Succeeded' } });
+  const holding: string[] = [];
+  for (const entry of await readdir(join(copies, 'root'), { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!entry.isFile() || !(await readFile(path, 'utf8')).includes('pl4nted-p')) continue;
+    holding.push(relative(join(copies, 'root'), path));
+  }
+  expect(holding.sort()).toEqual(['private/libpq/passfile', 'secrets/pg/password']);
 });
 
 test('a wrong password is told without it', async () => {
@@ -122,7 +140,7 @@ test('SIGTERM in the middle of an upload ends with verdict and code, without rem
   });
   for (const location of locations) expect(await stand.keys(location)).toEqual([]);
   for (const pid of children) expect(await lookAtTree(pid)).toEqual([]);
-  expect(await readdir(join(root, 'work'))).toEqual([]);
+  expect(await readdir(join(root, 'private'))).toEqual([]);
 });
 
 test('a killed runner leaves no manifest, and the next try of the same backup succeeds beside its remains', async () => {

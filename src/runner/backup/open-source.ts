@@ -1,8 +1,6 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { toFailure } from '../../api/failure.ts';
 import type { Note } from '../../domain/note.ts';
-import { runnerFiles, type BackupTask } from '../../domain/task.ts';
+import type { BackupTask } from '../../domain/task.ts';
 import { connectClient, type Connection } from '../../postgres/connection.ts';
 import { dumpDatabase, dumpGlobals, type DumpTools } from '../../postgres/dump.ts';
 import { inspectDatabase, inspectServer, listDatabases, readEncoding, readSizes } from '../../postgres/inspect.ts';
@@ -13,6 +11,7 @@ import { surveyDatabase } from '../../postgres/survey-database.ts';
 import { steadied } from '../../postgres/steady-session.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { readServer } from '../read-server.ts';
+import { makeSecretFolder } from '../secret-folder.ts';
 import type { Workshop } from '../workshop.ts';
 import { idleProgress } from '../progress.ts';
 import { dumpNotes } from './dump-notes.ts';
@@ -51,13 +50,11 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
   const programs = choosePrograms(await findPrograms(workshop.programDirs, clock, signal), facts.major);
   const stdbuf = await findStdbuf();
   // Secrets of libpq lie here, readable by us alone, for as long as the dump goes on.
-  const folder = join(workshop.root, runnerFiles.work, 'libpq');
-  await mkdir(join(workshop.root, runnerFiles.work), { recursive: true });
-  await rm(folder, { recursive: true, force: true });
+  const folder = await makeSecretFolder(workshop.root);
   const tools: DumpTools = {
     programs,
     ...(stdbuf === undefined ? {} : { stdbuf }),
-    environment: await libpqEnvironment(server, folder),
+    environment: await libpqEnvironment(server, folder.path),
     clock,
   };
   const { lockTimeoutSeconds, rolePasswords, globals: _globals, ...selection } = task.dump;
@@ -91,7 +88,7 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
         return false;
       }
     },
-    close: () => rm(folder, { recursive: true, force: true }),
+    close: () => folder.remove(),
   };
 }
 

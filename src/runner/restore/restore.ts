@@ -7,6 +7,7 @@ import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
 import type { LoadTools } from '../../postgres/load-types.ts';
 import { findPrograms } from '../../postgres/programs.ts';
 import { isoTime } from '../iso-time.ts';
+import { makeSecretFolder, type SecretFolder } from '../secret-folder.ts';
 import type { Workshop } from '../workshop.ts';
 import { checkExtensions, checkRoles } from './check-needs.ts';
 import { checkTargets, type TargetPlan } from './check-target.ts';
@@ -44,7 +45,13 @@ interface Before {
 async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before): Promise<RestoreVerdict> {
   const { clock, lines, log, signal, attempt } = workshop;
   const { startedAt, startMs, passedOver } = before;
-  const state: RunState = { working: undefined, progress: undefined, source: undefined, target: undefined };
+  const state: RunState = {
+    working: undefined,
+    progress: undefined,
+    source: undefined,
+    target: undefined,
+    secrets: undefined,
+  };
   const folder = join(workshop.root, runnerFiles.work, 'restore');
   const totals = () => ({
     attempt,
@@ -100,6 +107,7 @@ async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before
     await state.progress?.stop();
     await state.target?.close();
     await state.source?.close();
+    await state.secrets?.remove();
     await rm(folder, { recursive: true, force: true });
   }
   return restoreFrom(next.task, workshop, next.before);
@@ -107,6 +115,7 @@ async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before
 
 /** What is open, and where it is; closed by `restoreFrom`. */
 interface RunState {
+  secrets: SecretFolder | undefined;
   working: TargetPlan | undefined;
   progress: RestoreProgress | undefined;
   source: RestoreSource | undefined;
@@ -132,7 +141,8 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
   log.info('source chosen', { ...source.chosen, unchanged: source.unchanged });
   if (source.unchanged) return { kind: 'unchanged' };
 
-  const tools = await makeTools(task, target, folder, workshop);
+  state.secrets = await makeSecretFolder(workshop.root);
+  const tools = await makeTools(task, target, folder, state.secrets, workshop);
   const inputs: PreparedInput[] = [];
   for (const plan of plans) {
     state.working = plan;
@@ -193,6 +203,7 @@ async function makeTools(
   task: RestoreTask,
   target: OpenTarget,
   folder: string,
+  secrets: SecretFolder,
   { programDirs, clock, random, signal }: Workshop,
 ): Promise<LoadTools> {
   await rm(folder, { recursive: true, force: true });
@@ -200,8 +211,7 @@ async function makeTools(
   return {
     available: await findPrograms(programDirs, clock, signal),
     serverMajor: target.facts.major,
-    // Secrets of libpq lie there, readable by us alone, for as long as the restore goes on.
-    environment: await libpqEnvironment(target.server, join(folder, 'libpq')),
+    environment: await libpqEnvironment(target.server, secrets.path),
     folder,
     clock,
     random,
