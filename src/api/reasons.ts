@@ -393,6 +393,12 @@ export const failureReasons = {
     meaning: 'A BackupLocation that is named does not exist.',
     remedy: 'Create it, or correct the name.',
   },
+  SamePlace: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'Two destinations of the policy are one place under two names: what was stored twice would be one copy.',
+    remedy: 'Point one of the two locations somewhere else, or take one out of the policy.',
+  },
   LocationReadOnly: {
     consequence: 'wait',
     exitCode: 78,

@@ -26,14 +26,22 @@ export function parseProbeKey(key: string): { readonly inspector?: string; reado
 }
 
 /** Artifacts of a run are databases and, under a name that no database key has, the globals. */
-export type ArtifactName = { readonly database: string } | { readonly globals: true };
+export type ArtifactName =
+  | {
+      readonly database: string;
+      /** Capitals are encoded, too: another database of the run has this name but for upper and lower case, which not every place tells apart. */
+      readonly hasTwin?: boolean;
+    }
+  | { readonly globals: true };
 
 export const compressionSuffix = { zstd: '.zst', gzip: '.gz', none: '' } as const;
 
 /** Percent-encodes every UTF-8 byte that is not unreserved, and a leading dot, so that any identifier round-trips as one segment. */
-export function encodeDatabaseName(database: string): string {
+export function encodeDatabaseName(database: string, hasTwin = false): string {
+  const escape = (char: string): string => `%${char.charCodeAt(0).toString(16).toUpperCase()}`;
   return encodeURIComponent(database)
-    .replaceAll(/[!'()*~]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll(/[!'()*~]/g, escape)
+    .replaceAll(/%[0-9A-F]{2}|[A-Z]/g, (part) => (hasTwin && part.length === 1 ? escape(part) : part))
     .replace(/^\./, '%2E');
 }
 
@@ -68,9 +76,15 @@ export function volumeKey(
   compression: keyof typeof compressionSuffix,
   volume: number,
 ): string {
-  const name = 'database' in artifact ? `${encodeDatabaseName(artifact.database)}.dump` : 'globals.sql';
+  const name =
+    'database' in artifact ? `${encodeDatabaseName(artifact.database, artifact.hasTwin)}.dump` : 'globals.sql';
   const number = volume === 1 ? '' : `.${String(volume).padStart(4, '0')}`;
   return `${folder}${attempt}/${name}${compressionSuffix[compression]}${number}`;
+}
+
+/** A small object by which a run that has several destinations tells them apart; gone before the dump begins. */
+export function placeMarkKey(folder: string, attempt: string, location: string): string {
+  return `${folder}${attempt}/.place-${location}`;
 }
 
 /** An artifact is cut into volumes of at most this many bytes: 1 000 parts of 8 MiB. */

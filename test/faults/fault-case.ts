@@ -4,7 +4,7 @@ import type { FaultStand } from './fault-stand.ts';
 import type { PlaceUse } from './places.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 
-export const faultRooms = ['database', 's3', 'sftp', 'fan-out', 'directory', 'pod'] as const;
+export const faultRooms = ['database', 's3', 'sftp', 'fan-out', 'directory', 'lying', 'pod'] as const;
 
 /** One row of the table: what is broken, and what the world has to look like afterwards. */
 export interface FaultCase {
@@ -44,6 +44,7 @@ export interface Arranged {
     readonly databases?: Readonly<Record<string, unknown>>;
     readonly runner?: Readonly<Record<string, unknown>>;
     readonly compression?: Readonly<Record<string, unknown>>;
+    readonly verification?: Readonly<Record<string, unknown>>;
     readonly maintenanceDatabase?: string;
   };
   /** More to look at after the run with the fault. */

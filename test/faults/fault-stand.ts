@@ -66,7 +66,7 @@ export interface FaultStand {
   readonly http: HttpProxy;
   readonly operator: LocalOperator;
   readonly metrics: ControllerMetrics;
-  /** As `operator`, but its runners give a place up that takes nothing for ten seconds. */
+  /** As `operator`, but its runners give a place up that takes nothing for ten seconds, and know folders that lie. */
   readonly impatient: { readonly operator: LocalOperator; readonly metrics: ControllerMetrics };
   makeDatabase(name: string, size: Size): Promise<void>;
   postgresProxy(server?: DatabaseServer): Promise<TcpProxy>;
@@ -142,7 +142,7 @@ export async function startFaultStand(shared: SharedServer, versitygw: string | 
   /** What is shared is for both; an object is inspected by each operator that has it. */
   const operatorsOf = (name: string): readonly LocalOperator[] => {
     if (name === 'admin' || name.startsWith('healthy-')) return [operator, impatient.operator];
-    return [name.endsWith('-stall') ? impatient.operator : operator];
+    return [name.endsWith('-stall') || name.startsWith('lying-directory') ? impatient.operator : operator];
   };
   const putObject = async (kind: 'secret' | 'location', object: KubeObject): Promise<void> => {
     const type = kind === 'secret' ? secretType : resources.location;

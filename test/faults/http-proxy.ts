@@ -27,6 +27,8 @@ export type HttpFault =
   | { readonly body: string }
   /** One bit of the body is flipped on the way to the server. */
   | { readonly flipAt: number }
+  /** The server does the work; then this is done, and then the answer comes. */
+  | { readonly afterwards: () => void }
   /** Headers of the real answer are changed. */
   | { readonly headers: Readonly<Record<string, string>> }
   /** The real answer breaks off after so many bytes. */
@@ -123,6 +125,7 @@ export async function startHttpProxy(target: string): Promise<HttpProxy> {
       for await (const _ of answer);
       return void incoming.socket.resetAndDestroy();
     }
+    if (typeof fault === 'object' && 'afterwards' in fault) fault.afterwards();
     const headers: Record<string, string | string[]> = {};
     for (const [name, value] of Object.entries(answer.headers)) if (value !== undefined) headers[name] = value;
     if (typeof fault === 'object' && 'headers' in fault) Object.assign(headers, fault.headers);

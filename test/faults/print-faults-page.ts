@@ -6,6 +6,7 @@ const titles = {
   sftp: 'SFTP',
   'fan-out': 'Several places at once',
   directory: 'Directory',
+  lying: 'Places that lie',
   pod: 'Pod',
 } as const;
 

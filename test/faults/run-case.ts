@@ -89,6 +89,7 @@ async function createPolicy(operator: LocalOperator, name: string, arranged: Arr
       },
       compression: { algorithm: 'none', ...spec.compression },
       dump: { globals: false, ...spec.dump },
+      ...(spec.verification === undefined ? {} : { verification: spec.verification }),
       destinations: places.map(({ location, required }) => ({ location, required })),
       runner: { retries: 0, waitForServerSeconds: 4, ...spec.runner },
     },

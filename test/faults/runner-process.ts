@@ -1,9 +1,10 @@
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { openLog } from '../../src/support/log.ts';
 import { redactor } from '../../src/support/redaction.ts';
+import { lyingFolder } from './lying-folder.ts';
 import { runTask } from '../../src/runner/run.ts';
 
-// `pgbackup runner` with a small limit for places that stall: five minutes are too long for a test.
+// `pgbackup runner` with a small limit for places that stall (five minutes are too long for a test), and with directories that lie.
 
 const { env } = process;
 const redact = redactor();
@@ -21,5 +22,6 @@ process.exit(
     programDirs: (env['PGBACKUP_PROGRAMS'] ?? '').split(':'),
     version: '0.0.0-test',
     stallMilliseconds: 10_000,
+    decorate: (storage) => lyingFolder(storage),
   }),
 );

@@ -1,6 +1,7 @@
 import { databaseCases } from './cases/database.ts';
 import { directoryCases } from './cases/directory.ts';
 import { fanOutCases } from './cases/fan-out.ts';
+import { lyingCases } from './cases/lying.ts';
 import { podCases } from './cases/pod.ts';
 import { s3Cases } from './cases/s3.ts';
 import { sftpCases } from './cases/sftp.ts';
@@ -14,4 +15,5 @@ export const faultTable: readonly FaultCase[] = [
   ...sftpCases,
   ...fanOutCases,
   ...directoryCases,
+  ...lyingCases,
 ];

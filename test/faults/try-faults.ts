@@ -51,11 +51,11 @@ export function tryFaults(cases: readonly FaultCase[]): void {
 /** Why a case cannot be tried on this machine. */
 function whyNot({ room, needsRoot }: FaultCase): string | undefined {
   if (shared === undefined) return 'there is no PostgreSQL server on this machine';
-  const usesS3 = room === 's3' || room === 'fan-out' || room === 'pod';
+  const usesS3 = ['s3', 'fan-out', 'lying', 'pod'].includes(room);
   if (usesS3 && versitygw === undefined) {
     return 'VERSITYGW is not set: a server that checks signatures and sums is needed';
   }
-  const usesSftp = room === 'sftp' || room === 'fan-out';
+  const usesSftp = ['sftp', 'fan-out', 'lying'].includes(room);
   if (usesSftp && !existsSync(sftpServerProgram)) return `there is no ${sftpServerProgram}`;
   if (needsRoot === true && process.getuid?.() !== 0) return 'only root may mount a file system';
   return undefined;

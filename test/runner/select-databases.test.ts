@@ -35,3 +35,11 @@ test('more databases than one run can report are refused, not cut', () => {
   expect(() => selectDatabases({ all: true }, many)).toThrow(expect.objectContaining({ reason: 'SpecInvalid' }));
   expect(selectDatabases({ all: true, exclude: ['db0'] }, many).length).toBe(500);
 });
+
+test('databases whose names differ in upper and lower case only know of each other', () => {
+  const names = ['shop', 'Shop', 'SHOP', 'crm', 'Ä', 'ä'];
+  const twins = names.map((name, index) => ({ name, oid: String(index) }));
+  const selected = selectDatabases({ all: true }, twins);
+  expect(selected.filter(({ hasTwin }) => hasTwin).map(({ name }) => name)).toEqual(['SHOP', 'Shop', 'shop']);
+  expect(selectDatabases({ names: ['Shop', 'crm'] }, twins).some(({ hasTwin }) => hasTwin)).toBe(false);
+});

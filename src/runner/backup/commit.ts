@@ -1,7 +1,7 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import type { FailureReason } from '../../api/reasons.ts';
 import { manifestKey } from '../../domain/layout.ts';
-import { manifestMaxBytes, printManifest, type Manifest } from '../../domain/manifest.ts';
+import { listArtifacts, manifestMaxBytes, printManifest, type Manifest } from '../../domain/manifest.ts';
 import { WholeBytes } from '../../storage/whole-bytes.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Workshop } from '../workshop.ts';
@@ -63,7 +63,7 @@ async function commitAt(
     dropOut(destination, toFailure(error), workshop);
     return;
   }
-  const key = manifestKey(manifest.namespace, manifest.policy.name, manifest.backup.id);
+  const key = keyOf(manifest);
   const putFailure = await tryPut(storage, key, bytes, signal);
   const isRefused = putFailure !== undefined && refusals.includes(putFailure.reason);
   const standing = isRefused
@@ -71,7 +71,7 @@ async function commitAt(
     : await lookFor(storage, key, bytes, workshop, signal);
   switch (standing.is) {
     case 'ours':
-      destination.settleAll();
+      settleVolumes(destination, manifest);
       destination.stored(describeCopy(manifest, bytes));
       workshop.log.info('committed', { location });
       return;
@@ -79,11 +79,11 @@ async function commitAt(
       await acceptTheirs(storage, key, manifest, standing, destination, workshop, signal);
       return;
     case 'unknown':
-      leaveAlone(destination, putFailure ?? standing.failure, standing.failure, workshop);
+      leaveAlone(manifest, destination, putFailure ?? standing.failure, standing.failure, workshop);
       return;
     default:
       if (isRefused && standing.is === 'absent') destination.failed(putFailure);
-      else await takeBack(storage, key, standing.is, destination, putFailure, workshop, signal);
+      else await takeBack(manifest, standing.is, storage, destination, putFailure, workshop, signal);
   }
 }
 
@@ -132,19 +132,20 @@ async function acceptTheirs(
  * before its volumes may go. One that stood there before is nobody's to delete.
  */
 async function takeBack(
-  storage: Storage,
-  key: string,
+  manifest: Manifest,
   is: 'absent' | 'damaged',
+  storage: Storage,
   destination: Destination,
   putFailure: Failure | undefined,
   workshop: Tools,
   signal: AbortSignal,
 ): Promise<void> {
+  const key = keyOf(manifest);
   if (putFailure?.reason === 'AlreadyStored') {
     const failure = new Failure('ManifestInvalid', `${key} exists and cannot be read`, { cause: putFailure });
     // Damaged, it stood there before; unseen, it may be ours after a lost answer.
     if (is === 'damaged') destination.failed(failure);
-    else leaveAlone(destination, failure, putFailure, workshop);
+    else leaveAlone(manifest, destination, failure, putFailure, workshop);
     return;
   }
   const what = is === 'absent' ? 'it is not there' : 'other bytes are there';
@@ -156,16 +157,31 @@ async function takeBack(
     await takeAway(storage, key, signal);
     destination.failed(failure);
   } catch (error) {
-    leaveAlone(destination, failure, toFailure(error), workshop);
+    leaveAlone(manifest, destination, failure, toFailure(error), workshop);
   }
 }
 
 /** Perhaps it is committed, perhaps not: to delete the volumes could make a manifest without data. */
-function leaveAlone(destination: Destination, failure: Failure, doubt: Failure, workshop: Tools): void {
-  destination.settleAll();
+function leaveAlone(
+  manifest: Manifest,
+  destination: Destination,
+  failure: Failure,
+  doubt: Failure,
+  workshop: Tools,
+): void {
+  settleVolumes(destination, manifest);
   destination.failed(failure);
   workshop.log.warn('it is not known whether the manifest stands; its volumes are left alone', {
     location: destination.location,
     error: doubt.message,
   });
+}
+
+function keyOf({ namespace, policy, backup }: Manifest): string {
+  return manifestKey(namespace, policy.name, backup.id);
+}
+
+/** What else was begun (of a database that failed, say) stays to be cleaned up. */
+function settleVolumes(destination: Destination, manifest: Manifest): void {
+  for (const { volumes } of listArtifacts(manifest)) for (const { key } of volumes) destination.settle(key);
 }

@@ -65,6 +65,11 @@ export class Destination {
     this.#copy = copy;
   }
 
+  /** It has turned out to be none, or not to be its own. */
+  forgetCopy(): void {
+    this.#copy = undefined;
+  }
+
   proved(bytes: number): void {
     this.#readBackBytes += bytes;
   }
@@ -76,9 +81,5 @@ export class Destination {
   /** The key is gone, or belongs to a committed backup: nothing to clean up any more. */
   settle(key: string): void {
     this.#begun.delete(key);
-  }
-
-  settleAll(): void {
-    this.#begun.clear();
   }
 }

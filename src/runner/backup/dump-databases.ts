@@ -71,7 +71,7 @@ export async function dumpDatabases(
         const look = await source.look(database.name);
         const dump = source.dump(database.name, look);
         const artifact = await storeArtifact(
-          { database: database.name },
+          { database: database.name, hasTwin: database.hasTwin ?? false },
           passed.through(dump.bytes),
           task,
           destinations,

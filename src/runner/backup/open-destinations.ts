@@ -7,6 +7,7 @@ import { bounded } from '../bounded.ts';
 import { idleProgress } from '../progress.ts';
 import type { Destination } from './destination.ts';
 import { findCopy } from './find-copy.ts';
+import { tellApart } from './tell-apart.ts';
 import { clearHollow } from './clear-hollow.ts';
 
 const retryMilliseconds = 5_000;
@@ -30,7 +31,8 @@ export async function openDestinations(
   const found = await Promise.all(
     destinations.map((destination) => openDestination(task, destination, deadlineMs, workshop)),
   );
-  return found.find((manifest) => manifest !== undefined);
+  await tellApart(task, destinations, workshop);
+  return found.find((manifest, index) => manifest !== undefined && destinations[index]?.copy !== undefined);
 }
 
 async function openDestination(

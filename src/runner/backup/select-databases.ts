@@ -8,6 +8,8 @@ export interface SelectedDatabase extends Omit<FoundDatabase, 'oid'> {
   readonly oid?: string;
   /** Named by the policy: it fails when it is not there. Else it was found, and is skipped when it vanishes. */
   readonly named: boolean;
+  /** True when another selected one is called so but for upper and lower case. */
+  readonly hasTwin?: boolean;
 }
 
 /**
@@ -30,7 +32,17 @@ export function selectDatabases(
       hint: 'split them over several policies with names',
     });
   }
-  return [...selected].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return tellTwins(selected).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Case of other letters than these does not matter: they are encoded in keys. */
+function tellTwins(selected: readonly SelectedDatabase[]): SelectedDatabase[] {
+  const fold = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+  const counts = new Map<string, number>();
+  for (const { name } of selected) counts.set(fold(name), (counts.get(fold(name)) ?? 0) + 1);
+  return selected.map((database) =>
+    (counts.get(fold(database.name)) ?? 0) > 1 ? { ...database, hasTwin: true } : { ...database },
+  );
 }
 
 function selectNamed(names: readonly string[], found: readonly FoundDatabase[]): readonly SelectedDatabase[] {

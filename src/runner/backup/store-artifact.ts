@@ -121,7 +121,7 @@ async function storeVolume(
   for (const [index, outcome] of outcomes.entries()) {
     const destination = live[index];
     if (destination === undefined) continue;
-    if (outcome.outcome === 'failed') dropOut(destination, outcome.failure, workshop);
+    if (outcome.outcome === 'failed') dropOut(destination, explain(key, outcome.failure), workshop);
   }
   requireLive(destinations);
   const { bytes: sentBytes } = sent.result();
@@ -139,6 +139,15 @@ async function storeVolume(
   }
   requireLive(destinations);
   return holders;
+}
+
+/** Only this run writes below its attempt's folder: what is there already came there under another name. */
+function explain(key: string, failure: Failure): Failure {
+  if (failure.reason !== 'AlreadyStored') return failure;
+  return new Failure('AlreadyStored', `${key} is there already, although only this run writes below its folder`, {
+    hint: 'the place takes several names for one: use a file system that tells all names of 255 bytes apart',
+    cause: failure,
+  });
 }
 
 /** In [0, 1), and unlike `fraction` not to be foreseen by who saw the ones before. */

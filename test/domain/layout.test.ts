@@ -1,0 +1,33 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { decodeDatabaseName, encodeDatabaseName, volumeKey } from '../../src/domain/layout.ts';
+import { selectDatabases } from '../../src/runner/backup/select-databases.ts';
+
+/** Many differ in upper and lower case only. */
+const names = fc.uniqueArray(
+  fc.oneof(fc.string({ unit: fc.constantFrom('a', 'A', 'é', 'É', '%', '4', '1', '.'), minLength: 1 }), fc.string()),
+  { minLength: 1, maxLength: 20 },
+);
+
+test('names of a run have keys that differ, where upper and lower case are one, too, and can be read back', () => {
+  fc.assert(
+    fc.property(names, (found) => {
+      const selected = selectDatabases(
+        { all: true },
+        found.map((name, index) => ({ name, oid: String(index) })),
+      );
+      const encoded = selected.map(({ name, hasTwin }) => encodeDatabaseName(name, hasTwin));
+      expect(encoded.map(decodeDatabaseName)).toEqual(selected.map(({ name }) => name));
+      expect(new Set(encoded.map((key) => key.toLowerCase())).size).toBe(found.length);
+    }),
+  );
+});
+
+test('capitals are encoded only where they have to be', () => {
+  const keyOf = (database: string, hasTwin: boolean): string =>
+    volumeKey('shop/nightly/n-1/', 'a1b2c3d4', { database, hasTwin }, 'zstd', 1);
+  expect(keyOf('Shop', false)).toBe('shop/nightly/n-1/a1b2c3d4/Shop.dump.zst');
+  expect(keyOf('Shop', true)).toBe('shop/nightly/n-1/a1b2c3d4/%53hop.dump.zst');
+  expect(keyOf('shop', true)).toBe('shop/nightly/n-1/a1b2c3d4/shop.dump.zst');
+  expect(keyOf('Ärger', true)).toBe('shop/nightly/n-1/a1b2c3d4/%C3%84rger.dump.zst');
+});
