@@ -43,7 +43,7 @@ export function chooseHint(reason: FailureReason, problem: S3Problem, facts: Hin
     return 'correct s3.endpoint, or the name service of this machine';
   if (reason === 'StorageUnreachable')
     return 'check s3.endpoint, network policies and HTTPS_PROXY, and that no proxy ends requests of 8 MiB';
-  if (foreign || status === 404)
+  if (foreign || (status === 404 && reason === 'StorageConfigInvalid'))
     return 'correct s3.endpoint: what answers there is no S3, or is not reached under this path';
   if (reason === 'StorageConfigInvalid')
     return 'correct s3.region, s3.endpoint, s3.forcePathStyle, s3.storageClass or s3.serverSideEncryption';

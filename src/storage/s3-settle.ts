@@ -5,7 +5,7 @@ import { compareAsked } from './s3-asked.ts';
 import type { Acknowledged, NewObject, S3Calls, S3Head } from './s3-calls.ts';
 import { compareHeldSums, type Fingerprint, isSame } from './s3-checks.ts';
 import { s3CodeOf, s3StatusOf } from './s3-errors.ts';
-import type { UploadSettings } from './s3-offers.ts';
+import { isRefusedOption, type UploadSettings } from './s3-offers.ts';
 import type { StoredObject } from './storage.ts';
 
 const tidyMs = 20_000;
@@ -63,7 +63,8 @@ async function look(
   try {
     return await ask(true);
   } catch (error) {
-    if (![400, 403, 501].includes(s3StatusOf(error))) throw error;
+    // Who may not decrypt may not ask for it either.
+    if (!isRefusedOption(error) && s3StatusOf(error) !== 403) throw error;
   }
   const held = await ask(false);
   offers.headSums = false;

@@ -1,19 +1,12 @@
 import { Failure, toFailure } from '../api/failure.ts';
 import { abortFailure, withinTime, throwIfAborted } from './abortable.ts';
 import { attempt, isTransient, Throttled } from './attempt.ts';
+import { type BegunUpload, beginUpload } from './s3-begin.ts';
 import { BufferPool, gatherParts } from './gather-parts.ts';
 import type { Acknowledged, NewObject, S3Calls, UploadedPart, UploadRef } from './s3-calls.ts';
 import { compareAcknowledged, compareCompleted, crc32Of, fingerprintOfParts, makeChecks } from './s3-checks.ts';
 import { s3CodeOf } from './s3-errors.ts';
-import {
-  type CheckKind,
-  explainCondition,
-  isRefusedOption,
-  listWays,
-  tryWays,
-  type UploadSettings,
-  weakerChecks,
-} from './s3-offers.ts';
+import { type CheckKind, explainCondition, listWays, tryWays, type UploadSettings, weakerChecks } from './s3-offers.ts';
 import { putWhole } from './s3-put-whole.ts';
 import { removeUpload } from './s3-unfinished.ts';
 import { compareHeld, refuseExisting, removeIfOurs, settleLostAnswer } from './s3-settle.ts';
@@ -54,7 +47,9 @@ export async function uploadBody(
     }
     throwIfAborted(either);
     if (upload === undefined) throw new Failure('Internal', 'a body had no last part');
-    return await upload.complete(signal);
+    const stored = await upload.complete(signal);
+    await upload.clearLost();
+    return stored;
   } catch (error) {
     stop.abort(error);
     await upload?.abandon();
@@ -66,6 +61,7 @@ class Upload {
   readonly #calls: S3Calls;
   readonly #settings: UploadSettings;
   readonly #ref: UploadRef;
+  readonly #begun: BegunUpload;
   readonly #pool: BufferPool;
   readonly #stop: AbortController;
   readonly #signal: AbortSignal;
@@ -86,25 +82,15 @@ class Upload {
     stop: AbortController,
     signal: AbortSignal,
   ): Promise<Upload> {
-    const { offers, patience } = settings;
-    const begin = (withChecksums: boolean): Promise<string> =>
-      attempt(() => calls.createUpload(object, withChecksums, signal), patience, signal);
-    let id: string;
-    try {
-      id = await begin(offers.checks === 'crc32');
-    } catch (error) {
-      if (offers.checks !== 'crc32' || !isRefusedOption(error)) throw error;
-      id = await begin(false);
-      offers.checks = 'md5';
-    }
-    return new Upload(calls, settings, object, id, pool, stop, signal);
+    const begun = await beginUpload(calls, settings, object, signal);
+    return new Upload(calls, settings, object, begun, pool, stop, signal);
   }
 
   private constructor(
     calls: S3Calls,
     settings: UploadSettings,
     object: NewObject,
-    id: string,
+    begun: BegunUpload,
     pool: BufferPool,
     stop: AbortController,
     signal: AbortSignal,
@@ -112,7 +98,8 @@ class Upload {
     this.#calls = calls;
     this.#settings = settings;
     this.#object = object;
-    this.#ref = { key: object.key, id };
+    this.#ref = { key: object.key, id: begun.id };
+    this.#begun = begun;
     this.#pool = pool;
     this.#stop = stop;
     this.#signal = signal;
@@ -176,10 +163,15 @@ class Upload {
     }
   }
 
+  clearLost(): Promise<void> {
+    return this.#begun.clearLost();
+  }
+
   /** Removes what was sent. Tries for a while by itself: the caller's signal may long have aborted. */
   async abandon(): Promise<void> {
     // Parts that arrive after the abort would stay: none may be on its way.
     await Promise.all(this.#inFlight);
+    await this.#begun.clearLost();
     if (this.#finished) return;
     const { patience } = this.#settings;
     try {

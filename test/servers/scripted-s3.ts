@@ -12,6 +12,8 @@ export interface S3Request {
   readonly headers: IncomingMessage['headers'];
   readonly query: URLSearchParams;
   readonly response: ServerResponse;
+  /** What came with it; '' until all of it is there, as of puts and parts when the script is asked. */
+  readonly body: () => string;
 }
 
 /** What happens instead of, or before, the right answer; undefined = the right answer. */
@@ -20,7 +22,9 @@ export type Fault =
   | 'reset'
   /** Does the work, and then resets instead of answering. */
   | 'lose-answer'
-  | { readonly status: number; readonly code: string }
+  | { readonly status: number; readonly code: string; readonly with?: Readonly<Record<string, string>> }
+  /** Answers by itself, however it likes. */
+  | { readonly raw: (response: ServerResponse) => void }
   | { readonly headers: Readonly<Record<string, string>> }
   | { readonly cutAfter: number }
   | { readonly body: string };
@@ -35,7 +39,7 @@ export interface ScriptedS3 {
 }
 
 /** A small S3 in memory that misbehaves as told; it checks no signatures. Bucket names are the first segment of paths. */
-export async function startScriptedS3(): Promise<ScriptedS3> {
+export async function startScriptedS3(host = '127.0.0.1'): Promise<ScriptedS3> {
   const objects = new Map<string, Buffer>();
   const uploads = new Map<string, Map<number, Buffer>>();
   const requests: S3Request[] = [];
@@ -49,7 +53,18 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
     const key = decodeURIComponent(url.pathname.split('/').slice(2).join('/'));
     const what = kindOf(incoming.method ?? '', url.searchParams, key);
     const index = requests.filter((request) => request.what === what).length;
-    const request = { what, key, index, headers: incoming.headers, query: url.searchParams, response };
+    let text = '';
+    // What completes an upload is small, and has come before anybody is asked.
+    if (what === 'complete') for await (const chunk of incoming) text += String(chunk);
+    const request = {
+      what,
+      key,
+      index,
+      headers: incoming.headers,
+      query: url.searchParams,
+      response,
+      body: () => text,
+    };
     requests.push(request);
     const fault = state.script(request);
     if (fault === 'reset') {
@@ -59,7 +74,8 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
     }
     const chunks: Buffer[] = [];
     for await (const chunk of incoming) chunks.push(chunk as Buffer);
-    if (typeof fault === 'object' && 'status' in fault) return fail(response, fault.status, fault.code);
+    if (typeof fault === 'object' && 'status' in fault) return fail(response, fault.status, fault.code, fault.with);
+    if (typeof fault === 'object' && 'raw' in fault) return fault.raw(response);
     if (fault === 'lose-answer') {
       answer(request, Buffer.concat(chunks), {}, undefined, true);
       return void incoming.socket.resetAndDestroy();
@@ -167,11 +183,11 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
   const uploadKeys = new Map<string, string>();
   const tags = new Map<string, string>();
   const tagOf = (key: string, object: Buffer): string => tags.get(key) ?? md5(object);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   return {
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     objects,
     uploads,
     requests,
@@ -210,7 +226,14 @@ function md5(bytes: Buffer): string {
   return createHash('md5').update(bytes).digest('hex');
 }
 
-function fail(response: ServerResponse, status: number, code: string): void {
+function fail(
+  response: ServerResponse,
+  status: number,
+  code: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   const body = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>scripted ${code}</Message></Error>`;
-  response.writeHead(status, { 'content-type': 'application/xml' }).end(response.req.method === 'HEAD' ? '' : body);
+  response
+    .writeHead(status, { 'content-type': 'application/xml', ...headers })
+    .end(response.req.method === 'HEAD' ? '' : body);
 }
