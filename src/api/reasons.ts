@@ -36,13 +36,13 @@ export const failureReasons = {
     consequence: 'never',
     exitCode: 76,
     meaning: 'The run did not finish within deadlineSeconds.',
-    remedy: 'Raise runner.deadlineSeconds, or split the databases over several policies.',
+    remedy: 'Raise runner.deadlineSeconds.',
   },
   SecretMissing: {
     consequence: 'wait',
     exitCode: 78,
     meaning: 'A Secret, or a key in it, that the policy or location names did not appear within two minutes.',
-    remedy: 'Create the Secret with the named key in the namespace of the policy.',
+    remedy: 'Create the Secret with the named key in the namespace of the object that names it.',
   },
   SecretInvalid: {
     consequence: 'wait',
@@ -73,8 +73,8 @@ export const failureReasons = {
   PermissionDenied: {
     consequence: 'wait',
     exitCode: 77,
-    meaning: 'The database user may not read everything that the policy selects.',
-    remedy: 'Grant pg_read_all_data, or exclude what the message names.',
+    meaning: 'The database user may not read, or in a restore not create, something that was asked for.',
+    remedy: 'Give the user the right that the message names.',
   },
   TransactionPooling: {
     consequence: 'wait',
@@ -122,7 +122,27 @@ export const failureReasons = {
     consequence: 'retry',
     exitCode: 75,
     meaning: 'A table could not be locked for reading within dump.lockTimeoutSeconds.',
-    remedy: 'Run the backup when no migration runs, or raise dump.lockTimeoutSeconds.',
+    remedy: 'End what holds the lock, or try again when nobody works on the tables.',
+  },
+  QueryCanceled: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'Somebody, or the provider of the server, cancelled a query of ours (pg_cancel_backend).',
+    remedy:
+      'Find out who cancels long queries and except the role of the backup; the run tries again within its retries.',
+  },
+  LockTableFull: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'The server has no room for more locks (out of shared memory): a dump or restore locks every table.',
+    remedy: 'Raise max_locks_per_transaction of the server and restart it.',
+  },
+  DatabaseCorrupted: {
+    consequence: 'wait',
+    exitCode: 65,
+    meaning: 'The server cannot read its own data: a damaged page, a lost file, a value that is not whole.',
+    remedy:
+      'Keep older backups. Leave the rows of the named table out (dump.excludeTableData), so that the rest is saved, and mend the server.',
   },
   TlsFailed: {
     consequence: 'wait',
@@ -178,7 +198,7 @@ export const failureReasons = {
     consequence: 'wait',
     exitCode: 77,
     meaning: 'The store knows the credentials but does not allow what was asked for.',
-    remedy: 'Allow put, get, list and delete below the prefix (docs/locations.md has the least policy).',
+    remedy: 'Give the user of the location the rights that docs/locations.md names for its kind.',
   },
   StorageCredentialsInvalid: {
     consequence: 'wait',
@@ -203,7 +223,7 @@ export const failureReasons = {
     exitCode: 78,
     meaning:
       'The store refuses the way it is addressed: wrong region, endpoint that is no S3 server, unsupported option.',
-    remedy: 'Correct region, endpoint, forcePathStyle, storageClass or serverSideEncryption.',
+    remedy: 'Correct what the message names in the location.',
   },
   HostKeyMismatch: {
     consequence: 'wait',

@@ -1,4 +1,5 @@
 import { Failure, toFailure } from '../api/failure.ts';
+import { placeKindOf, remedyFor } from '../api/remedies.ts';
 import type { BackupLocation } from '../api/kinds.ts';
 import { nameClaims, taskLocation } from '../controller/backup/task.ts';
 import { findObject } from '../local/find-object.ts';
@@ -79,7 +80,7 @@ async function listOne(
   } catch (error) {
     const { reason, message, hint } = toFailure(error);
     const failure = new Failure(reason, redact.text(message), {
-      ...(hint === undefined ? {} : { hint }),
+      hint: hint ?? remedyFor(reason, placeKindOf(given.spec)),
       cause: error,
     });
     return { location: name, namespace, place, failure };

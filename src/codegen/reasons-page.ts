@@ -1,4 +1,5 @@
-import { failureReasons, stateReasons } from '../api/reasons.ts';
+import { remedyVariants, type RemedyFor } from '../api/remedies.ts';
+import { failureReasons, isFailureReason, stateReasons } from '../api/reasons.ts';
 import { formatCode, formatTable } from './markdown.ts';
 
 const consequences = {
@@ -6,6 +7,14 @@ const consequences = {
   wait: 'waits until a spec or something it refers to changes',
   never: 'not tried again by itself',
 } as const;
+
+const remedyTitles = {
+  backup: 'of a backup',
+  restore: 'of a restore',
+  s3: 'at S3',
+  sftp: 'at SFTP',
+  directory: 'in a directory',
+} as const satisfies Record<RemedyFor, string>;
 
 /** docs/reasons.md: every word that can stand in `reason`. */
 export function printReasonsPage(): string {
@@ -18,6 +27,9 @@ export function printReasonsPage(): string {
       `- Consequence: ${entry.consequence} (${consequences[entry.consequence]})`,
       `- Exit code of the runner: ${entry.exitCode}`,
       `- Remedy: ${entry.remedy}`,
+      ...(isFailureReason(name) ? remedyVariants(name) : []).map(
+        ([kind, remedy]) => `- Remedy, ${remedyTitles[kind]}: ${remedy}`,
+      ),
       '',
     ].join('\n'),
   );

@@ -1,5 +1,5 @@
 import type { Failure } from '../api/failure.ts';
-import { failureReasons } from '../api/reasons.ts';
+import { remedyFor } from '../api/remedies.ts';
 import { alignColumns } from './align-columns.ts';
 import { formatBytes } from './format.ts';
 import type { LocationListing } from './list-location.ts';
@@ -23,7 +23,7 @@ export function renderListings(listings: readonly NamedListing[], paint: Paint):
 function renderFailure({ reason, message, hint }: Failure, paint: Paint): readonly string[] {
   return [
     `  ${paint.red(reason)}: ${stripControls(message)}`,
-    `  ${paint.dim('remedy:')} ${hint ?? failureReasons[reason].remedy}`,
+    `  ${paint.dim('remedy:')} ${hint ?? remedyFor(reason)}`,
   ];
 }
 

@@ -1,5 +1,6 @@
 import type { RestoreRequest } from '../api/kinds.ts';
-import { failureReasons, isFailureReason } from '../api/reasons.ts';
+import { isFailureReason } from '../api/reasons.ts';
+import { remedyFor } from '../api/remedies.ts';
 import { formatBytes, formatDuration, formatRate } from './format.ts';
 import type { Paint } from './paint.ts';
 import { byLabel, findSucceeded, labelOf, renderRuns, stripControls } from './progress.ts';
@@ -58,7 +59,7 @@ function renderDetails(request: RestoreRequest, paint: Paint): readonly string[]
     ...(rolesCreated.length === 0 ? [] : [`  roles created: ${stripControls(rolesCreated.join(', '))}`]),
     // Who stopped it knows what to do.
     ...(failed && isFailureReason(condition.reason) && condition.reason !== 'Aborted'
-      ? [`  ${paint.dim('remedy:')} ${failureReasons[condition.reason].remedy}`]
+      ? [`  ${paint.dim('remedy:')} ${remedyFor(condition.reason, 'restore')}`]
       : []),
   ];
 }

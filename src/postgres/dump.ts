@@ -33,6 +33,12 @@ export interface DumpOptions {
   readonly encoding: string;
 }
 
+/** Roles and tablespaces as SQL. */
+export interface GlobalsDump {
+  readonly bytes: Bytes;
+  stderrTail(): string;
+}
+
 export interface DatabaseDump {
   /** The archive; pg_dump starts when it is read. Throws instead of ending unless pg_dump ended well and what it wrote is an archive. */
   readonly bytes: Bytes;
@@ -116,7 +122,7 @@ export function dumpGlobals(
   maintenanceDatabase: string,
   options: DumpOptions & { readonly rolePasswords: boolean },
   signal: AbortSignal,
-): Bytes {
+): GlobalsDump {
   const args = [
     '--globals-only',
     ...(options.rolePasswords ? [] : ['--no-role-passwords']),
@@ -127,7 +133,9 @@ export function dumpGlobals(
   ];
   const subject = 'pg_dumpall of the globals';
   const environment = { ...tools.environment, PGCLIENTENCODING: options.encoding };
-  return wholeScript(() => runProgram(tools, 'pg_dumpall', args, environment, subject, signal), subject);
+  let command: Command | undefined;
+  const start = (): Command => (command = runProgram(tools, 'pg_dumpall', args, environment, subject, signal));
+  return { bytes: wholeScript(start, subject), stderrTail: () => command?.stderrTail() ?? '' };
 }
 
 /** The last thing that pg_dumpall writes, but for a line or two. */

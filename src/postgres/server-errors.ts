@@ -1,6 +1,8 @@
 import { Failure } from '../api/failure.ts';
 import type { FailureReason } from '../api/reasons.ts';
 import type { CommandEnd } from '../pipeline/command.ts';
+import { findRefusal } from './dump-refusals.ts';
+import { errorText } from './program-messages.ts';
 
 /** SQLSTATE, or its class of two characters, to reason. The longest match counts. */
 const sqlstates: Readonly<Record<string, FailureReason | undefined>> = {
@@ -21,12 +23,10 @@ const sqlstates: Readonly<Record<string, FailureReason | undefined>> = {
 };
 
 /**
- * Texts of libpq, pg_dump and the server, in the order in which they are tried. Messages of the server are in English unless
- * lc_messages of the server says otherwise: then the reason is the general one, and the text is still there.
+ * Texts of libpq and the server about connections, in the order in which they are tried; before those of dump-refusals.ts. Messages
+ * of the server are in English unless its lc_messages says otherwise: then the reason is the general one, and the text is still there.
  */
 const texts: readonly (readonly [RegExp, FailureReason])[] = [
-  [/no matching (?:tables?|schemas?|extensions?) (?:was|were) found/, 'SelectionEmpty'],
-  [/server version mismatch/, 'ProgramMissing'],
   [
     /password authentication failed|authentication failed for user|no pg_hba\.conf entry|pg_hba\.conf rejects|no password supplied|role "[^\n]*" does not exist|is not permitted to log in|requires a valid client certificate/,
     'AuthenticationFailed',
@@ -38,9 +38,6 @@ const texts: readonly (readonly [RegExp, FailureReason])[] = [
     /server does not support SSL|certificate verify failed|server certificate for "[^\n]*" does not match host name|server certificate for "[^\n]*" \(and|host name must be specified for a verified SSL|could not get server's host name from server certificate|root certificate file|could not (?:load|read) (?:root )?certificate file|could not load private key file|SSL error: (?!unexpected eof|[^\n]*bad record mac|[^\n]*bad decrypt)|no (?:relevant )?certificate/,
     'TlsFailed',
   ],
-  [/permission denied|must be (?:superuser|owner)|would be affected by row-level security/, 'PermissionDenied'],
-  [/canceling statement due to (?:lock|statement) timeout|could not obtain lock on/, 'LockTimeout'],
-  [/No space left on device|disk full|Disk quota exceeded/, 'DiskFull'],
   [
     /could not translate host name|Connection refused|timeout expired|No route to host|Network is unreachable|Connection timed out\b[^\n]*Is the server running|the database system is (?:starting up|not yet accepting|in recovery)|not accepting connections|too many clients already|remaining connection slots|No such file or directory\s+Is the server running/,
     'ServerUnreachable',
@@ -59,7 +56,7 @@ export function reasonOfSqlstate(code: string): FailureReason | undefined {
 }
 
 export function reasonOfText(text: string): FailureReason | undefined {
-  return texts.find(([pattern]) => pattern.test(text))?.[1];
+  return texts.find(([pattern]) => pattern.test(text))?.[1] ?? findRefusal(text)?.reason;
 }
 
 /**
@@ -83,22 +80,9 @@ export function classifyProgramEnd(end: CommandEnd, subject: string, otherwise: 
     return new Failure('ProgramMissing', `${subject}: the program cannot be run (exit code ${end.exitCode})`);
   }
   const reason = reasonOfText(text.whole) ?? otherwise;
-  const what = text.line === '' ? 'without a word' : `: ${text.line}`;
-  return new Failure(reason, `${subject} failed with exit code ${end.exitCode}${text.line === '' ? ` ${what}` : what}`);
-}
-
-const errorPrefix = /^pg_[a-z]+: (?:error|fatal): /;
-
-/** The first line that is an error, at most 500 characters, and everything from there on. Warnings before it are passed over. */
-export function errorText(stderr: string): { readonly line: string; readonly whole: string } {
-  const lines = stderr.split('\n').map((line) => line.trimEnd());
-  let first = lines.findIndex((line) => errorPrefix.test(line));
-  if (first < 0) first = lines.findIndex((line) => /\b(?:ERROR|FATAL|PANIC): /.test(line));
-  if (first < 0) first = lines.findLastIndex((line) => line !== '');
-  if (first < 0) return { line: '', whole: '' };
-  const whole = lines.slice(first).join('\n');
-  // `connection to server … failed:` may be followed by the cause on a line of its own, indented.
-  const continued = (lines[first + 1] ?? '').startsWith('\t') ? ` ${(lines[first + 1] ?? '').trim()}` : '';
-  const line = `${(lines[first] ?? '').replace(errorPrefix, '')}${continued}`;
-  return { line: line.length > 500 ? `${line.slice(0, 499)}…` : line, whole };
+  const hint = findRefusal(text.whole)?.hint;
+  const what = text.line === '' ? ' without a word' : `: ${text.line}`;
+  const detail = text.detail === '' ? '' : ` (${text.detail})`;
+  const message = `${subject} failed with exit code ${end.exitCode}${what}${detail}`;
+  return new Failure(reason, message, hint === undefined ? {} : { hint });
 }

@@ -123,17 +123,17 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
 
   test('globals hold the roles, and passwords only when asked for', async () => {
     const plain = (
-      await collect(dumpGlobals(tools, 'postgres', { rolePasswords: false, lockTimeoutSeconds, encoding }, never))
+      await collect(dumpGlobals(tools, 'postgres', { rolePasswords: false, lockTimeoutSeconds, encoding }, never).bytes)
     ).toString();
     expect(plain).toContain('CREATE ROLE owner_of_shop');
     expect(plain).not.toContain('SCRAM-SHA-256');
     const full = (
-      await collect(dumpGlobals(tools, 'postgres', { rolePasswords: true, lockTimeoutSeconds, encoding }, never))
+      await collect(dumpGlobals(tools, 'postgres', { rolePasswords: true, lockTimeoutSeconds, encoding }, never).bytes)
     ).toString();
     expect(full).toContain('SCRAM-SHA-256');
     for (const name of oddNames) {
       const odd = dumpGlobals(tools, name, { rolePasswords: false, lockTimeoutSeconds, encoding }, never);
-      expect((await collect(odd)).toString()).toContain('CREATE ROLE owner_of_shop');
+      expect((await collect(odd.bytes)).toString()).toContain('CREATE ROLE owner_of_shop');
     }
   });
 
@@ -217,7 +217,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
     expect(await rejection(collect(dump('vanished').bytes))).toMatchObject({ reason: 'DatabaseMissing' });
     expect(
       await rejection(
-        collect(dumpGlobals(wrong, 'postgres', { rolePasswords: false, lockTimeoutSeconds, encoding }, never)),
+        collect(dumpGlobals(wrong, 'postgres', { rolePasswords: false, lockTimeoutSeconds, encoding }, never).bytes),
       ),
     ).toMatchObject({
       // It does not say why (see server-errors.ts).

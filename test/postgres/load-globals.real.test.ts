@@ -57,7 +57,7 @@ describe.skipIf(ends.length === 0).each(pairs)('roles of a server of %s on one o
         'postgres',
         { rolePasswords: true, lockTimeoutSeconds: 10, encoding: 'UTF8' },
         never,
-      ),
+      ).bytes,
     );
   });
   afterAll(async () => {

@@ -49,7 +49,7 @@ describe('classifyProgramEnd', () => {
       'ProgramMissing',
     ],
     ['pg_dump: error: query failed: ERROR:  could not write to file "x": No space left on device\n', 'DiskFull'],
-    ['pg_dump: error: query failed: ERROR:  invalid page in block 3 of relation base/5/16384\n', 'DumpFailed'],
+    ['pg_dump: error: query failed: ERROR:  invalid page in block 3 of relation base/5/16384\n', 'DatabaseCorrupted'],
   ])('%j is told as %s', (stderr, reason) => {
     expect(classify(stderr).reason).toBe(reason);
   });

@@ -119,7 +119,7 @@ describe.each(binDirs)('a role and a database full of settings (%s)', (binDir) =
       const tools = await at.tools(steady);
       const archive = await collect(dumpDatabase(tools, 'shop', { lockTimeoutSeconds, encoding }, never).bytes);
       const globals = await collect(
-        dumpGlobals(tools, 'postgres', { rolePasswords: false, lockTimeoutSeconds, encoding }, never),
+        dumpGlobals(tools, 'postgres', { rolePasswords: false, lockTimeoutSeconds, encoding }, never).bytes,
       );
       // The archive begins with the time when it was made.
       return [archive.subarray(200).toString('latin1'), globals.toString().replaceAll(/^\\(un)?restrict .*$/gm, '')];

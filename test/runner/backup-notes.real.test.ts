@@ -97,4 +97,36 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a backup of a server of %s'
     await restoreWithStockTools(files, server, back);
     expect(await checksumTables(server, back)).toEqual(await checksumTables(server, database));
   });
+
+  test('tells the warnings of pg_dump, and whatever it said stands in the log', async () => {
+    const database = await makeDatabase(
+      `CREATE TABLE a (i int PRIMARY KEY, b int); CREATE TABLE b (i int PRIMARY KEY, a int REFERENCES a);
+       ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b;
+       CREATE TABLE chicken (i int PRIMARY KEY, of int REFERENCES chicken)`,
+    );
+    // With the rows alone the order of tables counts, and a circle has none.
+    const programs = await wrapPgDump(stand.folder, binDir, 'exec "$REAL" "$@" --data-only');
+    const ended = await backUp(server, programs, { databases: { names: [database] } });
+    expect(ended).toMatchObject({ code: 0, notes: [{ reason: 'DumpWarned', count: 2 }] });
+    expect(ended.notes[0]?.message).toContain(`database "${database}": there are circular foreign-key constraints`);
+    expect(ended.notes[0]?.message).toContain('--disable-triggers');
+    const logged = ended.log.split('\n').find((line) => line.includes('messages of the dump'));
+    expect(logged).toContain('pg_dump: warning: there are circular foreign-key constraints');
+    expect(logged).toContain('chicken');
+  });
+
+  test('that fails has the words of pg_dump in the log, without secrets, and their details and a remedy in the verdict', async () => {
+    const database = await makeDatabase('CREATE TABLE "table of correct horse: battery\\staple" (i int)');
+    await server.sql("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD 'correct horse: battery\\staple'");
+    const task = {
+      databases: { names: [database] },
+      dump: { globals: false, rolePasswords: false, lockTimeoutSeconds: 5 },
+    };
+    const ended = await backUp({ ...server, user: 'reader' }, binDir, task);
+    expect(ended).toMatchObject({ code: 77, verdict: { reason: 'PermissionDenied' } });
+    expect(ended.verdict.message).toContain('Query was: LOCK TABLE');
+    expect(ended.verdict.hint).toContain('pg_read_all_data');
+    expect(ended.log).toContain('pg_dump: error: query failed');
+    expect(ended.log + ended.verdictText).not.toContain('battery');
+  });
 });

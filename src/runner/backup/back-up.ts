@@ -1,4 +1,5 @@
 import { Failure, toFailure } from '../../api/failure.ts';
+import { placeKindOf } from '../../api/remedies.ts';
 import { manifestFormat, type Manifest } from '../../domain/manifest.ts';
 import type { NoteOf } from '../../domain/note.ts';
 import type { BackupVerdict } from '../../domain/report.ts';
@@ -33,7 +34,9 @@ const globalsName = '(globals)';
 export async function backUp(task: BackupTask, workshop: Workshop): Promise<BackupVerdict> {
   const { clock, signal, lines } = workshop;
   const startedAt = isoTime(clock);
-  const destinations = task.destinations.map(({ location, required }) => new Destination(location.name, required));
+  const destinations = task.destinations.map(
+    ({ location, required }) => new Destination(location.name, required, placeKindOf(location.place)),
+  );
   workshop.afterVerdict(() => tidy(destinations, workshop));
   const totals = () => ({ startedAt, completedAt: isoTime(clock), resultLines: lines.resultLines() });
   try {

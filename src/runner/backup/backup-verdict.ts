@@ -1,5 +1,6 @@
 import type { Failure } from '../../api/failure.ts';
 import type { FailureReason } from '../../api/reasons.ts';
+import { remedyFor } from '../../api/remedies.ts';
 import { sumUpNotes, type NoteOf } from '../../domain/note.ts';
 import { reportVersion, type BackupVerdict } from '../../domain/report.ts';
 import type { Destination } from './destination.ts';
@@ -65,7 +66,7 @@ export function judgeFailed(
     verdict: 'Failed',
     reason: failure.reason,
     message: failure.message,
-    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+    hint: failure.hint ?? remedyFor(failure.reason, 'backup'),
     ...totals,
     plainBytes: 0,
     storedBytes: 0,

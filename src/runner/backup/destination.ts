@@ -1,5 +1,7 @@
 import type { Failure } from '../../api/failure.ts';
+import type { PlaceKind } from '../../api/remedies.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { withRemedy } from '../with-remedy.ts';
 
 /** A committed copy of the backup at a destination. */
 export interface StoredCopy {
@@ -15,14 +17,16 @@ export interface StoredCopy {
 export class Destination {
   readonly location: string;
   readonly required: boolean;
+  readonly #kind: PlaceKind | undefined;
   #storage: Storage | undefined;
   #failure: Failure | undefined;
   #copy: StoredCopy | undefined;
   #readBackBytes = 0;
   readonly #begun = new Set<string>();
 
-  constructor(location: string, required: boolean) {
+  constructor(location: string, required: boolean, kind?: PlaceKind) {
     this.location = location;
+    this.#kind = kind;
     this.required = required;
   }
 
@@ -56,9 +60,9 @@ export class Destination {
     this.#storage = storage;
   }
 
-  /** The first failure counts. */
+  /** The first failure counts. It gets the remedy for a place of this kind. */
   failed(failure: Failure): void {
-    this.#failure ??= failure;
+    this.#failure ??= withRemedy(failure, this.#kind);
   }
 
   stored(copy: StoredCopy): void {

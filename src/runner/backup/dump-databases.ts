@@ -5,6 +5,7 @@ import { meter } from '../../pipeline/meter.ts';
 import { Verbatim } from '../../support/redaction.ts';
 import { isoTime } from '../iso-time.ts';
 import type { Workshop } from '../workshop.ts';
+import { tellMessages } from './tell-messages.ts';
 import { tellProgress } from '../progress.ts';
 import type { DatabaseOutcome } from './database-outcome.ts';
 import type { Destination } from './destination.ts';
@@ -66,10 +67,12 @@ export async function dumpDatabases(
         completedAt: isoTime(clock),
         durationMilliseconds: clock.monotonicMs() - began.atMs,
       });
+      let said = (): void => undefined;
       try {
         if (gone !== undefined) throw gone;
         const look = await source.look(database.name);
         const dump = source.dump(database.name, look);
+        said = () => tellMessages(dump, workshop, database.name);
         const artifact = await storeArtifact(
           { database: database.name, hasTwin: database.hasTwin ?? false },
           passed.through(dump.bytes),
@@ -77,6 +80,7 @@ export async function dumpDatabases(
           destinations,
           workshop,
         );
+        said();
         const archiveVersion = dump.archiveVersion();
         databases.push({
           ...end(),
@@ -86,6 +90,7 @@ export async function dumpDatabases(
           artifact: { ...artifact, format: 'custom', ...(archiveVersion === undefined ? {} : { archiveVersion }) },
         });
       } catch (error) {
+        said();
         const failure = endOfPart(error, destinations, workshop);
         if (failure.reason === 'DatabaseMissing' && !database.named) {
           databases.push({ ...end(), outcome: 'skipped' });
@@ -102,17 +107,14 @@ export async function dumpDatabases(
     }
     current = undefined;
     if (!task.dump.globals || !databases.some(({ outcome }) => outcome === 'stored')) return { databases };
+    const dump = source.dumpGlobals();
     try {
       if (gone !== undefined) throw gone;
-      const artifact = await storeArtifact(
-        { globals: true },
-        passed.through(source.dumpGlobals()),
-        task,
-        destinations,
-        workshop,
-      );
+      const artifact = await storeArtifact({ globals: true }, passed.through(dump.bytes), task, destinations, workshop);
+      tellMessages(dump, workshop);
       return { databases, globals: { ...artifact, format: 'sql' } };
     } catch (error) {
+      tellMessages(dump, workshop);
       const globalsFailure = endOfPart(error, destinations, workshop);
       workshop.log.error('globals failed', { reason: globalsFailure.reason, error: globalsFailure.message });
       return { databases, globalsFailure };

@@ -1,10 +1,11 @@
 import type { Note } from '../../domain/note.ts';
 import type { DatabaseDump } from '../../postgres/dump.ts';
+import { readWarnings } from '../../postgres/program-messages.ts';
 import type { DatabaseSurvey } from '../../postgres/survey-database.ts';
 
 /** What a dump that is whole has to say about itself. */
 export function dumpNotes(dump: DatabaseDump, survey: DatabaseSurvey): readonly Note[] {
-  return [...optionNotes(dump, survey), ...unloggedNotes(survey)];
+  return [...optionNotes(dump, survey), ...warningNotes(dump), ...unloggedNotes(survey)];
 }
 
 function optionNotes(dump: DatabaseDump, { internalOptions }: DatabaseSurvey): readonly Note[] {
@@ -18,6 +19,11 @@ function optionNotes(dump: DatabaseDump, { internalOptions }: DatabaseSurvey): r
   return [
     { reason: 'OptionsLeftOut', message: 'internal options of columns (pg_attver) are not in the archive', count },
   ];
+}
+
+function warningNotes(dump: DatabaseDump): readonly Note[] {
+  const warnings = readWarnings(dump.stderrTail());
+  return warnings === undefined ? [] : [{ reason: 'DumpWarned', message: warnings.first, count: warnings.count }];
 }
 
 function unloggedNotes({ unreadableCount: count, unreadableTables }: DatabaseSurvey): readonly Note[] {

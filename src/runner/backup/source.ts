@@ -15,7 +15,7 @@ export interface Source {
   look(database: string): Promise<DatabaseLook>;
   /** The dump; the stream ends only after pg_dump ended well with something that is an archive. */
   dump(database: string, look: DatabaseLook): DumpStream;
-  dumpGlobals(): Bytes;
+  dumpGlobals(): Pick<DumpStream, 'bytes' | 'stderrTail'>;
   /** Resolves true when the server answers within the time. */
   answers(withinMilliseconds: number): Promise<boolean>;
   /** Takes away what it needed on disk. */
@@ -40,6 +40,8 @@ export interface DumpStream {
   readonly bytes: Bytes;
   /** Version of the archive format, once the stream has ended. */
   archiveVersion(): string | undefined;
+  /** What pg_dump said besides: warnings, errors. Its last 64 KiB. */
+  stderrTail(): string;
   /** What there is to say about the dump, once the stream has ended. */
   notes(): readonly Note[];
 }

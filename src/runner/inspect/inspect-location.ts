@@ -1,4 +1,5 @@
 import { toFailure, type Failure } from '../../api/failure.ts';
+import { placeKindOf, remedyFor } from '../../api/remedies.ts';
 import { reportVersion, type InspectVerdict } from '../../domain/report.ts';
 import type { InspectTask } from '../../domain/task.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -22,7 +23,9 @@ export async function inspectLocation(task: InspectTask, workshop: Workshop): Pr
     kind: 'inspect',
     verdict: failure === undefined ? 'Succeeded' : 'Failed',
     ...(failure === undefined ? {} : { reason: failure.failure.reason, message: failure.message }),
-    ...(failure?.failure.hint === undefined ? {} : { hint: failure.failure.hint }),
+    ...(failure === undefined
+      ? {}
+      : { hint: failure.failure.hint ?? remedyFor(failure.failure.reason, placeKindOf(task.location.place)) }),
     ...(probe.failure === undefined ? {} : { failedOperation: probe.failure.operation }),
     startedAt,
     completedAt: isoTime(clock),

@@ -1,4 +1,5 @@
 import type { Failure } from '../../api/failure.ts';
+import { remedyFor } from '../../api/remedies.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import { reportVersion, type RestoreVerdict } from '../../domain/report.ts';
 import { cutText } from '../cut-text.ts';
@@ -48,7 +49,7 @@ export function judgeFailed(totals: RestoreTotals, target: TargetOutcome, failur
     verdict: 'Failed',
     reason,
     message,
-    ...(hint === undefined ? {} : { hint }),
+    hint: hint ?? remedyFor(reason, 'restore'),
     target,
   };
 }

@@ -1,6 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, toFailure } from '../../api/failure.ts';
+import { placeKindOf } from '../../api/remedies.ts';
 import type { RestoreVerdict } from '../../domain/report.ts';
 import { runnerFiles, type RestoreTask } from '../../domain/task.ts';
 import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
@@ -8,6 +9,7 @@ import type { LoadTools } from '../../postgres/load-types.ts';
 import { findPrograms } from '../../postgres/programs.ts';
 import { isoTime } from '../iso-time.ts';
 import { makeSecretFolder, type SecretFolder } from '../secret-folder.ts';
+import { withRemedy } from '../with-remedy.ts';
 import type { Workshop } from '../workshop.ts';
 import { checkExtensions, checkRoles } from './check-needs.ts';
 import { checkTargets, type TargetPlan } from './check-target.ts';
@@ -19,7 +21,14 @@ import { prepareInput, type PreparedInput } from './prepare-input.ts';
 import { restoreBeside, type BesidePart } from './restore-beside.ts';
 import { restoreInPlace } from './restore-in-place.ts';
 import { openProgress, type RestoreProgress } from './restore-progress.ts';
-import { judgeFailed, judgeRestored, sumUp, tellDatabase, type DatabaseEnd } from './restore-verdict.ts';
+import {
+  judgeFailed,
+  judgeRestored,
+  sumUp,
+  tellDatabase,
+  type DatabaseEnd,
+  type TargetOutcome,
+} from './restore-verdict.ts';
 import { checkChecks } from './run-checks.ts';
 import { settle, type Settled } from './settle.ts';
 import type { RestoreSource } from './source.ts';
@@ -71,6 +80,10 @@ async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before
       notes: [...passedNotes, ...end.notes],
       durationMilliseconds: clock.monotonicMs() - startMs,
     });
+  const fail = (failure: Failure, target: TargetOutcome): RestoreVerdict => {
+    const place = task.source.backup?.copies[0]?.location.place ?? task.source.file?.location.place;
+    return judgeFailed(totals(), target, withRemedy(failure, place && placeKindOf(place)));
+  };
   let next: { readonly task: RestoreTask; readonly before: Before };
   try {
     const ended = await work(task, folder, state, workshop);
@@ -79,7 +92,7 @@ async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before
     for (const end of ended.ends) tell(end);
     const failure = ended.ends.find((end) => end.failure !== undefined)?.failure;
     const outcome = sumUp(ended.ends);
-    return failure === undefined ? judgeRestored(totals(), outcome) : judgeFailed(totals(), outcome, failure);
+    return failure === undefined ? judgeRestored(totals(), outcome) : fail(failure, outcome);
   } catch (error) {
     const unsettled = error instanceof Unsettled;
     const last = causeOf(error, signal);
@@ -95,7 +108,7 @@ async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before
         const guilty = state.working === undefined || state.working.target === target;
         tell({ source, target, outcome: 'Untouched', failure: guilty ? failure : undefined, notes: [] });
       }
-      return { ...judgeFailed(totals(), 'Untouched', failure), ...(unsettled ? { unsettled: true } : {}) };
+      return { ...fail(failure, 'Untouched'), ...(unsettled ? { unsettled: true } : {}) };
     }
     log.warn('this copy cannot be used; the next one is tried', {
       location,
