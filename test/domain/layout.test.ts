@@ -1,17 +1,17 @@
-import fc from 'fast-check';
+import { assert, constantFrom, oneof, property, string, uniqueArray } from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeDatabaseName, encodeDatabaseName, volumeKey } from '../../src/domain/layout.ts';
 import { selectDatabases } from '../../src/runner/backup/select-databases.ts';
 
 /** Many differ in upper and lower case only. */
-const names = fc.uniqueArray(
-  fc.oneof(fc.string({ unit: fc.constantFrom('a', 'A', 'é', 'É', '%', '4', '1', '.'), minLength: 1 }), fc.string()),
+const names = uniqueArray(
+  oneof(string({ unit: constantFrom('a', 'A', 'é', 'É', '%', '4', '1', '.'), minLength: 1 }), string()),
   { minLength: 1, maxLength: 20 },
 );
 
 test('names of a run have keys that differ, where upper and lower case are one, too, and can be read back', () => {
-  fc.assert(
-    fc.property(names, (found) => {
+  assert(
+    property(names, (found) => {
       const selected = selectDatabases(
         { all: true },
         found.map((name, index) => ({ name, oid: String(index) })),

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type S3Verb, verbOf } from '../servers/s3-verb.ts';
@@ -134,8 +135,12 @@ export async function startHttpProxy(target: string): Promise<HttpProxy> {
     for await (const piece of answer) {
       const bytes = (piece as Buffer).subarray(0, left);
       left -= bytes.length;
-      if (!response.write(bytes))
-        await new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
+      if (!response.write(bytes)) {
+        const drained = new AbortController();
+        const { signal } = drained;
+        await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })]);
+        drained.abort();
+      }
       if (left > 0) continue;
       await new Promise((resolve) => response.write('', resolve));
       incoming.socket.destroySoon();

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { Failure } from '../../api/failure.ts';
-import { limitSilence } from '../../pipeline/limit-silence.ts';
 import { markBytes, measure, type Mark, type Measured } from '../../pipeline/measure.ts';
 import type { Piece } from '../../pipeline/sample.ts';
 import { isTransient, pause } from '../../storage/attempt.ts';
@@ -25,7 +24,7 @@ const piecesAtOnce = 8;
 const patience = { attempts: 6, firstDelayMs: 500, longestDelayMs: 8_000 };
 
 /**
- * Reads back what a place says it holds, and compares: all of it, or the pieces of a sample. Memory is bounded, and so is silence.
+ * Reads back what a place says it holds, and compares: all of it, or the pieces of a sample. Memory is bounded.
  * @returns how many bytes were read
  * @throws Failure StoredBytesDiffer with key and offset, or the place's own when it cannot be read
  */
@@ -107,26 +106,22 @@ async function* readOn(
 ): Bytes & AsyncGenerator<Uint8Array, void, void> {
   const end = from.start + from.bytes;
   let position = from.start;
-  let stalled = false;
-  const fail = (): Failure => {
-    stalled = true;
-    const seconds = Math.round(stallMilliseconds / 1000);
-    return new Failure('StorageUnreachable', `reading ${key} back: nothing came for ${seconds} s`);
-  };
+  let movedAtMs = clock.monotonicMs();
   for (let failed = 1; ; failed += 1) {
     try {
-      const range = { start: position, end: end - 1 };
-      const content = storage.get(key, range, signal);
-      for await (const chunk of limitSilence(content, { ms: stallMilliseconds, clock, fail }, signal)) {
+      for await (const chunk of storage.get(key, { start: position, end: end - 1 }, signal)) {
         const wanted = chunk.subarray(0, end - position);
         position += wanted.length;
+        movedAtMs = clock.monotonicMs();
         yield wanted;
         if (position === end) return;
       }
       return;
     } catch (error) {
       const isMissing = error instanceof Failure && error.reason === 'ObjectMissing';
-      const again = !stalled && failed < patience.attempts && (isMissing || isTransient(error));
+      // Who was silent for as long as a place may be is not asked again.
+      const isStalled = clock.monotonicMs() - movedAtMs >= stallMilliseconds;
+      const again = !isStalled && failed < patience.attempts && (isMissing || isTransient(error));
       if (signal.aborted || !again) throw isMissing ? forgotten(key, error) : error;
     }
     await pause(failed, { ...patience, clock, random }, signal);

@@ -43,7 +43,7 @@ export async function tellApart(
   const seen = new Map<Destination, readonly Destination[]>();
   await atEach(marked, workshop, async (destination, signal) => {
     const others = marked.filter((other) => other !== destination);
-    const found = await Promise.all(others.map((other) => destination.storage?.stat(keyOf(other), signal)));
+    const found = await Promise.all(others.map(async (other) => destination.storage?.stat(keyOf(other), signal)));
     seen.set(
       destination,
       others.filter((_, index) => found[index] !== undefined),
