@@ -1,0 +1,3 @@
+import { describeForeign } from './describe-foreign.ts';
+
+describeForeign('S3');

@@ -1,0 +1,61 @@
+import type { PlaceUnderTest } from '../suites/storage-conformance.ts';
+import type { ForeignProgram } from './programs.ts';
+import { startFauxqs, startGofakes3, startMoto, startRcloneS3 } from './start-s3.ts';
+import { startAsyncssh, startProftpd, startRcloneSftp } from './start-sftp.ts';
+
+/** A server that somebody else made. */
+export interface ForeignServer {
+  readonly name: string;
+  /** Where it is from, with its version. */
+  readonly from: string;
+  readonly protocol: 'S3' | 'SFTP';
+  readonly needs?: ForeignProgram;
+  readonly start: () => Promise<PlaceUnderTest>;
+  /** Cases of the suite that it cannot pass, whatever the driver does, and why. */
+  readonly deviations: Readonly<Record<string, string>>;
+}
+
+export const foreignServers: readonly ForeignServer[] = [
+  { name: 'moto', from: 'PyPI moto 5.2.5', protocol: 'S3', needs: 'moto', start: startMoto, deviations: {} },
+  {
+    name: 'rclone serve s3',
+    from: 'Go module github.com/rclone/rclone v1.76.0',
+    protocol: 'S3',
+    needs: 'rclone',
+    start: startRcloneS3,
+    deviations: {},
+  },
+  {
+    name: 'gofakes3',
+    from: 'Go module github.com/johannesboyne/gofakes3 v1.2.0',
+    protocol: 'S3',
+    needs: 'gofakes3',
+    start: startGofakes3,
+    deviations: {},
+  },
+  { name: 'fauxqs', from: 'npm fauxqs 2.4.1', protocol: 'S3', start: startFauxqs, deviations: {} },
+  {
+    name: 'asyncssh with requests of at most 16 KiB',
+    from: 'PyPI asyncssh 2.24.1',
+    protocol: 'SFTP',
+    needs: 'python',
+    start: () => startAsyncssh(16 * 1024),
+    deviations: {},
+  },
+  {
+    name: 'rclone serve sftp',
+    from: 'Go module github.com/rclone/rclone v1.76.0',
+    protocol: 'SFTP',
+    needs: 'rclone',
+    start: startRcloneSftp,
+    deviations: {},
+  },
+  {
+    name: 'ProFTPD with mod_sftp',
+    from: 'Debian proftpd-mod-crypto',
+    protocol: 'SFTP',
+    needs: 'proftpd',
+    start: startProftpd,
+    deviations: {},
+  },
+];
