@@ -10,6 +10,8 @@ export interface HintFacts {
 }
 
 const byCode: Readonly<Record<string, string>> = {
+  SignatureDoesNotMatch:
+    'correct the secret access key in the Secret that s3.credentials names; a proxy before the store must pass on the Host header (nginx: proxy_set_header Host $http_host)',
   RequestTimeTooSkewed: 'set the clock of this machine or of the store: they differ by more than 15 minutes',
   InvalidObjectState:
     'the object is in an archive class: restore it there first, and set storageClass to one that can be read at once',

@@ -55,6 +55,7 @@ describe('The probe at a provider', () => {
     const provider = await startS3Provider(server, manners);
     const verdict = await probe(provider.endpoint);
     await provider.stop();
+    expect(verdict.message).toBeUndefined();
     expect(verdict).toMatchObject({ verdict: 'Succeeded', fullPart: true });
   });
 

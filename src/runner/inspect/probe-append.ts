@@ -1,4 +1,3 @@
-import { Failure } from '../../api/failure.ts';
 import type { PlaceOffers } from '../../domain/report.ts';
 import { WholeBytes } from '../../storage/whole-bytes.ts';
 import type { Probe, Step } from './probe.ts';
@@ -8,6 +7,7 @@ import {
   findUnfinished,
   getBack,
   giveUp,
+  hasReason,
   putInParts,
   race,
   refuseSecond,
@@ -92,7 +92,7 @@ async function ifAbsent(put: () => Promise<unknown>): Promise<void> {
   try {
     await put();
   } catch (error) {
-    if (!(error instanceof Failure) || error.reason !== 'AlreadyStored') throw error;
+    if (!hasReason(error, ['AlreadyStored'])) throw error;
   }
 }
 
@@ -100,9 +100,7 @@ async function ifAllowed<T>(work: () => Promise<T>): Promise<T | 'Refused'> {
   try {
     return await work();
   } catch (error) {
-    const refused =
-      error instanceof Failure && ['StorageDenied', 'AlreadyStored', 'StorageConfigInvalid'].includes(error.reason);
-    if (refused) return 'Refused';
+    if (hasReason(error, ['StorageDenied', 'AlreadyStored', 'StorageConfigInvalid'])) return 'Refused';
     throw error;
   }
 }

@@ -45,7 +45,7 @@ export async function refuseSecond(storage: Storage, key: string, content: Buffe
   try {
     await storage.put(key, new WholeBytes(content), { onlyIfAbsent: true }, signal);
   } catch (error) {
-    if (error instanceof Failure && error.reason === 'AlreadyStored') return;
+    if (hasReason(error, ['AlreadyStored'])) return;
     throw error;
   }
   throw new Failure('StorageFailed', 'a key that exists was put again, although only if absent', {
@@ -63,16 +63,23 @@ export async function race(
   const ended = await Promise.allSettled(
     contents.map((content) => storage.put(key, new WholeBytes(content), { onlyIfAbsent: true }, signal)),
   );
-  for (const end of ended) {
-    if (end.status === 'fulfilled') continue;
-    if (!(end.reason instanceof Failure) || end.reason.reason !== 'AlreadyStored') throw end.reason;
-  }
-  const stored = contents.filter((_, writer) => ended[writer]?.status === 'fulfilled');
+  const winners = contents.filter((_, writer) => ended[writer]?.status === 'fulfilled');
+  const losers = ended.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
+  const unexpected = losers.find((loser) => !hasReason(loser, ['AlreadyStored', ...overwritten]));
+  if (unexpected !== undefined) throw unexpected;
   const held = await readSmall(storage, key, 64 * 1024, signal);
-  if (!stored.some((content) => content.equals(held)))
+  if (!contents.some((content) => content.equals(held)))
     throw new Failure('StoredBytesDiffer', 'of two writers at once, the bytes of neither are stored');
-  if (stored.length === 1) return 'Kept';
+  const refused = losers.filter((loser) => hasReason(loser, ['AlreadyStored']));
+  if (refused.length === 1 && winners[0]?.equals(held) === true) return 'Kept';
   return storage.conditionalPut ? 'Ignored' : 'LookedUp';
+}
+
+/** What a driver says when its object was taken and then found to be another one's. */
+const overwritten = ['StoredBytesDiffer', 'StorageFailed'];
+
+export function hasReason(error: unknown, reasons: readonly string[]): boolean {
+  return error instanceof Failure && reasons.includes(error.reason);
 }
 
 /** In parts, as volumes are stored; of full size if asked. */
@@ -133,8 +140,7 @@ export async function findUnfinished(
     return found;
   } catch (error) {
     signal.throwIfAborted();
-    const silent = error instanceof Failure && ['StorageDenied', 'StorageConfigInvalid'].includes(error.reason);
-    if (silent) return undefined;
+    if (hasReason(error, ['StorageDenied', 'StorageConfigInvalid'])) return undefined;
     throw error;
   }
 }
