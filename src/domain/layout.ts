@@ -87,5 +87,28 @@ export function placeMarkKey(folder: string, attempt: string, location: string):
   return `${folder}${attempt}/.place-${location}`;
 }
 
+const attemptGrammar =
+  /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,40})\/([a-z0-9-]{1,57})\/([0-9a-f]{8})\/(?:[A-Za-z0-9_%-][A-Za-z0-9_.%-]*\.dump(?:\.zst|\.gz)?(?:\.[0-9]{4,6})?|globals\.sql(?:\.zst|\.gz)?(?:\.[0-9]{4,6})?|\.place-[a-z0-9-]{1,63})$/;
+
+export interface AttemptPlace {
+  readonly namespace: string;
+  readonly policy: string;
+  readonly backup: string;
+  readonly attempt: string;
+}
+
+/** What the key of a volume, or of a mark, says; undefined when no run wrote it. */
+export function parseAttemptKey(key: string): AttemptPlace | undefined {
+  const [, namespace, policy, backup, attempt] = attemptGrammar.exec(key) ?? [];
+  if (namespace === undefined || policy === undefined || backup === undefined || attempt === undefined)
+    return undefined;
+  return { namespace, policy, backup, attempt };
+}
+
+/** The same of what is unfinished: a volume's upload, or a temporary file in the folder of an attempt. */
+export function parseUnfinishedKey(key: string, isUpload: boolean): AttemptPlace | undefined {
+  return parseAttemptKey(isUpload ? key : key.replace(/[^/]*$/, 'any.dump'));
+}
+
 /** An artifact is cut into volumes of at most this many bytes: 1 000 parts of 8 MiB. */
 export const defaultVolumeBytes = 1000 * 8 * 1024 * 1024;

@@ -143,7 +143,7 @@ test('SIGTERM in the middle of an upload ends with verdict and code, without rem
   expect(await readdir(join(root, 'private'))).toEqual([]);
 });
 
-test('a killed runner leaves no manifest, and the next try of the same backup succeeds beside its remains', async () => {
+test('a killed runner leaves no manifest, and the next try of the same backup succeeds and clears what it left', async () => {
   const { directory } = await stand.fresh();
   const task = taskOf({ destinations: required(directory), compression: { algorithm: 'none' }, volumeBytes: 8 << 20 });
   const secrets = { ...stand.secrets, pg: { username: 'app', password } };
@@ -155,6 +155,9 @@ test('a killed runner leaves no manifest, and the next try of the same backup su
   expect(left.filter((key) => key.endsWith('manifest.json'))).toEqual([]);
   const next = await runWith(stand.folder, task, secrets, [binDir], { podUid: podUids.second });
   expect(next).toMatchObject({ code: 0, verdict: { verdict: 'Succeeded', attempt: '22222222' } });
+  const keys = await stand.keys(directory);
+  expect(keys.filter((key) => key.includes('/11111111/'))).toEqual([]);
+  expect(keys.filter((key) => key.includes('/22222222/')).length).toBeGreaterThan(0);
 });
 
 test('while a Secret or the server is missing the log says what it waits for', async () => {

@@ -10,6 +10,7 @@ import { isoTime } from '../iso-time.ts';
 import type { Workshop } from '../workshop.ts';
 import { judgeCommitted, judgeFailed, type FailedPart } from './backup-verdict.ts';
 import { cleanUp } from './clean-up.ts';
+import { clearAttempts } from './clear-attempts.ts';
 import { commit } from './commit.ts';
 import { describeAdopted, describeInLog, describeInManifest, describeNotes, readNotes } from './database-outcome.ts';
 import { Destination } from './destination.ts';
@@ -34,10 +35,15 @@ const globalsName = '(globals)';
 export async function backUp(task: BackupTask, workshop: Workshop): Promise<BackupVerdict> {
   const { clock, signal, lines } = workshop;
   const startedAt = isoTime(clock);
+<<<<<<< HEAD
   const destinations = task.destinations.map(
     ({ location, required }) => new Destination(location.name, required, placeKindOf(location.place)),
   );
   workshop.afterVerdict(() => tidy(destinations, workshop));
+=======
+  const destinations = task.destinations.map(({ location, required }) => new Destination(location.name, required));
+  workshop.afterVerdict(() => tidy(task, destinations, workshop));
+>>>>>>> 2756922 (Clear what other tries of a backup left once a manifest stands, without a guess about their pods)
   const totals = () => ({ startedAt, completedAt: isoTime(clock), resultLines: lines.resultLines() });
   try {
     const sides = await openBothSides(task, destinations, workshop);
@@ -229,9 +235,14 @@ function requireCopy(destinations: readonly Destination[]): void {
 }
 
 /** Deletes what is not part of a committed backup, in a time of its own, and closes the places. */
-async function tidy(destinations: readonly Destination[], workshop: Workshop): Promise<void> {
+async function tidy(task: BackupTask, destinations: readonly Destination[], workshop: Workshop): Promise<void> {
   const clean = async (limit: AbortSignal): Promise<void> => {
-    await Promise.all(destinations.map((destination) => cleanUp(destination, workshop, limit)));
+    await Promise.all(
+      destinations.map(async (destination) => {
+        await cleanUp(destination, workshop, limit);
+        await clearAttempts(task, destination, workshop, limit);
+      }),
+    );
   };
   const { clock, signal } = workshop;
   await bounded(clock, cleanUpMilliseconds, clean, { signal, milliseconds: hurriedMilliseconds });

@@ -1,8 +1,7 @@
 import { toFailure } from '../../api/failure.ts';
+import { deleteKeys } from '../delete-keys.ts';
 import type { Workshop } from '../workshop.ts';
 import type { Destination } from './destination.ts';
-
-const deletesAtOnce = 8;
 
 /**
  * Deletes keys that were begun at a destination (all of them if none are named). Never throws: a place that failed may refuse
@@ -16,21 +15,7 @@ export async function cleanUp(
 ): Promise<void> {
   const { storage } = destination;
   if (storage === undefined || keys.length === 0) return;
-  const waiting = [...keys];
-  let firstError: unknown;
-  const work = async (): Promise<void> => {
-    for (let key = waiting.shift(); key !== undefined; key = waiting.shift()) {
-      try {
-        await storage.delete(key, signal);
-        destination.settle(key);
-      } catch (error) {
-        firstError ??= error;
-        // A place that is gone would make each key wait for its own timeout.
-        if (signal.aborted) return;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: deletesAtOnce }, work));
+  const firstError = await deleteKeys(storage, keys, (key) => destination.settle(key), signal);
   const left = keys.filter((key) => destination.begun.includes(key));
   if (left.length === 0) {
     workshop.log.info('cleaned up', { location: destination.location, objects: keys.length });

@@ -8,6 +8,8 @@ export interface StoredCopy {
   /** Bytes of all its volumes and the manifest. */
   readonly bytes: number;
   readonly manifestSha256: string;
+  /** The try whose volumes it names. */
+  readonly attempt: string;
 }
 
 /**

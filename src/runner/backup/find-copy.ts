@@ -28,6 +28,7 @@ export async function findCopy(storage: Storage, key: string, signal: AbortSigna
 
 export function describeCopy(manifest: Manifest, bytes: Uint8Array): StoredCopy {
   return {
+    attempt: manifest.attempt,
     bytes: manifest.storedBytes + bytes.length,
     manifestSha256: createHash('sha256').update(bytes).digest('hex'),
   };

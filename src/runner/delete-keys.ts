@@ -1,0 +1,28 @@
+import type { Storage } from '../storage/storage.ts';
+
+const deletesAtOnce = 8;
+
+/** Deletes keys, several at a time, and goes on after a failure. @returns the first failure, if there was one */
+export async function deleteKeys(
+  storage: Storage,
+  keys: readonly string[],
+  onDeleted: (key: string) => void,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const waiting = [...keys];
+  let firstError: unknown;
+  const work = async (): Promise<void> => {
+    for (let key = waiting.shift(); key !== undefined; key = waiting.shift()) {
+      try {
+        await storage.delete(key, signal);
+        onDeleted(key);
+      } catch (error) {
+        firstError ??= error;
+        // A place that is gone would make each key wait for its own timeout.
+        if (signal.aborted) return;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: deletesAtOnce }, work));
+  return firstError;
+}
