@@ -35,15 +35,10 @@ const globalsName = '(globals)';
 export async function backUp(task: BackupTask, workshop: Workshop): Promise<BackupVerdict> {
   const { clock, signal, lines } = workshop;
   const startedAt = isoTime(clock);
-<<<<<<< HEAD
   const destinations = task.destinations.map(
     ({ location, required }) => new Destination(location.name, required, placeKindOf(location.place)),
   );
-  workshop.afterVerdict(() => tidy(destinations, workshop));
-=======
-  const destinations = task.destinations.map(({ location, required }) => new Destination(location.name, required));
   workshop.afterVerdict(() => tidy(task, destinations, workshop));
->>>>>>> 2756922 (Clear what other tries of a backup left once a manifest stands, without a guess about their pods)
   const totals = () => ({ startedAt, completedAt: isoTime(clock), resultLines: lines.resultLines() });
   try {
     const sides = await openBothSides(task, destinations, workshop);
