@@ -64,7 +64,7 @@ describe('The probe at a provider', () => {
     ['multipart', 'refuses parts', { unknown: ['part'] }],
     ['put', 'refuses every put', { unknown: ['put'] }],
     ['delete', 'refuses deletes', { unknown: ['delete'] }],
-  ] as const)('fails at %s where the store %s', async ([operation, _, manners]) => {
+  ] as const)('fails at %s where the store %s', async ([operation, , manners]) => {
     const provider = await startS3Provider(server, manners);
     const verdict = await probe(provider.endpoint);
     await provider.stop();

@@ -38,11 +38,12 @@ export async function startRcloneS3(): Promise<PlaceUnderTest> {
   await mkdir(join(root, 'backups'), { recursive: true });
   const program = await startProgram({
     command: foreignPrograms.rclone,
-    args: (port) => [
-      ...['serve', 's3', root, '--addr', `127.0.0.1:${port}`],
-      ...['--auth-key', `${keys.accessKeyId},${keys.secretAccessKey}`, '--config', '/dev/null'],
-      ...['--cache-dir', join(folder.path, 'cache'), '--dir-cache-time', '0s'],
-    ],
+    args: (port) =>
+      [
+        ['serve', 's3', root, '--addr', `127.0.0.1:${port}`],
+        ['--auth-key', `${keys.accessKeyId},${keys.secretAccessKey}`, '--config', '/dev/null'],
+        ['--cache-dir', join(folder.path, 'cache'), '--dir-cache-time', '0s'],
+      ].flat(),
     env,
   });
   const door = { endpoint: `http://127.0.0.1:${program.port}`, ...keys };

@@ -38,29 +38,12 @@ export const startAsyncssh = (limit: number): Promise<PlaceUnderTest> =>
 export const startRcloneSftp = (): Promise<PlaceUnderTest> =>
   startSftp(async ({ folder, root, hostKey, userKey }) => ({
     command: foreignPrograms.rclone,
-    args: (port) => [
-      ...[
-        'serve',
-        'sftp',
-        root,
-        '--addr',
-        `127.0.0.1:${port}`,
-        '--key',
-        hostKey,
-        '--authorized-keys',
-        `${userKey}.pub`,
-      ],
-      ...[
-        '--config',
-        '/dev/null',
-        '--cache-dir',
-        join(folder, 'cache'),
-        '--vfs-cache-mode',
-        'writes',
-        '--dir-cache-time',
-        '0s',
-      ],
-    ],
+    args: (port) =>
+      [
+        ['serve', 'sftp', root, '--addr', `127.0.0.1:${port}`, '--key', hostKey],
+        ['--authorized-keys', `${userKey}.pub`, '--config', '/dev/null', '--dir-cache-time', '0s'],
+        ['--cache-dir', join(folder, 'cache'), '--vfs-cache-mode', 'writes'],
+      ].flat(),
     path: '/',
     username: 'anybody',
   }));

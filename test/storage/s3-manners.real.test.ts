@@ -102,7 +102,8 @@ describe('an endpoint', () => {
 
   test('at an address of IPv6 is reached, with the bucket in the path', async ({ skip }) => {
     const server = await startScriptedS3('::1').catch(() => undefined);
-    if (server === undefined) return skip('this machine has no IPv6');
+    skip(server === undefined, 'this machine has no IPv6');
+    if (server === undefined) return;
     const storage = stand.open({ endpoint: server.endpoint, forcePathStyle: false });
     await stand.putBig(storage);
     expect(await readText(storage.get('big', { start: 0, end: 0 }, go))).toHaveLength(1);

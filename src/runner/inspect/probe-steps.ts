@@ -1,4 +1,4 @@
-import { Failure } from '../../api/failure.ts';
+import { Failure, toFailure } from '../../api/failure.ts';
 import type { PlaceOffers } from '../../domain/report.ts';
 import type { Bytes, Storage, StoredObject, Unfinished } from '../../storage/storage.ts';
 import { WholeBytes } from '../../storage/whole-bytes.ts';
@@ -66,7 +66,7 @@ export async function race(
   const winners = contents.filter((_, writer) => ended[writer]?.status === 'fulfilled');
   const losers = ended.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
   const unexpected = losers.find((loser) => !hasReason(loser, ['AlreadyStored', ...overwritten]));
-  if (unexpected !== undefined) throw unexpected;
+  if (unexpected !== undefined) throw toFailure(unexpected);
   const held = await readSmall(storage, key, 64 * 1024, signal);
   if (!contents.some((content) => content.equals(held)))
     throw new Failure('StoredBytesDiffer', 'of two writers at once, the bytes of neither are stored');
