@@ -225,6 +225,28 @@ test.each([
   expect(keys).not.toContain(key);
 });
 
+test('a place that lists in lower case what it finds under any case holds the backup', async () => {
+  const capital = volume.replace('orders', 'Orders');
+  const lower = (key: string): string => key.toLowerCase();
+  const lowering = withFault({
+    put: (asked, ...rest) => place.put(lower(asked), ...rest),
+    stat: (asked, ...rest) => place.stat(lower(asked), ...rest),
+    get: (asked, ...rest) => place.get(lower(asked), ...rest),
+  });
+  const commitOf = async (...names: readonly string[]): Promise<Destination> => {
+    const destination = new Destination('place', true);
+    destination.opened(lowering);
+    await place.put(volume, new WholeBytes(Buffer.from(content)), {}, never);
+    const manifest = manifestOf('nightly-1', { databases: names.map(storedAs) });
+    await commit(manifest, [destination], tools, never);
+    return destination;
+  };
+  // One file cannot be two databases.
+  expect((await commitOf(volume, capital)).failure?.reason).toBe('StoredBytesDiffer');
+  expect((await commitOf(capital, capital.toUpperCase())).failure?.reason).toBe('StoredBytesDiffer');
+  expect((await commitOf(capital)).copy).toBeDefined();
+});
+
 test('a volume that a place lists late only is waited for', async () => {
   let listings = 0;
   const { destination } = await commitAt(

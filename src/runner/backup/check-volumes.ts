@@ -32,19 +32,33 @@ async function findLack(storage: Storage, manifest: Manifest, signal: AbortSigna
   const wanted = new Map(
     listArtifacts(manifest).flatMap(({ volumes }) => volumes.map(({ key, bytes }) => [key, bytes])),
   );
-  for await (const { key, bytes } of storage.list(
-    `${backupFolder(namespace, policy.name, backup.id)}${attempt}/`,
-    undefined,
-    signal,
-  )) {
+  const folded = new Set([...wanted.keys()].map((key) => key.toLowerCase()));
+  /** What is listed in another case than it was stored, once for each name: a place that lists in lower case is no liar. */
+  const inOtherCase = new Set<string>();
+  const folder = `${backupFolder(namespace, policy.name, backup.id)}${attempt}/`;
+  for await (const { key, bytes } of storage.list(folder, undefined, signal)) {
     const sent = wanted.get(key);
-    if (sent !== undefined && sent !== bytes)
-      return new Failure('StoredBytesDiffer', `${key}: ${sent} bytes were sent, the place lists ${bytes}`);
+    if (sent === undefined) {
+      if (folded.has(key.toLowerCase())) inOtherCase.add(key.toLowerCase());
+      continue;
+    }
+    if (sent !== bytes) return differs(key, sent, bytes);
     wanted.delete(key);
   }
-  const [missing] = wanted.keys();
-  if (missing === undefined) return undefined;
-  return new Failure('StoredBytesDiffer', `${missing} was stored, but the place does not list it`, {
-    hint: 'look for lifecycle rules that delete early, and for a file system that does not tell upper from lower case',
+  for (const [key, sent] of wanted) {
+    const found = inOtherCase.delete(key.toLowerCase()) ? await storage.stat(key, signal) : undefined;
+    if (found === undefined) return missing(key);
+    if (found.bytes !== sent) return differs(key, sent, found.bytes);
+  }
+  return undefined;
+}
+
+function differs(key: string, sent: number, held: number): Failure {
+  return new Failure('StoredBytesDiffer', `${key}: ${sent} bytes were sent, the place lists ${held}`);
+}
+
+function missing(key: string): Failure {
+  return new Failure('StoredBytesDiffer', `${key} was stored, but the place does not list it`, {
+    hint: 'look for lifecycle rules that delete early, and for a file system that takes several names for one',
   });
 }
