@@ -52,6 +52,7 @@ export const rooms = {
   },
   cli: { rooms: [...everyRoom, 'local'], packages: ['node:*', 'yaml', 'zod', 'commander', 'log-update'] },
   codegen: { rooms: ['api'], packages: ['zod', 'yaml', 'node:*'] },
+  files: { rooms: ['storage', 'support'], packages: ['node:*'] },
   main: { rooms: [...everyRoom, 'local', 'cli'], packages: ['node:*', 'commander', 'zod'] },
 } as const satisfies Record<string, Room>;
 
@@ -74,7 +75,7 @@ export const doors: readonly Door[] = [
   {
     thing: 'child processes',
     packages: ['node:child_process'],
-    files: /^(pipeline\/command\.ts|local\/[a-z0-9/-]+\.ts)$/,
+    files: /^(pipeline\/command\.ts|storage\/apart\.ts|local\/[a-z0-9/-]+\.ts)$/,
     oncePerRoom: true,
   },
   {
@@ -82,7 +83,7 @@ export const doors: readonly Door[] = [
     packages: ['node:process'],
     code: /(?<![.\w])process\s*\.\s*(env|argv|argv0|execArgv|exit|exitCode|abort|execve|reallyExit)\b|(?<![.\w])process\s*\[/,
     // The printer is no part of the image: its front door is its own.
-    files: /^(main|codegen\/generate)\.ts$/,
+    files: /^(main|files|codegen\/generate)\.ts$/,
   },
   {
     thing: 'the clock',

@@ -2,19 +2,19 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Clock } from '../support/clock.ts';
-import { countOomKills, endStrays } from './stray-processes.ts';
+import { countOomKills, describeProcess, endStrays, killMs } from './stray-processes.ts';
 
 export interface ProcessEnd {
   /** 128 + signal number when a signal ended it, 128 when it never started; as container runtimes have it. */
   readonly exitCode: number;
   readonly signal: number | undefined;
   readonly reason: 'Completed' | 'Error' | 'OOMKilled' | 'StartError';
-  /** Of a StartError. */
+  /** Of a StartError, and of one that cannot be ended. */
   readonly message: string | undefined;
 }
 
 export interface PodProcess {
-  /** Resolves when the process, and all that it started, is gone. */
+  /** Resolves when the process, and all that it started, is gone; or when some of it hangs in the kernel, where SIGKILL is not heard. */
   readonly ended: Promise<ProcessEnd>;
   /** SIGTERM, and SIGKILL after the grace; resolves when it is gone. */
   stop(graceMs: number): Promise<void>;
@@ -33,6 +33,8 @@ export function startPodProcess(options: {
   readonly folder: string;
   readonly logFile: string;
   readonly clock: Clock;
+  /** Told of processes that it left behind and that cannot be ended. */
+  readonly onLeft?: (processes: readonly string[]) => void;
 }): PodProcess {
   const { argv, env, folder, clock } = options;
   const [program = '', ...args] = argv;
@@ -49,6 +51,10 @@ export function startPodProcess(options: {
 
   const gone = new AbortController();
   let killed = false;
+  let tellStuck: (message: string) => void = () => undefined;
+  const stuck = new Promise<ProcessEnd>((resolve) => {
+    tellStuck = (message) => resolve({ exitCode: 137, signal: constants.signals.SIGKILL, reason: 'Error', message });
+  });
   const closed = new Promise<{ code: number | null; signalName: NodeJS.Signals | null; error: unknown }>((resolve) => {
     child.once('error', (error) => {
       if (child.pid === undefined) resolve({ code: null, signalName: null, error });
@@ -61,7 +67,8 @@ export function startPodProcess(options: {
     gone.abort();
     if (child.pid === undefined) return startError(error);
     killGroup(child.pid, 'SIGKILL');
-    await endStrays(folder, 0, clock);
+    const left = await endStrays(folder, 0, clock);
+    if (left.length > 0) options.onLeft?.(left);
     if (code !== null) {
       return { exitCode: code, signal: undefined, reason: code === 0 ? 'Completed' : 'Error', message: undefined };
     }
@@ -70,12 +77,19 @@ export function startPodProcess(options: {
     const outOfMemory = signalName === 'SIGKILL' && !killed && countOomKills() > oomKillsBefore;
     return { exitCode: 128 + signal, signal, reason: outOfMemory ? 'OOMKilled' : 'Error', message: undefined };
   };
-  const ended = finish();
+  const ended = Promise.race([finish(), stuck]);
 
   const kill = (): void => {
     if (gone.signal.aborted) return;
     killed = true;
-    killGroup(child.pid, 'SIGKILL');
+    const { pid } = child;
+    killGroup(pid, 'SIGKILL');
+    if (pid === undefined) return;
+    clock.sleep(killMs, gone.signal).then(
+      () => tellStuck(`${describeProcess(pid)} cannot be ended: it hangs in the kernel`),
+      // The sleep was ended because the process is gone.
+      () => undefined,
+    );
   };
   const stop = async (graceMs: number): Promise<void> => {
     if (!gone.signal.aborted) {

@@ -47,7 +47,8 @@ export class PodRunner {
     const { folder, clock } = this.#options;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     for (const left of await readdir(folder)) {
-      await endStrays(join(folder, left), strayGraceMs, clock);
+      const stuck = await endStrays(join(folder, left), strayGraceMs, clock);
+      if (stuck.length > 0) this.#options.log.warn('processes hang in the kernel', { processes: stuck.join(', ') });
       await rm(join(folder, left), { recursive: true, force: true });
     }
 

@@ -3,22 +3,39 @@ import { sep } from 'node:path';
 import type { Clock } from '../support/clock.ts';
 
 const pollMs = 50;
+/** What SIGKILL has not ended by then hangs in the kernel, for as long as that likes. */
+export const killMs = 5_000;
 
 /**
  * Ends every process that still works in a pod's folder: what a container's process left behind in sessions of its own, or what a
- * killed operator left running. First SIGTERM when there is a grace, then SIGKILL; resolves when they are gone. A shell that
- * somebody opened there has a terminal, and is left alone. Where there is no /proc, nothing is found.
+ * killed operator left running. First SIGTERM when there is a grace, then SIGKILL. A shell that somebody opened there has a terminal,
+ * and is left alone. Where there is no /proc, nothing is found.
+ * @returns when they are gone; or with those that even SIGKILL does not end, as text
  */
-export async function endStrays(folder: string, graceMs: number, clock: Clock): Promise<void> {
+export async function endStrays(folder: string, graceMs: number, clock: Clock): Promise<readonly string[]> {
   const never = new AbortController().signal;
   const killAtMs = clock.monotonicMs() + graceMs;
   let asked = false;
   for (let pids = findStrays(folder); pids.length > 0; pids = findStrays(folder)) {
+    if (clock.monotonicMs() >= killAtMs + killMs) return pids.map(describeProcess);
     const kills = clock.monotonicMs() >= killAtMs;
     if (kills || !asked) for (const pid of pids) sendSignal(pid, kills ? 'SIGKILL' : 'SIGTERM');
     asked = true;
     await clock.sleep(pollMs, never);
   }
+  return [];
+}
+
+/** A process as somebody would look for it: pid, program, and where in the kernel it waits. */
+export function describeProcess(pid: number): string {
+  const read = (file: string): string => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, 'utf8').trim();
+    } catch {
+      return '?';
+    }
+  };
+  return `process ${pid} (${read('comm')}, waits in ${read('wchan')})`;
 }
 
 /** Kills them now, without waiting. */

@@ -120,6 +120,8 @@ export class TendedPod {
       folder: this.folder,
       logFile: join(this.folder, podFiles.log),
       clock: this.#options.clock,
+      onLeft: (processes) =>
+        this.#options.log.warn('processes hang in the kernel and are left behind', { processes: processes.join(', ') }),
     });
     const nowMs = this.#options.clock.nowMs();
     await this.#write((pod) => runningStatus(pod, this.#container, nowMs), quit);
@@ -147,7 +149,8 @@ export class TendedPod {
     if (end === undefined) {
       return { exitCode: 137, reason: 'ContainerStatusUnknown', message: 'ended before it was started', finishedAt };
     }
-    const message = end.message ?? (await this.#readMessage(end.exitCode));
+    const own = await this.#readMessage(end.exitCode);
+    const message = own === '' ? (end.message ?? '') : own;
     return {
       exitCode: end.exitCode,
       ...(end.signal === undefined ? {} : { signal: end.signal }),

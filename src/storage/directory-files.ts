@@ -8,28 +8,41 @@ import { compareKeys, isTemporaryName } from './keys.ts';
 import type { Bytes, ObjectStat } from './storage.ts';
 
 const chunkBytes = 1024 * 1024;
+const syncEveryBytes = 32 * chunkBytes;
 const folderMode = 0o770;
 const cannotSyncFolders = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EISDIR', 'EBADF']);
 /** Codes that mean that there is no such file. */
 export const nothingThere: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
-/** Writes all of a body; one chunk is written while the next is gathered. Resolves with its length. */
+/**
+ * Writes all of a body; one chunk is written while the next is gathered, and what was written is synced on the way while more of it is
+ * written: at the end little is left to sync, however slow the disk is, and who looks whether bytes are taken sees that they are.
+ * Resolves with its length.
+ */
 export async function writeBody(file: FileHandle, body: Bytes, signal: AbortSignal): Promise<number> {
   const pool = new BufferPool(chunkBytes);
   let sent = 0;
+  let synced = 0;
   let writing: Promise<void> = Promise.resolve();
+  let syncing: Promise<void> = Promise.resolve();
   try {
-    // One chunk is written while the next is gathered.
     for await (const { bytes } of gatherParts(body, chunkBytes, () => pool.take(), signal)) {
       await writing;
+      if (sent - synced >= syncEveryBytes) {
+        await syncing;
+        synced = sent;
+        syncing = asked(file.datasync());
+        syncing.catch(() => undefined);
+      }
       sent += bytes.length;
       writing = writeAll(file, bytes).then(() => pool.give(bytes));
       writing.catch(() => undefined);
     }
     await writing;
+    await syncing;
     return sent;
   } catch (error) {
-    await Promise.allSettled([writing]);
+    await Promise.allSettled([writing, syncing]);
     throw error;
   }
 }

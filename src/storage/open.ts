@@ -17,8 +17,8 @@ export async function openStorage(place: Place, credentials: Credentials, tools:
     throw new Failure('StorageConfigInvalid', 'a place is exactly one of s3, sftp and directory');
   if (s3 !== undefined) return await openBucket(s3, credentials, tools);
   if (sftp !== undefined) return await openServer(sftp, credentials, tools);
-  const { openDirectory } = await import('./directory.ts');
-  return retry(openDirectory(directory ?? { path: '' }, tools), tools);
+  const { openApart } = await import('./apart.ts');
+  return retry(openApart(directory ?? { path: '' }), tools);
 }
 
 async function openBucket(place: S3Place, credentials: Credentials, tools: StorageTools): Promise<Storage> {

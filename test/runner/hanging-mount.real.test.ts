@@ -1,0 +1,136 @@
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { manifestKey } from '../../src/domain/layout.ts';
+import { parseVerdict } from '../../src/domain/report.ts';
+import type { BackupTask } from '../../src/domain/task.ts';
+import { lacksMounts, startHangingMount, type HangingMount, type MountOperation } from '../servers/hanging-mount.ts';
+import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
+import { startRunner } from './runner-process.ts';
+import { backupTaskOf, directoryLocation, layRoot, pgSecret, podUids, runWith } from './run-with.ts';
+import { startStand, type Stand } from './stand.ts';
+
+// A folder on a file system that hangs in the kernel, where neither an abort nor SIGKILL is heard.
+const lack = await lacksMounts();
+const binDir = (await listBinDirs(process.env['POSTGRES_BINDIRS'])).at(-1) ?? '';
+const manifest = manifestKey('shop', 'nightly', 'nightly-20260101t030000z');
+const stallMilliseconds = 4_000;
+
+let stand: Stand;
+let server: Postgres;
+let mount: HangingMount;
+beforeAll(async () => {
+  stand = await startStand();
+  server = await startPostgres({ binDir, dir: join(stand.folder, 'pg') });
+  await server.sql('CREATE DATABASE shop');
+  // Some 8 MB: a volume of several writes.
+  await server.sql('CREATE TABLE t AS SELECT i, md5(i::text) AS m FROM generate_series(1, 200000) i', 'shop');
+});
+afterAll(async () => {
+  await server?.stop();
+  await stand?.stop();
+});
+beforeEach(async ({ skip }) => {
+  skip(lack !== undefined, lack);
+  mount = await startHangingMount(await mkdtemp(join(stand.folder, 'hanging-')));
+});
+afterEach(() => mount?.stop());
+
+async function arrange(required: boolean) {
+  const { s3: good } = await stand.fresh();
+  const bad = directoryLocation('mount', mount.path);
+  const task: BackupTask = backupTaskOf(server, {
+    databases: { names: ['shop'] },
+    compression: { algorithm: 'none' },
+    destinations: [
+      { location: good, required: true },
+      { location: bad, required },
+    ],
+  });
+  return { good, task, secrets: { ...stand.secrets, ...pgSecret(server) } };
+}
+
+const operations: readonly MountOperation[] = [
+  'getattr',
+  'mkdir',
+  'create',
+  'write',
+  'fsync',
+  'link',
+  'read',
+  'readdir',
+  'flush',
+];
+
+describe.each([
+  ...operations.map((operation) => [operation, 'best-effort', false, 'Succeeded'] as const),
+  ...(['getattr', 'write', 'link'] as const).map((operation) => [operation, 'required', true, 'PartlyFailed'] as const),
+])('A folder whose file system hangs at %s', (operation, kind, required, verdict) => {
+  test(`fails by itself as a ${kind} place: the other one has the backup`, async () => {
+    const { good, task, secrets } = await arrange(required);
+    await mount.hang(operation);
+    const ended = await runWith(stand.folder, task, secrets, [binDir], { stallMilliseconds });
+    expect(await mount.met()).toBe(true);
+    expect(ended.verdict).toMatchObject({
+      verdict,
+      destinations: [{ outcome: 'Stored' }, { outcome: 'Failed', reason: 'StorageUnreachable' }],
+    });
+    expect(await stand.keys(good)).toContain(manifest);
+  });
+});
+
+describe('The process of a runner', () => {
+  async function start(task: BackupTask, secrets: Record<string, Record<string, string>>) {
+    const root = await mkdtemp(join(stand.folder, 'root-'));
+    await layRoot(root, task, secrets, podUids.first);
+    const runner = startRunner(root, [binDir]);
+    return { runner, verdict: async () => parseVerdict(await readFile(join(root, 'termination-message'), 'utf8')) };
+  }
+
+  test('ends by itself although a best-effort folder hangs from the start, and tells what came of it', async () => {
+    const { good, task, secrets } = await arrange(false);
+    await mount.hang('getattr');
+    const { runner, verdict } = await start(task, secrets);
+    expect(await runner.ended).toBe(0);
+    expect(await verdict()).toMatchObject({ verdict: 'Succeeded', destinations: [{}, { outcome: 'Failed' }] });
+    expect(await stand.keys(good)).toContain(manifest);
+  });
+
+  test.each(['getattr', 'write', 'fsync'] as const)(
+    'ends on SIGTERM although a required folder hangs at %s, with its verdict',
+    async (operation) => {
+      const { task, secrets } = await arrange(true);
+      await mount.hang(operation);
+      const { runner, verdict } = await start(task, secrets);
+      while (!(await mount.met())) await delay(50);
+      runner.kill('SIGTERM');
+      expect(await runner.ended).toBe(75);
+      expect(await verdict()).toMatchObject({ verdict: 'Failed', reason: 'Aborted' });
+    },
+  );
+
+  test('ends on SIGTERM although an inspection hangs', async () => {
+    await mount.hang('readdir');
+    const root = await mkdtemp(join(stand.folder, 'root-'));
+    const task = {
+      version: 1,
+      kind: 'inspect',
+      namespace: 'shop',
+      location: directoryLocation('mount', mount.path),
+      accessMode: 'ReadOnly',
+      probe: true,
+      inspector: 'a1b2c3d4',
+      fullPart: false,
+      pageSize: 100,
+      waitForSecretSeconds: 1,
+    } as const;
+    await layRoot(root, task, {}, podUids.first);
+    const runner = startRunner(root, [binDir]);
+    while (!(await mount.met())) await delay(50);
+    runner.kill('SIGTERM');
+    expect(await runner.ended).toBe(75);
+    const verdict = parseVerdict(await readFile(join(root, 'termination-message'), 'utf8'));
+    expect(verdict).toMatchObject({ kind: 'inspect', verdict: 'Failed', reason: 'Aborted' });
+  });
+});
