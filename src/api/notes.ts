@@ -15,6 +15,9 @@ export const noteReasons = {
     'Something about a database beside its content (comment, settings, extensions …) could not be read and is not in the manifest; the dump is whole.',
   EventTriggersActive:
     'The database has event triggers for logins that this user may not switch off: they ran at each session of the backup.',
+  DatabaseSkipped:
+    'A database that was found (databases.all) is not in the backup: it vanished, lets nobody in, or got a name that is not backed up. Exclude it if that is meant to stay so.',
+  DatabaseRenamed: 'A database got another name while the run went on, and is in the backup under the new one.',
 } as const satisfies Record<string, string>;
 
 export type NoteReason = keyof typeof noteReasons;

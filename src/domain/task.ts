@@ -116,6 +116,8 @@ export const backupTask = z.strictObject({
   readBack: z.enum(readBacks).optional(),
   waitForServerSeconds: z.int(),
   waitForSecretSeconds: z.int(),
+  /** How often a database that failed for a reason that passes is tried again within the run, after the others. None if absent. */
+  databaseRetries: z.int().min(0).optional(),
   /** Plain bytes of the last good run, if known: progress is estimated from it until the server's own sizes are known. */
   expectedBytes: z.int().optional(),
 });

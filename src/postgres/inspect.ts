@@ -12,6 +12,8 @@ export interface ServerFacts {
 export interface ListedDatabase {
   readonly oid: string;
   readonly name: string;
+  /** -1 = no limit. Superusers have none. */
+  readonly connectionLimit: number;
   /** Why nobody can connect to it, if so. */
   readonly closed?: string;
 }
@@ -45,6 +47,10 @@ export async function readEncoding(connection: Connection): Promise<string> {
 }
 
 /** What restores make and drop again: never worth a backup. */
+export function isOfRestores(name: string): boolean {
+  return new RegExp(restoresOwn).test(name);
+}
+
 const restoresOwn = '^pgbackup_(restore|replaced)_[0-9a-f]{12}(_[0-9a-f]{8})?(_[0-9]+)?$';
 
 /** Every database that is no template, no provider's own, and nothing that a restore made for itself. By name. */
@@ -94,7 +100,7 @@ const listedColumns =
 
 function readListed({ oid, name, open, limit }: ListedRow): ListedDatabase {
   const closed = whyClosed(open, limit);
-  return { oid, name, ...(closed === undefined ? {} : { closed }) };
+  return { oid, name, connectionLimit: limit, ...(closed === undefined ? {} : { closed }) };
 }
 
 function whyClosed(open: boolean, limit: number): string | undefined {

@@ -139,7 +139,7 @@ function readDatabases(results: readonly ResultLine[]): NonNullable<BackupStatus
     failed: failed.map(({ name, reason, detail }, index) => ({
       name,
       reason: reason ?? 'DumpFailed',
-      message: detail === undefined || index >= messagesMax ? undefined : cutText(detail, 200),
+      message: detail === undefined || index >= messagesMax ? undefined : cutText(detail, 400),
     })),
   };
 }

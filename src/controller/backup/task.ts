@@ -101,6 +101,7 @@ export function buildBackupTask(
     readBack: spec.verification.readBack,
     waitForServerSeconds: spec.runner.waitForServerSeconds,
     waitForSecretSeconds,
+    databaseRetries: spec.runner.retries,
     expectedBytes: policy.status?.lastSizeBytes,
   };
 }

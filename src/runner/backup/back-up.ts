@@ -12,7 +12,14 @@ import { judgeCommitted, judgeFailed, type FailedPart } from './backup-verdict.t
 import { cleanUp } from './clean-up.ts';
 import { clearAttempts } from './clear-attempts.ts';
 import { commit } from './commit.ts';
-import { describeAdopted, describeInLog, describeInManifest, describeNotes, readNotes } from './database-outcome.ts';
+import {
+  describeAdopted,
+  describeInLog,
+  describeInManifest,
+  describeNotes,
+  readNotes,
+  sayFailure,
+} from './database-outcome.ts';
 import { Destination } from './destination.ts';
 import { dumpDatabases, type DumpedParts } from './dump-databases.ts';
 import { openBothSides } from './open-both-sides.ts';
@@ -123,7 +130,12 @@ function requireStored(parts: DumpedParts, workshop: Workshop): void {
   const failures = parts.databases.filter((ended) => ended.outcome === 'failed');
   for (const ended of failures) workshop.lines.result(describeInLog(ended));
   const [first, ...rest] = failures.map(({ failure }) => failure);
-  if (first === undefined) throw new Failure('NoDatabases', 'every database that was found vanished before its turn');
+  if (first === undefined) {
+    const skipped = parts.databases.flatMap((ended) =>
+      ended.outcome === 'skipped' ? [`${ended.name}: ${ended.why}`] : [],
+    );
+    throw new Failure('NoDatabases', `every database that was found is skipped; ${skipped.slice(0, 3).join('; ')}`);
+  }
   const gravest = gravestFailure([first, ...rest]);
   const name = failures.find(({ failure }) => failure === gravest)?.name ?? '';
   throw new Failure(gravest.reason, `no database could be dumped; ${name}: ${gravest.message}`, {
@@ -189,8 +201,8 @@ function notesOf({ notes, databases }: Manifest): readonly NoteOf[] {
   ];
 }
 
-function describePart(name: string, { reason, message }: Failure): FailedPart {
-  return { name, reason, message };
+function describePart(name: string, failure: Failure): FailedPart {
+  return { name, reason: failure.reason, message: sayFailure(failure) };
 }
 
 /** An earlier try committed this backup: what it says is the answer, and places without it wait for repair. */

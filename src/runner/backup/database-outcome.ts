@@ -21,7 +21,7 @@ export type DatabaseOutcome =
       readonly notes: readonly Note[];
     })
   | (Timed & { readonly outcome: 'failed'; readonly failure: Failure })
-  | (Timed & { readonly outcome: 'skipped' });
+  | (Timed & { readonly outcome: 'skipped'; readonly why: string });
 
 export function describeInManifest(ended: DatabaseOutcome, redactor: Redactor): ManifestDatabase {
   const { name, startedAt, completedAt } = ended;
@@ -41,14 +41,22 @@ export function describeInManifest(ended: DatabaseOutcome, redactor: Redactor): 
         name,
         outcome: 'failed',
         reason: ended.failure.reason,
-        message: redactor.text(ended.failure.message),
+        message: redactor.text(sayFailure(ended.failure)),
         artifacts: [],
         startedAt,
         completedAt,
       };
-    default:
-      return { name, outcome: 'skipped', artifacts: [], startedAt, completedAt };
+    default: {
+      const message = redactor.text(ended.why);
+      const notes = [{ reason: 'DatabaseSkipped', message }];
+      return { name, outcome: 'skipped', message, artifacts: [], notes, startedAt, completedAt };
+    }
   }
+}
+
+/** With the way out, if there is one. */
+export function sayFailure({ message, hint }: Failure): string {
+  return hint === undefined ? message : `${message}; ${hint}`;
 }
 
 /** As a manifest has them; absent when there are none. */
@@ -77,9 +85,9 @@ export function describeInLog(ended: DatabaseOutcome): Result {
       return { ...line, plainBytes: plain.bytes, storedBytes: stored.bytes };
     }
     case 'failed':
-      return { ...line, reason: ended.failure.reason, detail: ended.failure.message };
+      return { ...line, reason: ended.failure.reason, detail: sayFailure(ended.failure) };
     default:
-      return { ...line, detail: 'it vanished after it was found' };
+      return { ...line, detail: ended.why };
   }
 }
 

@@ -3,7 +3,14 @@ import type { Note } from '../../domain/note.ts';
 import type { BackupTask } from '../../domain/task.ts';
 import { connectClient, type Connection } from '../../postgres/connection.ts';
 import { dumpDatabase, dumpGlobals, type DumpTools } from '../../postgres/dump.ts';
-import { inspectDatabase, inspectServer, listDatabases, readEncoding, readSizes } from '../../postgres/inspect.ts';
+import {
+  findDatabase,
+  inspectDatabase,
+  inspectServer,
+  listDatabases,
+  readEncoding,
+  readSizes,
+} from '../../postgres/inspect.ts';
 import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
 import { areOutdated, choosePrograms, findPrograms, findStdbuf } from '../../postgres/programs.ts';
 import type { Server } from '../../postgres/server.ts';
@@ -42,7 +49,7 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
         server: steadied(given, connection, facts.major),
         facts,
         encoding: await readEncoding(connection),
-        databases: (await listDatabases(connection)).filter(({ closed }) => closed === undefined),
+        databases: await listDatabases(connection),
         sizes: await readSizes(connection, sizesMilliseconds),
       };
     },
@@ -66,6 +73,8 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
       const bytes = sizes.get(database.oid);
       return { ...database, ...(bytes === undefined ? {} : { bytes }) };
     }),
+    find: (oid) =>
+      withConnection(server, server.database, queryLimitMs, signal, (connection) => findDatabase(connection, oid)),
     look: (database) =>
       withConnection(server, database, queryLimitMs, signal, async (connection) => ({
         facts: await inspectDatabase(connection, facts.major),

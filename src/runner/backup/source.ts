@@ -11,6 +11,8 @@ export interface Source {
   readonly notes: readonly Note[];
   /** Databases that are no templates nor a provider's own, with their size where it may be read. */
   readonly databases: readonly FoundDatabase[];
+  /** What became of a database, by the server's own list. Undefined: it is gone. @throws Failure those of connecting */
+  find(oid: string): Promise<(FoundDatabase & { readonly connectionLimit: number }) | undefined>;
   /** @throws Failure DatabaseMissing when it vanished */
   look(database: string): Promise<DatabaseLook>;
   /** The dump; the stream ends only after pg_dump ended well with something that is an archive. */
