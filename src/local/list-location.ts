@@ -39,9 +39,12 @@ export interface LocationListing {
   readonly moreFiles: number;
   /** Manifests that cannot be read. */
   readonly damaged: readonly { readonly key: string; readonly message: string }[];
+  /** Folders that may not be read, the first of them: whatever is in them is not shown. */
+  readonly closed: readonly string[];
 }
 
 const readsAtOnce = 4;
+const closedShown = 20;
 const attemptFile = /^[a-z0-9-]{1,63}\/[a-z0-9-]{1,40}\/[a-z0-9-]{1,57}\/[0-9a-f]{8}\/[^/]+$/;
 
 /**
@@ -56,7 +59,9 @@ export async function listLocation(
 ): Promise<LocationListing> {
   const manifests = keepNewest(limit);
   const others = keepNewest(limit);
-  for await (const found of storage.list('', undefined, signal)) {
+  const closed = new Set<string>();
+  const note = (folder: string): void => void (closed.size < closedShown && closed.add(folder));
+  for await (const found of storage.list('', undefined, signal, note)) {
     if (parseManifestKey(found.key) !== undefined) manifests.add(found);
     else if (parseProbeKey(found.key) === undefined && !attemptFile.test(found.key)) others.add(found);
   }
@@ -86,6 +91,7 @@ export async function listLocation(
     files,
     moreFiles: others.left(),
     damaged,
+    closed: [...closed].sort(),
   };
 }
 

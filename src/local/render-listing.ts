@@ -28,8 +28,8 @@ function renderFailure({ reason, message, hint }: Failure, paint: Paint): readon
 }
 
 function renderListing(listing: LocationListing, namespace: string, paint: Paint): readonly string[] {
-  const { backups, files, damaged, moreBackups, moreFiles } = listing;
-  if (backups.length + files.length + damaged.length === 0) return ['  nothing'];
+  const { backups, files, damaged, closed, moreBackups, moreFiles } = listing;
+  if (backups.length + files.length + damaged.length + closed.length === 0) return ['  nothing'];
   const backupRows = backups.map((backup) => [
     backup.namespace === namespace ? backup.id : `${backup.namespace}/${backup.id}`,
     backup.policy,
@@ -52,6 +52,7 @@ function renderListing(listing: LocationListing, namespace: string, paint: Paint
     ...table(['FILE', 'CHANGED', 'SIZE', 'CONTENT'], fileRows, paint),
     ...more(moreFiles, 'files', paint),
     ...damaged.map(({ key, message }) => `  ${paint.red('damaged')} ${stripControls(`${key}: ${message}`)}`),
+    ...closed.map((folder) => `  ${paint.red('unread')} ${stripControls(`${folder}: it may not be read`)}`),
   ];
 }
 

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path/posix';
 import { Failure } from '../api/failure.ts';
-import { kindAt, lookAt, withFile } from './sftp-look.ts';
+import { lookAt, withFile } from './sftp-look.ts';
 import { sftpStatus, sftpStatusOf } from './sftp-errors.ts';
 import { type SftpSession, sftpOpen } from './sftp-session.ts';
 
@@ -37,13 +37,7 @@ async function makeFolders(session: SftpSession, root: string, folder: string, s
     if (found === undefined) throw missingRoot(root);
     return;
   }
-  if (found !== undefined) {
-    const kind = await kindAt(session, folder, found, signal);
-    if (kind === 'folder') return;
-    throw new Failure('StorageConfigInvalid', `${folder} is a ${kind}, so that nothing can be stored below it`, {
-      hint: 'remove or rename it, or give the location a folder of its own',
-    });
-  }
+  if (found !== undefined) return;
   const above = dirname(folder);
   await makeFolders(session, root, above, signal);
   try {
@@ -76,6 +70,7 @@ export async function syncFolder(session: SftpSession, folder: string, signal?: 
   try {
     await withFile(session, folder, (handle) => session.sync(folder, handle, signal), signal);
     abilities.prove('folder-sync');
+    abilities.prove('fsync');
   } catch (error) {
     const status = sftpStatusOf(error);
     if (status === 0) throw error;

@@ -3,7 +3,7 @@ import { throwIfAborted } from './abortable.ts';
 import { compareKeys, folderOfPrefix, isListed, isTemporaryName, mayHold } from './keys.ts';
 import { sftpStatus, sftpStatusOf } from './sftp-errors.ts';
 import { missingRoot } from './sftp-folders.ts';
-import { kindAt, kindOfMode, lookAt, modifiedAtMs, sizeAt, type SftpKind, staysInside } from './sftp-look.ts';
+import { findObstacle, kindAt, kindOfMode, lookAt, modifiedAtMs, sizeAt, type SftpKind } from './sftp-look.ts';
 import type { SftpEntry, SftpSession } from './sftp-session.ts';
 import type { LeftOut, ObjectStat } from './storage.ts';
 
@@ -35,7 +35,7 @@ interface Entry {
 export async function* listFrom(listing: SftpListing): AsyncGenerator<ObjectStat, void, undefined> {
   const { session, root, prefix, signal } = listing;
   const folder = folderOfPrefix(prefix);
-  if (folder === undefined || !(await staysInside(session, root, folder, signal))) return;
+  if (folder === undefined || (await findObstacle(session, root, folder, signal)) !== undefined) return;
   yield* listFolder(listing, folder);
 }
 
@@ -156,7 +156,7 @@ async function describe(
   if (kind === 'folder') return { key: `${key}/`, isFolder: true, bytes: 0, modifiedAtMs: 0 };
   if (kind !== 'file') return undefined;
   const bytes = await sizeAt(session, path, found, 0, signal);
-  return { key, isFolder: false, bytes, modifiedAtMs: modifiedAtMs(session, found) };
+  return { key, isFolder: false, bytes, modifiedAtMs: modifiedAtMs(found) };
 }
 
 /** From a line as `ls -l` prints it: `drwxr-x---   3 user …`. */

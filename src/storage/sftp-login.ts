@@ -1,5 +1,6 @@
-import type ssh2 from 'ssh2';
+import ssh2 from 'ssh2';
 import { Failure } from '../api/failure.ts';
+import { fingerprintOf } from './host-keys.ts';
 import type { SftpChannel } from './sftp-session.ts';
 
 /** Ways to log in that we know, the surest first. */
@@ -9,6 +10,7 @@ type Method = (typeof methods)[number];
 export interface LoginSecrets {
   readonly password?: string;
   readonly privateKey?: string;
+  readonly passphrase?: string;
 }
 
 /**
@@ -21,8 +23,11 @@ export class LoginPlan {
   #tried: Method[] = [];
   #current: Method | undefined;
   #wanted: readonly string[] = [];
+  readonly #secrets: LoginSecrets;
 
-  constructor({ password, privateKey }: LoginSecrets) {
+  constructor(secrets: LoginSecrets) {
+    this.#secrets = secrets;
+    const { password, privateKey } = secrets;
     this.#able = methods.filter((method) => (method === 'publickey' ? privateKey : password) !== undefined);
   }
 
@@ -49,27 +54,25 @@ export class LoginPlan {
   /** When no way is left. */
   explain(where: string, cause: unknown): Failure {
     const wanted = this.#wanted.length === 0 ? 'nothing' : this.#wanted.join(', ');
+    const message =
+      this.#taken.length === 0
+        ? `${where}: login refused; tried ${this.#able.join(', ')}, the server takes ${wanted}`
+        : `${where}: the server took ${this.#taken.join(', ')} and did not go on without ${wanted}`;
+    return new Failure('StorageCredentialsInvalid', message, { hint: this.#advise(), cause });
+  }
+
+  #advise(): string {
+    const could = this.#able.filter((method) => this.#wanted.includes(method) && !this.#taken.includes(method));
     const missing = methods.filter((method) => this.#wanted.includes(method) && !this.#able.includes(method));
-    const needs = missing.includes('publickey') ? 'privateKey' : 'password';
-    if (this.#taken.length > 0) {
-      const message = `${where}: the server took ${this.#taken.join(', ')} and then refused to go on without ${wanted}`;
-      const hint = missing.length > 0 ? `add ${needs} to the Secret` : 'check password and private key in the Secret';
-      return new Failure('StorageCredentialsInvalid', message, { hint, cause });
-    }
-    const tried = this.#able.join(', ');
-    const isUsable = this.#able.some((method) => this.#wanted.includes(method));
-    const hint =
-      isUsable || missing.length === 0
-        ? 'check user name, and password or private key in the Secret'
-        : `put ${needs} into the Secret`;
-    return new Failure(
-      'StorageCredentialsInvalid',
-      `${where}: login refused; tried ${tried}, the server takes ${wanted}`,
-      {
-        hint,
-        cause,
-      },
-    );
+    if (could.length === 0 && missing.length > 0)
+      return `put ${missing.includes('publickey') ? 'privateKey' : 'password'} into the Secret, too`;
+    const { privateKey, passphrase } = this.#secrets;
+    if (privateKey === undefined || this.#taken.includes('publickey'))
+      return 'check user name and password in the Secret';
+    const parsed: unknown = ssh2.utils.parseKey(privateKey, passphrase);
+    const key = (Array.isArray(parsed) ? parsed[0] : parsed) as ssh2.ParsedKey;
+    const shown = `ssh-keygen -lf .ssh/authorized_keys on the server must show ${fingerprintOf(key.getPublicSSH())}`;
+    return `check the user name in the Secret; ${shown}`;
   }
 }
 

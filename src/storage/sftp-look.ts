@@ -19,15 +19,13 @@ export async function lookAt(
   signal?: AbortSignal,
 ): Promise<SftpAttributes | undefined> {
   const { abilities } = session;
-  const look = (how: 'lstat' | 'stat'): Promise<SftpAttributes> =>
-    session.ask<SftpAttributes>(`look at ${path}`, (channel, done) => channel[how](path, done), signal);
+  const how = abilities.has('lstat') ? 'lstat' : 'stat';
   try {
-    if (!abilities.has('lstat')) return await look('stat');
-    return await look('lstat');
+    return await session.ask<SftpAttributes>(`look at ${path}`, (channel, done) => channel[how](path, done), signal);
   } catch (error) {
     const status = sftpStatusOf(error);
     if (status === sftpStatus.noSuchFile) return undefined;
-    if (status !== sftpStatus.unsupported || !abilities.has('lstat')) throw error;
+    if (status !== sftpStatus.unsupported || how === 'stat') throw error;
     abilities.refuse('lstat');
     return await lookAt(session, path, signal);
   }
@@ -75,22 +73,27 @@ async function answers(asked: Promise<unknown>): Promise<boolean> {
 }
 
 /**
- * False if the way from the root to the key's folder leads through a symbolic link; true if it does not exist (yet). Each folder is
- * looked at, all at once: REALPATH of some servers only tidies the path.
+ * The first on the way from the root to the key's folder that is no folder: a symbolic link, which is not followed, or a file. Undefined
+ * where the way is free or does not exist (yet). Each is looked at, all at once: REALPATH of some servers only tidies the path.
  */
-export async function staysInside(
+export async function findObstacle(
   session: SftpSession,
   root: string,
   key: string,
   signal?: AbortSignal,
-): Promise<boolean> {
+): Promise<{ readonly path: string; readonly kind: SftpKind } | undefined> {
   const segments = key.split('/').slice(0, -1);
-  const links = segments.map(async (_, index) => {
+  const looks = segments.map(async (_, index) => {
     const path = `${root}/${segments.slice(0, index + 1).join('/')}`;
     const found = await lookAt(session, path, signal);
-    return found !== undefined && (await kindAt(session, path, found, signal)) === 'link';
+    return { path, kind: found === undefined ? 'folder' : await kindAt(session, path, found, signal) } as const;
   });
-  return !(await Promise.all(links)).includes(true);
+  // Below a file some servers answer with a failure: the file comes first.
+  for (const look of await Promise.allSettled(looks)) {
+    if (look.status === 'rejected') throw look.reason;
+    if (look.value.kind !== 'folder') return look.value;
+  }
+  return undefined;
 }
 
 /** The size of a file; where the server does not tell it, it is found by reading. `guess` is tried first. */
@@ -155,7 +158,7 @@ export async function measure(
   return there;
 }
 
-/** Of a file whose time is not told, now: it must not be taken for an old one. */
-export function modifiedAtMs(session: SftpSession, { mtime }: Pick<SftpAttributes, 'mtime'>): number {
-  return mtime === undefined ? session.clock.nowMs() : mtime * 1000;
+/** 0 where the server does not tell: two looks at one file must see the same. */
+export function modifiedAtMs({ mtime = 0 }: Pick<SftpAttributes, 'mtime'>): number {
+  return mtime * 1000;
 }

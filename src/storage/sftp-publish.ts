@@ -32,7 +32,7 @@ async function replace(session: SftpSession, temporary: string, target: string, 
       channel.ext_openssh_rename(temporary, target, answer),
     ),
   );
-  if (done === 'done') return;
+  if (done === 'done') return session.abilities.prove('rename');
   try {
     await renameOrReplace(session, temporary, target, aside);
   } catch (error) {
@@ -76,13 +76,22 @@ async function renameOrReplace(session: SftpSession, temporary: string, target: 
 }
 
 async function publishIfAbsent(session: SftpSession, temporary: string, target: string): Promise<void> {
+  const { abilities } = session;
+  // Until a link was seen to be one: some servers answer that they made it, and make none (rclone).
+  if (!abilities.isProven('hardlink')) await refuseExisting(session, target);
   const linked = await tryExtension(session, 'hardlink', () =>
     session.ask<void>(`link ${target}`, (channel, answer) => channel.ext_openssh_hardlink(temporary, target, answer)),
   );
-  if (linked === 'done') return await removeFile(session, temporary);
+  if (linked === 'done') {
+    if (abilities.isProven('hardlink') || (await lookAt(session, target)) !== undefined) {
+      abilities.prove('hardlink');
+      return await removeFile(session, temporary);
+    }
+    abilities.refuse('hardlink');
+  }
   await refuseExisting(session, target);
   // It linked before: this is a failure, and only a link is sure to be the first.
-  if (linked !== undefined && session.abilities.isProven('hardlink')) throw linked;
+  if (linked instanceof Failure && abilities.isProven('hardlink')) throw linked;
   try {
     await rename(session, temporary, target);
   } catch (error) {
@@ -90,7 +99,7 @@ async function publishIfAbsent(session: SftpSession, temporary: string, target: 
     throw error;
   }
   // The file system of the server has no links.
-  if (linked !== undefined) session.abilities.refuse('hardlink');
+  if (linked instanceof Failure) abilities.refuse('hardlink');
 }
 
 /** `done`, what the server refused it with, or undefined where it is not offered (any more). Other failures are thrown. */
@@ -102,7 +111,6 @@ async function tryExtension(
   if (!session.abilities.has(ability)) return undefined;
   try {
     await work();
-    session.abilities.prove(ability);
     return 'done';
   } catch (error) {
     if (sftpStatusOf(error) === 0 || !(error instanceof Failure)) throw error;

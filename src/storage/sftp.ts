@@ -10,7 +10,7 @@ import { createFile, missingRoot, removeEmptyFolders, removeFile, syncFolder } f
 import { readFile } from './sftp-get.ts';
 import { readPrivateKey } from './sftp-key.ts';
 import { listFrom } from './sftp-list.ts';
-import { kindAt, lookAt, modifiedAtMs, sizeAt, type SftpKind, staysInside } from './sftp-look.ts';
+import { findObstacle, kindAt, lookAt, modifiedAtMs, sizeAt, type SftpKind } from './sftp-look.ts';
 import { publishFile, settleAside } from './sftp-publish.ts';
 import type { SftpAttributes, SftpSession } from './sftp-session.ts';
 import { explainFull } from './sftp-space.ts';
@@ -73,10 +73,8 @@ class SftpStorage implements Storage {
     const folder = target.slice(0, target.lastIndexOf('/'));
     const temporary = `${folder}/${makeTemporaryName(this.#tools.random)}`;
     const aside = `${folder}/${makeTemporaryName(this.#tools.random)}`;
-    if (!(await staysInside(session, root, key, signal)))
-      throw new Failure('StorageDenied', `${key} leads through a symbolic link, which is not followed`, {
-        hint: 'give the location the folder that the link points at, or mount it in place of the link',
-      });
+    const obstacle = await findObstacle(session, root, key, signal);
+    if (obstacle !== undefined) throw describeObstacle(obstacle);
     try {
       const handle = await createFile(session, root, temporary, signal);
       const bytes = await writeTemporary(session, temporary, handle, body, signal);
@@ -106,7 +104,7 @@ class SftpStorage implements Storage {
     const { kind, attributes } = await this.#find(session, root, key, signal);
     if (kind !== 'file' || attributes === undefined) return undefined;
     const bytes = await sizeAt(session, `${root}/${key}`, attributes, 0, signal);
-    return { key, bytes, modifiedAtMs: modifiedAtMs(session, attributes) };
+    return { key, bytes, modifiedAtMs: modifiedAtMs(attributes) };
   }
 
   async *list(
@@ -162,11 +160,11 @@ class SftpStorage implements Storage {
     signal: AbortSignal,
   ): Promise<{ readonly kind: SftpKind | undefined; readonly attributes?: SftpAttributes }> {
     const path = `${root}/${key}`;
-    const [isInside, attributes] = await Promise.all([
-      staysInside(session, root, key, signal),
-      lookAt(session, path, signal),
-    ]);
-    if (!isInside) return { kind: 'link' };
+    const looking = lookAt(session, path, signal);
+    looking.catch(() => undefined);
+    const obstacle = await findObstacle(session, root, key, signal);
+    if (obstacle !== undefined) return { kind: obstacle.kind === 'link' ? 'link' : undefined };
+    const attributes = await looking;
     if (attributes !== undefined) return { kind: await kindAt(session, path, attributes, signal), attributes };
     if ((await lookAt(session, root, signal)) === undefined) throw missingRoot(root);
     return { kind: undefined };
@@ -214,4 +212,14 @@ class SftpStorage implements Storage {
     );
     return connecting;
   }
+}
+
+function describeObstacle({ path, kind }: { readonly path: string; readonly kind: SftpKind }): Failure {
+  if (kind === 'link')
+    return new Failure('StorageDenied', `${path} is a symbolic link, which is not followed`, {
+      hint: 'let sftp.path be the folder that the link points at, or mount that folder in place of the link',
+    });
+  return new Failure('StorageConfigInvalid', `${path} is a file, so that nothing can be stored below it`, {
+    hint: 'remove or rename it, or give the location a folder of its own',
+  });
 }

@@ -44,7 +44,7 @@ export interface StoredObject {
 export interface ObjectStat {
   readonly key: string;
   readonly bytes: number;
-  /** Milliseconds since the epoch, by the place's clock; whole seconds on some places. */
+  /** Milliseconds since the epoch, by the place's clock; whole seconds on some places, 0 on those that do not say. */
   readonly modifiedAtMs: number;
   readonly tag?: string;
 }

@@ -23,7 +23,13 @@ import { join } from 'node:path';
 import { onPackets, packetOf, PacketReader, sftpCode, sftpPacket, text, uint32, uint64 } from './sftp-packets.ts';
 
 /** What happens instead of the right answer to one request; undefined = the right answer. */
-export type SftpFault = undefined | 'disconnect' | 'silence' | { readonly code: number; readonly message: string };
+export type SftpFault =
+  | undefined
+  | 'disconnect'
+  | 'silence'
+  /** "Done", and nothing is. */
+  | 'pretence'
+  | { readonly code: number; readonly message: string };
 
 /** What is asked: the name of a packet (`open`, `write`, `opendir`, …) or of an extension without its domain (`fsync`, `posix-rename`). */
 export type SftpScript = (what: string, index: number, path: string) => SftpFault;
@@ -262,6 +268,7 @@ export function serveSftpFiles(options: {
     const fault = meet(extension ?? nameOf.get(type) ?? '', path);
     if (fault === 'disconnect') return options.disconnect();
     if (fault === 'silence') return;
+    if (fault === 'pretence') return status(id, sftpCode.ok);
     if (fault !== undefined) return status(id, fault.code, fault.message);
     if (type === sftpPacket.init) {
       const offers = [...(habits.offers ?? []), ...(habits.limits === undefined ? [] : ['limits'])];

@@ -23,6 +23,10 @@ export async function startScriptedSftp(options: {
   readonly username: string;
   readonly password: string;
   readonly onlyKeyboard?: boolean;
+  /** Ways to log in that it wants one after the other, as `AuthenticationMethods` of OpenSSH; default any of password and prompt. */
+  readonly chain?: readonly ssh2.AuthenticationType[];
+  /** In the format of SSH, that publickey takes. */
+  readonly publicKey?: Buffer;
   readonly habits?: SftpHabits;
 }): Promise<ScriptedSftp> {
   const pem = hostKeyPem;
@@ -41,7 +45,21 @@ export async function startScriptedSftp(options: {
     clients.add(client);
     client.on('error', () => undefined);
     client.on('close', () => clients.delete(client));
+    const steps = [...(options.chain ?? [])];
     client.on('authentication', (login) => {
+      const [wanted] = steps;
+      if (wanted !== undefined) {
+        if (login.method !== wanted) return login.reject([wanted]);
+        return takeStep(login, options, (isRight) => {
+          // A key is shown before it is used.
+          if (isRight && login.method === 'publickey' && login.signature === undefined) return login.accept();
+          if (!isRight) return login.reject([wanted]);
+          steps.shift();
+          const [next] = steps;
+          if (next === undefined) login.accept();
+          else login.reject([next], true);
+        });
+      }
       const right = (password: string | undefined) =>
         login.username === options.username && password === options.password;
       if (login.method === 'password' && options.onlyKeyboard !== true && right(login.password)) return login.accept();
@@ -94,4 +112,21 @@ export async function startScriptedSftp(options: {
         for (const client of clients) client.end();
       }),
   };
+}
+
+/** Whether one way to log in is passed. */
+function takeStep(
+  login: ssh2.AuthContext,
+  {
+    username,
+    password,
+    publicKey,
+  }: { readonly username: string; readonly password: string; readonly publicKey?: Buffer },
+  done: (isRight: boolean) => void,
+): void {
+  const right = (given: string | undefined): boolean => login.username === username && given === password;
+  if (login.method === 'password') return done(right(login.password));
+  if (login.method === 'publickey') return done(publicKey?.equals(login.key.data) === true);
+  if (login.method !== 'keyboard-interactive') return done(false);
+  login.prompt([{ prompt: 'Password: ', echo: false }], ([answer]) => done(right(answer)));
 }

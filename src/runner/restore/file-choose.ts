@@ -81,13 +81,16 @@ function isRestored(stat: ObjectStat, wanted: FileWanted, restored: RestoredSour
 async function findNewest(storage: Storage, pattern: string, signal: AbortSignal): Promise<string> {
   const isMeant = compileFilePattern(pattern);
   let newest: ObjectStat | undefined;
-  for await (const found of storage.list(literalPrefix(pattern), undefined, signal)) {
+  for await (const found of storage.list(literalPrefix(pattern), undefined, signal, goOn)) {
     if (found.key.endsWith('/') || !isMeant(found.key)) continue;
     if (newest === undefined || compareAge(found, newest) > 0) newest = found;
   }
   if (newest === undefined) throw await missing(storage, `no file matches ${pattern}`, signal);
   return newest.key;
 }
+
+/** A folder of somebody else (`lost+found`) hides no file that could be meant; when none is found, it is named. */
+const goOn = (): void => undefined;
 
 function compareAge(a: ObjectStat, b: ObjectStat): number {
   return a.modifiedAtMs - b.modifiedAtMs || compareKeys(a.key, b.key);
@@ -97,7 +100,9 @@ function compareAge(a: ObjectStat, b: ObjectStat): number {
 async function missing(storage: Storage, what: string, signal: AbortSignal): Promise<Failure> {
   let count = 0;
   let newest: ObjectStat[] = [];
-  for await (const found of storage.list('', undefined, signal)) {
+  const closed = new Set<string>();
+  const note = (folder: string): void => void (closed.size < namesShown && closed.add(folder));
+  for await (const found of storage.list('', undefined, signal, note)) {
     if (found.key.endsWith('/')) continue;
     count += 1;
     newest = [...newest, found].sort((a, b) => compareAge(b, a)).slice(0, namesShown);
@@ -105,8 +110,9 @@ async function missing(storage: Storage, what: string, signal: AbortSignal): Pro
   }
   const files = `${count}${count === mostCounted ? ' or more' : ''} ${count === 1 ? 'file' : 'files'}`;
   const names = newest.map(({ key }) => key).join(', ');
+  const unread = [...closed].join(', ');
   return new Failure(
     'FileMissing',
-    `${what} in ${storage.name}; there are ${files}${names === '' ? '' : `, newest: ${names}`}`,
+    `${what} in ${storage.name}; there are ${files}${names === '' ? '' : `, newest: ${names}`}${unread === '' ? '' : `; ${unread} may not be read`}`,
   );
 }
