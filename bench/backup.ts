@@ -28,8 +28,9 @@ try {
   await chmod(folder, 0o755);
   const s3 = await startS3({ dir: join(folder, 's3'), versitygw: process.env['VERSITYGW'] });
   owned.defer(async () => s3.stop());
-  const sshd = await startSshd({ dir: join(folder, 'sshd') });
-  owned.defer(async () => sshd.stop());
+  const needsSshd = options.sftp || options.places === 3;
+  const sshd = needsSshd ? await startSshd({ dir: join(folder, 'sshd') }) : undefined;
+  owned.defer(async () => sshd?.stop());
   const bucket = 'bench-bucket';
   await s3.createBucket(bucket);
   const stand: Stand = { folder, s3, sshd, bucket };

@@ -35,7 +35,8 @@ export type Place = 's3' | 'sftp' | 'directory';
 export interface Stand {
   readonly folder: string;
   readonly s3: S3Server;
-  readonly sshd: Sshd;
+  /** Undefined when no contender needs it. */
+  readonly sshd: Sshd | undefined;
   readonly bucket: string;
 }
 
@@ -54,18 +55,20 @@ export function runner(name: string, database: BenchDatabase, stand: Stand, plac
       const sftpFolder = join(root, 'sftp');
       const directory = join(root, 'directory');
       await Promise.all([mkdir(sftpFolder), mkdir(directory)]);
-      const locations: Record<Place, TaskLocation> = {
-        s3: s3Location('s3', stand.s3, stand.bucket),
-        sftp: sftpLocation('sftp', stand.sshd, sftpFolder),
-        directory: directoryLocation('directory', directory),
+      const { sshd } = stand;
+      const locationOf = (place: Place): TaskLocation => {
+        if (place === 's3') return s3Location('s3', stand.s3, stand.bucket);
+        if (place === 'directory') return directoryLocation('directory', directory);
+        if (sshd === undefined) throw new Error('no sshd was started');
+        return sftpLocation('sftp', sshd, sftpFolder);
       };
       const task = backupTaskOf(database, {
         databases: { names: [databaseName] },
         dump: { globals: false, rolePasswords: false, lockTimeoutSeconds: 60 },
         compression: { algorithm: 'zstd', level: 3 },
-        destinations: places.map((place) => ({ location: locations[place], required: true })),
+        destinations: places.map((place) => ({ location: locationOf(place), required: true })),
       });
-      const secrets = { ...s3Secret(stand.s3), ...sftpSecret(stand.sshd), ...pgSecret(database) };
+      const secrets = { ...s3Secret(stand.s3), ...(sshd === undefined ? {} : sftpSecret(sshd)), ...pgSecret(database) };
       await layRoot(root, task, secrets, '12345678-0000-4000-8000-000000000000');
       const terminationMessage = join(root, 'termination-message');
       try {

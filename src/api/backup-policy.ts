@@ -68,6 +68,10 @@ const dump = z.strictObject({
   tables: patterns('Only these tables (patterns of pg_dump; each must match something in each database).'),
   excludeTables: patterns('Not these tables.'),
   excludeTableData: patterns('These tables without their rows.'),
+  largeObjects: z.boolean().optional().meta({
+    description:
+      'Large objects (lo_create and the like). Without it, all of them, but none when schemas or tables are chosen, and that is told (LargeObjectsLeftOut).',
+  }),
   globals: z.boolean().default(true).meta({ description: 'Also store roles and tablespaces.' }),
   rolePasswords: z
     .boolean()

@@ -44,6 +44,8 @@ export const databaseFacts = z.object({
   settings: z.array(z.object({ role: z.string().optional(), setting: z.string() })),
   extensions: z.array(z.object({ name: z.string(), version: z.string(), schema: z.string() })),
   roles: z.array(z.string()),
+  /** The database holds bytes that are none in its encoding: each character of these texts stands for one byte. */
+  textsAreBytes: z.boolean().optional(),
 });
 export type DatabaseFacts = z.infer<typeof databaseFacts>;
 

@@ -105,6 +105,7 @@ export const backupTask = z.strictObject({
     tables: z.array(z.string()).optional(),
     excludeTables: z.array(z.string()).optional(),
     excludeTableData: z.array(z.string()).optional(),
+    largeObjects: z.boolean().optional(),
     globals: z.boolean(),
     rolePasswords: z.boolean(),
     lockTimeoutSeconds: z.int(),

@@ -86,17 +86,18 @@ export function readTraits(row: DatabaseRow): DatabaseTraits {
   };
 }
 
-/** Settings of the database itself first, then those of roles in it. */
-export async function readSettings(connection: Connection, oid: string): Promise<DatabaseSetting[]> {
-  const rows = await connection.query<{ role: string | null; setting: string }>(
-    `SELECT r.rolname AS role, s.setting
+/** Settings of the database itself first, then those of roles in it. `oid` is an expression. */
+export function settingsQuery(oid: string): string {
+  return `SELECT r.rolname AS role, s.setting
        FROM pg_db_role_setting d
        CROSS JOIN LATERAL unnest(d.setconfig) WITH ORDINALITY AS s (setting, number)
        LEFT JOIN pg_roles r ON r.oid = d.setrole
-      WHERE d.setdatabase = $1 AND (d.setrole = 0 OR r.rolname IS NOT NULL)
-      ORDER BY r.rolname COLLATE "C" NULLS FIRST, s.number`,
-    [oid],
-  );
+      WHERE d.setdatabase = ${oid} AND (d.setrole = 0 OR r.rolname IS NOT NULL)
+      ORDER BY r.rolname COLLATE "C" NULLS FIRST, s.number`;
+}
+
+export async function readSettings(connection: Connection, oid: string): Promise<DatabaseSetting[]> {
+  const rows = await connection.query<{ role: string | null; setting: string }>(settingsQuery('$1'), [oid]);
   return rows.map(({ role, setting }) => ({ ...(role === null ? {} : { role }), setting }));
 }
 

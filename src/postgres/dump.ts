@@ -25,6 +25,8 @@ export interface DumpSelection {
   readonly tables?: readonly string[] | undefined;
   readonly excludeTables?: readonly string[] | undefined;
   readonly excludeTableData?: readonly string[] | undefined;
+  /** Undefined: all of them, but none when schemas or tables are chosen. */
+  readonly largeObjects?: boolean | undefined;
 }
 
 export interface DumpOptions {
@@ -76,6 +78,7 @@ export function dumpDatabase(
     ...flags('table', tables),
     ...flags('exclude-table', excludeTables),
     ...flags('exclude-table-data', excludeTableData),
+    ...largeObjectFlags(tools.programs.major, options.selection?.largeObjects),
   ];
   // Not as an argument: there, a name with = in it would be read as a connection string.
   const environment = { ...tools.environment, PGDATABASE: database, PGCLIENTENCODING: options.encoding };
@@ -173,6 +176,12 @@ function runProgram(
     tools.stdbuf === undefined ? [path, args] : [tools.stdbuf, ['--output=1M', path, ...args]];
   const classify = (end: Parameters<typeof classifyProgramEnd>[0]) => classifyProgramEnd(end, subject, 'DumpFailed');
   return runCommand({ program, args: programArgs, env, clock: tools.clock, classify }, signal);
+}
+
+/** The option got another name with 16. */
+function largeObjectFlags(programMajor: number, wanted: boolean | undefined): readonly string[] {
+  if (wanted === undefined) return [];
+  return [`--${wanted ? '' : 'no-'}${programMajor >= 16 ? 'large-objects' : 'blobs'}`];
 }
 
 function flags(name: string, patterns: readonly string[] | undefined): readonly string[] {

@@ -1,7 +1,6 @@
 import { Failure, toFailure } from '../api/failure.ts';
 import type { Connection } from './connection.ts';
-import { databaseQuery, readSettings, readTraits } from './database-row.ts';
-import type { DatabaseRow, DatabaseSetting, DatabaseTraits } from './database-row.ts';
+import type { DatabaseSetting, DatabaseTraits } from './database-row.ts';
 
 export interface ServerFacts {
   readonly major: number;
@@ -27,6 +26,8 @@ export interface DatabaseFacts extends DatabaseTraits {
   readonly extensions: { name: string; version: string; schema: string }[];
   /** Roles that own something in the database or are granted something there; sorted. */
   readonly roles: string[];
+  /** True: texts are bytes that are none in the database's encoding, one character for each byte. */
+  readonly textsAreBytes?: boolean;
 }
 
 /** Databases that providers keep for themselves on their managed servers, and to which nobody else is let in. */
@@ -108,29 +109,8 @@ function whyClosed(open: boolean, limit: number): string | undefined {
   return open ? undefined : 'it lets nobody in (ALLOW_CONNECTIONS false)';
 }
 
-/** The facts of the database that `connection` is connected to, on any server from 12. */
-export async function inspectDatabase(connection: Connection, serverMajor: number): Promise<DatabaseFacts> {
-  const [row] = await connection.query<DatabaseRow>(databaseQuery(serverMajor, 'd.datname = current_database()'));
-  if (row === undefined) throw new Failure('DatabaseMissing', 'the database has vanished from pg_database');
-  const settings = await readSettings(connection, row.oid);
-  const extensions = await connection.query<{ name: string; version: string; schema: string }>(
-    `SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema
-       FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-      ORDER BY e.extname COLLATE "C"`,
-  );
-  const roles = await connection.query<{ name: string }>(rolesQuery);
-  return {
-    ...readTraits(row),
-    ...(row.collation_version === null ? {} : { collationVersion: row.collation_version }),
-    ...(row.acl === null ? {} : { acl: row.acl }),
-    settings,
-    extensions: extensions.map(({ name, version, schema }) => ({ name, version, schema })),
-    roles: roles.map(({ name }) => name),
-  };
-}
-
 /** Owners and grantees are in pg_shdepend, but for the bootstrap superuser (pinned), who is seen only as an owner. */
-const rolesQuery = `
+export const rolesQuery = `
 WITH here AS (SELECT oid, datdba FROM pg_database WHERE datname = current_database()),
 referenced AS (
   SELECT s.refobjid AS role

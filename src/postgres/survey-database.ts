@@ -13,6 +13,15 @@ export interface DatabaseSurvey {
   readonly loginTriggers: readonly string[];
 }
 
+/** When nobody could look: internal options are left out if there are any. */
+export const unknownSurvey: DatabaseSurvey = {
+  internalOptions: true,
+  largeObjects: false,
+  unreadableTables: [],
+  unreadableCount: 0,
+  loginTriggers: [],
+};
+
 /** Looks at the database that `connection` is connected to, on any server from 12. */
 export async function surveyDatabase(connection: Connection, serverMajor: number): Promise<DatabaseSurvey> {
   const [row] = await connection.query<{

@@ -109,6 +109,7 @@ export const goodObjects: readonly GoodObject[] = [
         excludeTables: ['tmp_*'],
         excludeTableData: ['logs'],
         globals: false,
+        largeObjects: true,
         rolePasswords: true,
         lockTimeoutSeconds: 1,
       },

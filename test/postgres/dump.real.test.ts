@@ -5,7 +5,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectClient } from '../../src/postgres/connection.ts';
 import { dumpDatabase, dumpGlobals, type DumpTools } from '../../src/postgres/dump.ts';
-import { inspectDatabase, inspectServer, listDatabases, readSizes } from '../../src/postgres/inspect.ts';
+import { inspectServer, listDatabases, readSizes } from '../../src/postgres/inspect.ts';
+import { readFacts } from '../../src/postgres/read-facts.ts';
 import { choosePrograms, findPrograms, programPath } from '../../src/postgres/programs.ts';
 import { systemClock } from '../../src/support/clock.ts';
 import { collect, rejection } from '../pipeline/streams.ts';
@@ -150,7 +151,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
     const shop = listed.find(({ name }) => name === 'shop');
     expect(shop).not.toHaveProperty('closed');
     expect((await readSizes(connection, 10_000)).get(shop?.oid ?? '')).toBeGreaterThan(1_000_000);
-    const facts = await inspectDatabase(connection, server.major);
+    const facts = (await readFacts(connection, server.major)).facts;
     await connection.close();
     expect(facts).toMatchObject({
       owner: 'owner_of_shop',
@@ -174,7 +175,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
       `CREATE DATABASE builtin LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' TEMPLATE template0`,
     );
     const connection = await connect('builtin');
-    expect(await inspectDatabase(connection, at.postgres.major)).toMatchObject({
+    expect((await readFacts(connection, at.postgres.major)).facts).toMatchObject({
       localeProvider: 'builtin',
       locale: 'C.UTF-8',
     });

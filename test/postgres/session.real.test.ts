@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectClient, type Connection } from '../../src/postgres/connection.ts';
 import { dumpDatabase, dumpGlobals } from '../../src/postgres/dump.ts';
-import { inspectDatabase, inspectServer, listDatabases, readSizes } from '../../src/postgres/inspect.ts';
+import { inspectServer, listDatabases, readSizes } from '../../src/postgres/inspect.ts';
 import type { Server } from '../../src/postgres/server.ts';
+import { readFacts } from '../../src/postgres/read-facts.ts';
 import { startupOptions, steadied } from '../../src/postgres/steady-session.ts';
 import { collect, rejection } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
@@ -104,7 +105,7 @@ describe.each(binDirs)('a role and a database full of settings (%s)', (binDir) =
           facts,
           databases,
           sized: databases.filter(({ oid }) => (sizes.get(oid) ?? 0) > 0),
-          database: await inspectDatabase(connection, facts.major),
+          database: (await readFacts(connection, facts.major)).facts,
         };
       });
     const learnt = await learn(disturbed);

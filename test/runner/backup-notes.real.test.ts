@@ -129,4 +129,82 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a backup of a server of %s'
     expect(ended.log).toContain('pg_dump: error: query failed');
     expect(ended.log + ended.verdictText).not.toContain('battery');
   });
+
+  test('of chosen tables leaves large objects out and says so, unless they are wanted or knowingly left out', async () => {
+    const database = await makeDatabase(
+      "CREATE TABLE t (i int); CREATE SCHEMA s CREATE TABLE t (i int); SELECT lo_from_bytea(4711, 'the large one')",
+    );
+    const plain = { globals: false, rolePasswords: false, lockTimeoutSeconds: 10 };
+    const has = async (dump: Partial<BackupTask['dump']>): Promise<{ told: readonly string[]; inside: boolean }> => {
+      const task = { databases: { names: [database] }, dump: { ...plain, ...dump } };
+      const ended = await backUp(server, binDir, task);
+      const { databases } = await ended.manifest();
+      const [artifact] = databases[0]?.artifacts ?? [];
+      if (artifact === undefined) throw new Error('nothing is stored');
+      expect((databases[0]?.notes ?? []).map(({ reason }) => reason)).toEqual(ended.notes.map(({ reason }) => reason));
+      const storage = await stand.open(ended.place);
+      const files = await fetchVolumes(storage, artifact, stand.folder);
+      await storage.close();
+      const back = await makeDatabase('SELECT 1');
+      await restoreWithStockTools(files, server, back);
+      const [row] = await server.sql<{ n: number }>(
+        `SELECT count(*)::int AS n FROM pg_largeobject WHERE loid = 4711 AND data = 'the large one'`,
+        back,
+      );
+      return { told: ended.notes.map(({ reason }) => reason), inside: row?.n === 1 };
+    };
+    const table = { tables: ['public.t'] };
+    expect(await has({})).toEqual({ told: [], inside: true });
+    expect(await has({ excludeTables: ['t'] })).toEqual({ told: [], inside: true });
+    expect(await has(table)).toEqual({ told: ['LargeObjectsLeftOut'], inside: false });
+    expect(await has({ schemas: ['s'] })).toEqual({ told: ['LargeObjectsLeftOut'], inside: false });
+    expect(await has({ ...table, largeObjects: true })).toEqual({ told: [], inside: true });
+    expect(await has({ ...table, largeObjects: false })).toEqual({ told: [], inside: false });
+    expect(await has({ largeObjects: false })).toEqual({ told: [], inside: false });
+  });
+
+  test('has the facts of databases in every encoding, and bytes that are none in it cost no dump', async () => {
+    const make = async (encoding: string): Promise<string> =>
+      makeDatabase('SELECT 1', `ENCODING '${encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`);
+    const [latin, euc, broken, ascii] = [
+      await make('LATIN1'),
+      await make('EUC_JP'),
+      await make('EUC_JP'),
+      await make('SQL_ASCII'),
+    ];
+    await server.sql(`COMMENT ON DATABASE ${latin} IS 'größer'; ALTER DATABASE ${latin} SET my.word = 'größe'`, latin);
+    await server.sql(`COMMENT ON DATABASE ${euc} IS '日本'`, euc);
+    await server.sql(
+      `COMMENT ON DATABASE ${ascii} IS E'gr\\xf6\\xdfe \\\\ "x"'; COMMENT ON DATABASE ${broken} IS E'\\xff\\x41'`,
+      ascii,
+    );
+    const mule = `mule${binDirs.indexOf(binDir)}`;
+    await server.sql(`CREATE DATABASE ${mule} ENCODING 'MULE_INTERNAL' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`);
+    await server.sql(`COMMENT ON DATABASE ${mule} IS 'mule'; ALTER DATABASE ${mule} SET my.word = 'x'`);
+    const names = [latin, euc, broken, ascii, mule];
+    const ended = await backUp(server, binDir, { databases: { names } });
+    expect(ended, ended.log).toMatchObject({ code: 0, verdict: { verdict: 'Succeeded' } });
+    const { databases } = await ended.manifest();
+    const facts = Object.fromEntries(databases.map((database) => [database.name, database.facts]));
+    expect(facts[latin]).toMatchObject({
+      encoding: 'LATIN1',
+      comment: 'größer',
+      settings: [{ setting: 'my.word=größe' }],
+    });
+    expect(facts[latin]).not.toHaveProperty('textsAreBytes');
+    expect(facts[euc]).toMatchObject({ encoding: 'EUC_JP', comment: '日本' });
+    expect(facts[broken]).toMatchObject({ encoding: 'EUC_JP', comment: 'ÿA', textsAreBytes: true });
+    expect(facts[ascii]).toMatchObject({
+      encoding: 'SQL_ASCII',
+      comment: 'gr\u00f6\u00dfe \\ "x"',
+      textsAreBytes: true,
+    });
+    expect(facts[mule]).toMatchObject({
+      encoding: 'MULE_INTERNAL',
+      comment: 'mule',
+      settings: [{ setting: 'my.word=x' }],
+    });
+    expect(ended.notes).toMatchObject([{ reason: 'FactsMissing', count: 1 }]);
+    expect(ended.notes[0]?.message).toContain(mule);
+  });
 });

@@ -1,11 +1,24 @@
 import type { Note } from '../../domain/note.ts';
-import type { DatabaseDump } from '../../postgres/dump.ts';
+import type { DatabaseDump, DumpSelection } from '../../postgres/dump.ts';
 import { readWarnings } from '../../postgres/program-messages.ts';
 import type { DatabaseSurvey } from '../../postgres/survey-database.ts';
 
 /** What a dump that is whole has to say about itself. */
-export function dumpNotes(dump: DatabaseDump, survey: DatabaseSurvey): readonly Note[] {
-  return [...optionNotes(dump, survey), ...warningNotes(dump), ...unloggedNotes(survey)];
+export function dumpNotes(dump: DatabaseDump, survey: DatabaseSurvey, selection: DumpSelection): readonly Note[] {
+  return [
+    ...largeObjectNotes(survey, selection),
+    ...optionNotes(dump, survey),
+    ...warningNotes(dump),
+    ...unloggedNotes(survey),
+  ];
+}
+
+function largeObjectNotes(survey: DatabaseSurvey, { schemas, tables, largeObjects }: DumpSelection): readonly Note[] {
+  const isNarrowed = (schemas ?? []).length + (tables ?? []).length > 0;
+  if (!survey.largeObjects || !isNarrowed || largeObjects !== undefined) return [];
+  const message =
+    'only schemas or tables are dumped: its large objects are not in the backup (dump.largeObjects: true takes them)';
+  return [{ reason: 'LargeObjectsLeftOut', message }];
 }
 
 function optionNotes(dump: DatabaseDump, { internalOptions }: DatabaseSurvey): readonly Note[] {
@@ -31,4 +44,11 @@ function unloggedNotes({ unreadableCount: count, unreadableTables }: DatabaseSur
   const more = count > unreadableTables.length ? ` and ${count - unreadableTables.length} more` : '';
   const message = `the server is a standby: rows of unlogged tables are not in the backup (${unreadableTables.join(', ')}${more})`;
   return [{ reason: 'UnloggedTablesEmpty', message, count }];
+}
+
+/** Facts that could not be read; the dump does not need them. */
+export function factNotes(missing: readonly string[]): readonly Note[] {
+  return missing.length === 0
+    ? []
+    : [{ reason: 'FactsMissing', message: missing.join('; ').slice(0, 1000), count: missing.length }];
 }

@@ -3,25 +3,19 @@ import type { Note } from '../../domain/note.ts';
 import type { BackupTask } from '../../domain/task.ts';
 import { connectClient, type Connection } from '../../postgres/connection.ts';
 import { dumpDatabase, dumpGlobals, type DumpTools } from '../../postgres/dump.ts';
-import {
-  findDatabase,
-  inspectDatabase,
-  inspectServer,
-  listDatabases,
-  readEncoding,
-  readSizes,
-} from '../../postgres/inspect.ts';
+import { findDatabase, inspectServer, listDatabases, readEncoding, readSizes } from '../../postgres/inspect.ts';
 import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
 import { areOutdated, choosePrograms, findPrograms, findStdbuf } from '../../postgres/programs.ts';
 import type { Server } from '../../postgres/server.ts';
-import { surveyDatabase } from '../../postgres/survey-database.ts';
+import { costsTheDump, isUnspoken, readFacts, readFactsFrom } from '../../postgres/read-facts.ts';
+import { surveyDatabase, unknownSurvey } from '../../postgres/survey-database.ts';
 import { steadied } from '../../postgres/steady-session.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { readServer } from '../read-server.ts';
 import { makeSecretFolder } from '../secret-folder.ts';
 import type { Workshop } from '../workshop.ts';
 import { idleProgress } from '../progress.ts';
-import { dumpNotes } from './dump-notes.ts';
+import { dumpNotes, factNotes } from './dump-notes.ts';
 import type { Source } from './source.ts';
 
 const connectTimeoutMilliseconds = 30_000;
@@ -75,16 +69,29 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
     }),
     find: (oid) =>
       withConnection(server, server.database, queryLimitMs, signal, (connection) => findDatabase(connection, oid)),
-    look: (database) =>
-      withConnection(server, database, queryLimitMs, signal, async (connection) => ({
-        facts: await inspectDatabase(connection, facts.major),
-        survey: await surveyDatabase(connection, facts.major),
-      })),
-    dump: (database, { facts: { encoding: own }, survey }) => {
+    look: async (database) => {
+      const connect = <T>(to: string, work: (connection: Connection) => Promise<T>): Promise<T> =>
+        withConnection(server, to, queryLimitMs, signal, work);
+      try {
+        return await connect(database, async (connection) => ({
+          ...(await readFacts(connection, facts.major)),
+          survey: await surveyDatabase(connection, facts.major).catch((error: unknown) => {
+            if (costsTheDump(error)) throw error;
+            return unknownSurvey;
+          }),
+        }));
+      } catch (error) {
+        if (!isUnspoken(error)) throw error;
+        // pg_dump speaks the encoding of the database, whichever it is.
+        const read = await connect(server.database, (other) => readFactsFrom(other, database, facts.major));
+        return { ...read, survey: unknownSurvey };
+      }
+    },
+    dump: (database, { facts: { encoding: own }, missing, survey }) => {
       const { internalOptions } = survey;
       const options = { selection, lockTimeoutSeconds, internalOptions, encoding: own };
       const dump = dumpDatabase(tools, database, options, signal);
-      return { ...dump, notes: () => dumpNotes(dump, survey) };
+      return { ...dump, notes: () => [...factNotes(missing), ...dumpNotes(dump, survey, selection)] };
     },
     dumpGlobals: () => dumpGlobals(tools, server.database, { rolePasswords, lockTimeoutSeconds, encoding }, signal),
     answers: async (milliseconds) => {

@@ -35,6 +35,8 @@ export interface FoundDatabase {
 /** A database before it is dumped. */
 export interface DatabaseLook {
   readonly facts: DatabaseFacts;
+  /** Facts that could not be read, and why. */
+  readonly missing: readonly string[];
   readonly survey: DatabaseSurvey;
 }
 
