@@ -181,6 +181,12 @@ export const failureReasons = {
     meaning: 'The store does not answer: name not found, connection refused, reset or timed out.',
     remedy: 'Check endpoint or host, port and network policies.',
   },
+  StorageTooSlow: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'A best-effort place took bytes so slowly that the run would have missed its deadline; it was left out.',
+    remedy: 'Raise runner.deadlineSeconds, or give the place a policy of its own.',
+  },
   StorageFailed: {
     consequence: 'retry',
     exitCode: 75,

@@ -121,6 +121,8 @@ export const backupTask = z.strictObject({
   databaseRetries: z.int().min(0).optional(),
   /** Plain bytes of the last good run, if known: progress is estimated from it until the server's own sizes are known. */
   expectedBytes: z.int().optional(),
+  /** When Kubernetes ends the run: a best-effort place that is too slow for that is left out in time. */
+  deadline: z.string().optional(),
 });
 export type BackupTask = z.infer<typeof backupTask>;
 

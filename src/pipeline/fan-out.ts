@@ -22,7 +22,14 @@ export interface FanOutOptions {
   readonly chunksAhead?: number;
   /** A sink that neither takes a chunk that waits for it, nor finishes after the last one, for this long is given up. */
   readonly stall?: { readonly limitMs: number; readonly clock: Sleeper };
+  /** Told every second which sinks hold up others that have taken all they got; those that it returns are given up. */
+  readonly pace?: {
+    readonly look: (holding: readonly string[]) => ReadonlyMap<string, Failure>;
+    readonly clock: Sleeper;
+  };
 }
+
+const paceMs = 1000;
 
 /** How often within the limit it is looked whether a sink moves. */
 const stallLooks = 4;
@@ -57,6 +64,8 @@ export async function fanOut<R>(
           ),
         );
   watching?.catch(() => {});
+  const pacing = options.pace === undefined ? undefined : keepPace(branches, options.pace, over.signal);
+  pacing?.catch(() => {});
 
   let broken: { readonly error: unknown } | undefined;
   const breakAll = (error: unknown): void => {
@@ -107,6 +116,29 @@ export async function fanOut<R>(
     signal.removeEventListener('abort', onAbort);
     over.abort();
     await watching;
+    await pacing;
+  }
+}
+
+async function keepPace(
+  branches: readonly Branch<unknown>[],
+  { look, clock }: NonNullable<FanOutOptions['pace']>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    try {
+      await clock.sleep(paceMs, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw toFailure(error);
+    }
+    const live = branches.filter((branch) => branch.isLive());
+    const full = live.filter((branch) => branch.isFull());
+    const tooSlow = look(full.length < live.length ? full.map(({ name }) => name) : []);
+    for (const branch of live) {
+      const failure = tooSlow.get(branch.name);
+      if (failure !== undefined) branch.giveUp(failure);
+    }
   }
 }
 

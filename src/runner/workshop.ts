@@ -3,6 +3,7 @@ import type { Storage } from '../storage/storage.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
 import type { Redactor } from '../support/redaction.ts';
+import type { Pace } from './backup/pace.ts';
 import type { ReportLines } from './report-lines.ts';
 import type { Secrets } from './secrets.ts';
 
@@ -24,6 +25,8 @@ export interface Workshop {
   readonly attempt: string;
   /** A place that takes no byte for this long is given up; one that is best-effort sooner. */
   readonly stallMilliseconds: number;
+  /** Of a dump with a deadline: which places are too slow for it. */
+  readonly pace?: Pace;
   readonly signal: AbortSignal;
   /**
    * Opens a place with its secrets; what is asked of it is never waited for without a limit (limitStorage). The signal is the run's if

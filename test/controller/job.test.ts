@@ -1,3 +1,4 @@
+const nowMs = Date.UTC(2026, 0, 1, 3);
 import { describe, expect, it } from 'vitest';
 import { createBackupJob, readBackupTask } from '../../src/controller/backup/job.ts';
 import { createInspectJob } from '../../src/controller/location/job.ts';
@@ -40,7 +41,7 @@ interface Built {
 
 const build = (mode = testMode, runner: object = {}): Built => {
   const policy = buildPolicy({ spec: { source, runner }, status: { lastSizeBytes: 77 } });
-  return createBackupJob(backup, policy, destinations, mode).object as unknown as Built;
+  return createBackupJob(backup, policy, destinations, mode, nowMs).object as unknown as Built;
 };
 
 describe('The Job of a Backup', () => {
@@ -147,6 +148,7 @@ describe('The Job of a Backup', () => {
       databases: { names: ['app'] },
       compression: { algorithm: 'zstd' },
       expectedBytes: 77,
+      deadline: '2026-01-01T09:00:00Z',
       waitForSecretSeconds: 120,
       destinations: [
         { location: { name: 'near', place: { s3: { bucket: 'backups', forcePathStyle: false } } }, required: true },
@@ -170,7 +172,7 @@ describe('The Job of a Backup', () => {
     const big = { postgres: { ...source.postgres, databases: { all: true, exclude: names } } };
     const dump = { excludeTables: long, excludeSchemas: long, excludeTableData: long };
     const policy = buildPolicy({ spec: { source: big, dump } });
-    expect(() => createBackupJob(backup, policy, destinations, testMode)).toThrow(
+    expect(() => createBackupJob(backup, policy, destinations, testMode, nowMs)).toThrow(
       expect.objectContaining({ reason: 'SpecInvalid' }),
     );
   });

@@ -287,3 +287,38 @@ describe('fanOut with a stall limit', () => {
     expect(await running).toEqual([{ name: 'a', outcome: 'done', result: 1000 }]);
   });
 });
+
+describe('fanOut with places of different patience', () => {
+  const hang = (): Promise<void> => new Promise(() => undefined);
+
+  test('a sink with a limit of its own is given up sooner', async () => {
+    const clock = manualSleeper();
+    const stuck = { ...place('stuck', () => hang()), stallMs: 4_000 };
+    const running = fanOut(inPieces(content, 100), [stuck], { stall: { limitMs: 60_000, clock } }, never);
+    for (let look = 0; look < 12; look++) await clock.wake();
+    expect(await running).toMatchObject([{ failure: { message: 'stuck took no bytes for 4 s' } }]);
+    expect(new Set(clock.asked)).toEqual(new Set([1_000]));
+  });
+
+  test('a sink that holds the others up is told, and given up when it is too slow for them', async () => {
+    const clock = manualSleeper();
+    const told: (readonly string[])[] = [];
+    const failure = new Failure('StorageTooSlow', 'slow is too slow');
+    const slow = place('slow', () => hang());
+    const quick = place('quick');
+    const pace = {
+      clock,
+      look: (holding: readonly string[]) => {
+        told.push(holding);
+        return told.length < 3 ? new Map<string, Failure>() : new Map([['slow', failure]]);
+      },
+    };
+    const running = fanOut(inPieces(content, 100), [slow, quick], { pace, stall: { limitMs: 60_000, clock } }, never);
+    for (let look = 0; look < 12; look++) await clock.wake();
+    const [first, second] = await running;
+    expect(told.slice(0, 3)).toEqual([['slow'], ['slow'], ['slow']]);
+    expect(first).toMatchObject({ outcome: 'failed', failure: { reason: 'StorageTooSlow' } });
+    expect(second).toEqual({ name: 'quick', outcome: 'done', result: 1000 });
+    expect(bytesOf(quick).equals(content)).toBe(true);
+  });
+});

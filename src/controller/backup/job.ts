@@ -1,6 +1,7 @@
 import { annotations, labels, type Backup, type BackupPolicy } from '../../api/kinds.ts';
 import { backupJobName } from '../../domain/names.ts';
 import { parseTask, type BackupTask } from '../../domain/task.ts';
+import { stamp } from '../../domain/stamp.ts';
 import type { CreateAction } from '../action.ts';
 import type { UsableDestination } from '../destinations.ts';
 import type { ControllerMode } from '../mode.ts';
@@ -15,6 +16,7 @@ export function createBackupJob(
   policy: BackupPolicy,
   destinations: readonly UsableDestination[],
   mode: ControllerMode,
+  nowMs: number,
 ): CreateAction {
   const claims = nameClaims(
     destinations.map(({ location }) => location),
@@ -31,7 +33,10 @@ export function createBackupJob(
         [labels.backup]: backup.metadata.name,
         [labels.task]: 'backup',
       },
-      task: buildBackupTask(backup, policy, destinations, claims, mode.runner.volumeBytes),
+      task: {
+        ...buildBackupTask(backup, policy, destinations, claims, mode.runner.volumeBytes),
+        deadline: stamp(nowMs + policy.spec.runner.deadlineSeconds * 1000),
+      },
       claims,
       options: policy.spec.runner,
       deadlineSeconds: policy.spec.runner.deadlineSeconds,

@@ -127,7 +127,7 @@ function planStart(seen: BackupSeen, backup: Backup): Plan {
 
   let create: CreateAction;
   try {
-    create = createBackupJob(backup, policy.object, destinations.usable, mode);
+    create = createBackupJob(backup, policy.object, destinations.usable, mode, nowMs);
   } catch (error) {
     const { reason, message } = toFailure(error);
     return fail(seen, backup, reason, message);

@@ -33,7 +33,7 @@ export async function clearAttempts(
     const unfinished = await removeUnfinished(storage, folder, isOthers, mayDelete, signal);
     if (keys.length + unfinished > 0)
       log.info('cleared what earlier tries of this backup left', { location, objects: deleted, unfinished });
-    if (error !== undefined) throw error;
+    if (error !== undefined) throw toFailure(error);
   } catch (error) {
     log.warn('what earlier tries of this backup left could not be cleared', {
       location,

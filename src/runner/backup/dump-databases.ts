@@ -2,11 +2,13 @@ import { Failure } from '../../api/failure.ts';
 import type { FailureReason } from '../../api/reasons.ts';
 import type { ManifestArtifact } from '../../domain/manifest.ts';
 import type { BackupTask } from '../../domain/task.ts';
+import { readStamp } from '../../domain/stamp.ts';
 import { meter } from '../../pipeline/meter.ts';
 import { isOfRestores } from '../../postgres/inspect.ts';
 import { Verbatim } from '../../support/redaction.ts';
 import type { Workshop } from '../workshop.ts';
 import { tellMessages } from './tell-messages.ts';
+import { openPace } from './pace.ts';
 import { tellProgress } from '../progress.ts';
 import type { DatabaseOutcome } from './database-outcome.ts';
 import type { Destination } from './destination.ts';
@@ -38,14 +40,23 @@ export async function dumpDatabases(
   source: Source,
   selected: readonly SelectedDatabase[],
   destinations: readonly Destination[],
-  workshop: Workshop,
+  given: Workshop,
 ): Promise<DumpedParts> {
-  const { clock, lines, log } = workshop;
+  const { clock, lines, log } = given;
   const passed = meter();
   const sizes = selected.map(({ bytes }) => bytes);
   const estimatedBytes = sizes.includes(undefined)
     ? task.expectedBytes
     : sizes.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0);
+  const pace = openPace({
+    deadlineMs: readStamp(task.deadline),
+    // What the last run had is nearer to a dump than what the server keeps on its disk.
+    totalBytes: task.expectedBytes ?? estimatedBytes,
+    passedBytes: () => passed.bytes(),
+    nowMs: () => clock.nowMs(),
+    bestEffort: new Set(destinations.filter(({ required }) => !required).map(({ location }) => location)),
+  });
+  const workshop: Workshop = { ...given, pace };
   const outcomes = new Map<SelectedDatabase, DatabaseOutcome>();
   let current: string | undefined;
   const stopTelling = tellProgress(clock, lines, () => ({

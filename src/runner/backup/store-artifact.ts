@@ -116,7 +116,11 @@ async function storeVolume(
       return storage.put(key, body, { onlyIfAbsent: true }, signal);
     },
   }));
-  const options = { stall: { limitMs: workshop.stallMilliseconds, clock: workshop.clock } };
+  const { clock, pace, stallMilliseconds } = workshop;
+  const options = {
+    stall: { limitMs: stallMilliseconds, clock },
+    ...(pace === undefined ? {} : { pace: { ...pace, clock } }),
+  };
   const outcomes = sinks.length === 0 ? [] : await fanOut(sent.through(bytes), sinks, options, workshop.signal);
   for (const [index, outcome] of outcomes.entries()) {
     const destination = live[index];
