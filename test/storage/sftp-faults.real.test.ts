@@ -1,7 +1,11 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import ssh2 from 'ssh2';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { fingerprintOf } from '../../src/storage/host-keys.ts';
+import { readPrivateKey } from '../../src/storage/sftp-key.ts';
 import { openSftp, type SftpOptions } from '../../src/storage/sftp.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
@@ -142,6 +146,70 @@ describe('logging in', () => {
     expect(await readdir(root)).toEqual(['object']);
     await asked.close();
     await prompting.stop();
+  });
+
+  const keys = {
+    ed25519: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    rsa: generateKeyPairSync('rsa', { modulusLength: 2048 })
+      .privateKey.export({ type: 'pkcs1', format: 'pem' })
+      .toString(),
+  };
+  const publicHalf = (pem: string): Buffer => {
+    const parsed = ssh2.utils.parseKey(readPrivateKey({ privateKey: pem }).privateKey);
+    if (parsed instanceof Error) throw parsed;
+    return parsed.getPublicSSH();
+  };
+  const chains = [
+    ['publickey', 'password'],
+    ['password', 'publickey'],
+    ['publickey', 'keyboard-interactive'],
+    ['keyboard-interactive', 'publickey'],
+    ['password', 'keyboard-interactive'],
+    ['publickey', 'password', 'keyboard-interactive'],
+  ] as const;
+
+  test.each(chains.flatMap((chain) => [[chain, 'ed25519'] as const, [chain, 'rsa'] as const]))(
+    'works where %o are wanted one after the other, with a key of type %s',
+    async (chain, type) => {
+      const privateKey = keys[type];
+      const strict = await startScriptedSftp({ dir: root, ...user, chain, publicKey: publicHalf(privateKey) });
+      const asked = openSftp({ ...options, port: strict.port, hostKeys: [strict.hostKey], privateKey }, tools);
+      await asked.put('object', textBody('x'), {}, go);
+      expect(await readdir(root)).toEqual(['object']);
+      await asked.close();
+      await strict.stop();
+    },
+  );
+
+  test.each([
+    ['publickey', 'password', 'password into the Secret'],
+    ['password', 'publickey', 'privateKey into the Secret'],
+  ] as const)('says what is missing after the first step (%s)', async (has, lacks, hint) => {
+    const privateKey = keys.ed25519;
+    const chain = [has, lacks];
+    const strict = await startScriptedSftp({ dir: root, ...user, chain, publicKey: publicHalf(privateKey) });
+    const place = { host: '127.0.0.1', port: strict.port, path: root, hostKeys: [strict.hostKey] };
+    const secret = has === 'password' ? { password: user.password } : { privateKey };
+    const asked = openSftp({ ...place, username: user.username, ...secret }, tools);
+    await expect(asked.stat('a', go)).rejects.toMatchObject({
+      reason: 'StorageCredentialsInvalid',
+      message: expect.stringContaining(`took ${has} and did not go on without ${lacks}`) as string,
+      hint: expect.stringContaining(hint) as string,
+    });
+    await asked.close();
+    await strict.stop();
+  });
+
+  test('with a key that the server does not know names the key to look for there', async () => {
+    const strict = await startScriptedSftp({ dir: root, ...user, chain: ['publickey'], publicKey: Buffer.alloc(0) });
+    const place = { ...options, port: strict.port, hostKeys: [strict.hostKey], privateKey: keys.ed25519 };
+    const asked = openSftp(place, tools);
+    await expect(asked.stat('a', go)).rejects.toMatchObject({
+      reason: 'StorageCredentialsInvalid',
+      hint: expect.stringContaining(fingerprintOf(publicHalf(keys.ed25519))) as string,
+    });
+    await asked.close();
+    await strict.stop();
   });
 
   test('at a server that says nothing, or is none, ends in time', async () => {
