@@ -1,7 +1,7 @@
 import { Failure, toFailure } from '../api/failure.ts';
 import { abortFailure } from './abortable.ts';
 import type { Answer, Call, CarriedFailure, Order } from './apart-messages.ts';
-import type { Bytes, Storage } from './storage.ts';
+import type { Bytes, LeftOut, Storage } from './storage.ts';
 
 /** Entries of a listing that travel together. */
 const entriesAtOnce = 256;
@@ -52,6 +52,7 @@ export function hostStorage(storage: Storage, answer: (answer: Answer) => void):
         yield order.chunk;
       }
     }
+    const leftOut: LeftOut = (folder, failure) => answer({ id, is: 'leftOut', folder, failure: carry(failure) });
     const work = async (): Promise<unknown> => {
       switch (call.do) {
         case 'put':
@@ -61,7 +62,10 @@ export function hostStorage(storage: Storage, answer: (answer: Answer) => void):
         case 'stat':
           return await storage.stat(call.key, signal);
         case 'list':
-          return await give(storage.list(call.prefix, call.after, signal), entriesAtOnce);
+          return await give(
+            storage.list(call.prefix, call.after, signal, call.goesOn ? leftOut : undefined),
+            entriesAtOnce,
+          );
         case 'delete':
           return await storage.delete(call.key, signal);
         case 'listUnfinished':

@@ -6,7 +6,13 @@ export type Call =
   | { readonly do: 'put'; readonly key: string; readonly options: PutOptions }
   | { readonly do: 'get'; readonly key: string; readonly range: Range | undefined }
   | { readonly do: 'stat'; readonly key: string }
-  | { readonly do: 'list'; readonly prefix: string; readonly after: string | undefined }
+  | {
+      readonly do: 'list';
+      readonly prefix: string;
+      readonly after: string | undefined;
+      /** It is told of folders that are left out. */
+      readonly goesOn: boolean;
+    }
   | { readonly do: 'delete'; readonly key: string }
   | { readonly do: 'listUnfinished'; readonly prefix: string }
   | { readonly do: 'removeUnfinished'; readonly item: Unfinished };
@@ -26,6 +32,7 @@ export type Order =
 export type Answer =
   | { readonly id: number; readonly is: 'pull' }
   | { readonly id: number; readonly is: 'items'; readonly items: readonly unknown[] }
+  | { readonly id: number; readonly is: 'leftOut'; readonly folder: string; readonly failure: CarriedFailure }
   | { readonly id: number; readonly is: 'done'; readonly value: unknown; readonly conditionalPut: boolean }
   | { readonly id: number; readonly is: 'failed'; readonly failure: CarriedFailure; readonly conditionalPut: boolean };
 

@@ -4,9 +4,9 @@ import { extname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Failure } from '../api/failure.ts';
 import { abortFailure, throwIfAborted } from './abortable.ts';
-import type { Answer, Call, Order } from './apart-messages.ts';
+import type { Answer, Call, CarriedFailure, Order } from './apart-messages.ts';
 import type { DirectoryPlace } from './place.ts';
-import type { Bytes, ObjectStat, Storage, StoredObject, Unfinished } from './storage.ts';
+import type { Bytes, LeftOut, ObjectStat, Storage, StoredObject, Unfinished } from './storage.ts';
 
 const program = fileURLToPath(new URL(`../files${extname(import.meta.url)}`, import.meta.url));
 /** Little memory, and enough threads that a few calls that hang do not keep the others waiting. */
@@ -67,7 +67,10 @@ export function openApart({ path }: DirectoryPlace): Storage {
   };
 
   /** Orders one operation, and gives its answers one after the other; an abort is passed on, and answered too. */
-  async function* operate(call: Call, signal: AbortSignal): AsyncGenerator<Answer & { is: 'pull' | 'items' }, unknown> {
+  async function* operate(
+    call: Call,
+    signal: AbortSignal,
+  ): AsyncGenerator<Answer & { is: 'pull' | 'items' | 'leftOut' }, unknown> {
     throwIfAborted(signal);
     lastId += 1;
     const id = lastId;
@@ -96,8 +99,7 @@ export function openApart({ path }: DirectoryPlace): Storage {
         if (answer.is === 'lost') throw answer.failure;
         if (answer.is === 'failed') {
           if (signal.aborted) throw abortFailure(signal);
-          const { reason, message, hint } = answer.failure;
-          throw new Failure(reason, message, hint === undefined ? {} : { hint });
+          throw received(answer.failure);
         }
         yield answer;
       }
@@ -114,8 +116,9 @@ export function openApart({ path }: DirectoryPlace): Storage {
     return answer.value as T;
   }
 
-  async function* items<T>(call: Call, signal: AbortSignal): AsyncGenerator<T, void, undefined> {
+  async function* items<T>(call: Call, signal: AbortSignal, leftOut?: LeftOut): AsyncGenerator<T, void, undefined> {
     for await (const answer of operate(call, signal)) {
+      if (answer.is === 'leftOut') leftOut?.(answer.folder, received(answer.failure));
       if (answer.is !== 'items') continue;
       yield* answer.items as readonly T[];
       order({ id: answer.id, is: 'more' });
@@ -161,7 +164,8 @@ export function openApart({ path }: DirectoryPlace): Storage {
     put: (key, body, options, signal) => put({ do: 'put', key, options }, body, signal),
     get: (key, range, signal) => items<Uint8Array>({ do: 'get', key, range }, signal),
     stat: (key, signal) => ask<ObjectStat | undefined>({ do: 'stat', key }, signal),
-    list: (prefix, after, signal) => items<ObjectStat>({ do: 'list', prefix, after }, signal),
+    list: (prefix, after, signal, leftOut) =>
+      items<ObjectStat>({ do: 'list', prefix, after, goesOn: leftOut !== undefined }, signal, leftOut),
     delete: (key, signal) => ask<void>({ do: 'delete', key }, signal),
     listUnfinished: (prefix, signal) => items<Unfinished>({ do: 'listUnfinished', prefix }, signal),
     removeUnfinished: (item, signal) => ask<void>({ do: 'removeUnfinished', item }, signal),
@@ -175,4 +179,8 @@ export function openApart({ path }: DirectoryPlace): Storage {
       if (listeners.size === 0) await gone;
     },
   };
+}
+
+function received({ reason, message, hint }: CarriedFailure): Failure {
+  return new Failure(reason, message, hint === undefined ? {} : { hint });
 }

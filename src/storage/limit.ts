@@ -37,9 +37,9 @@ export function limitStorage(storage: Storage, limits: StorageLimits): Storage {
     get: (key, range, signal) =>
       eachInTime((limit) => storage.get(key, range, limit), { name, what: `read ${key}`, ms: stallMs }, limits, signal),
     stat: (key, signal) => answer(`look at ${key}`, (limit) => storage.stat(key, limit), signal),
-    list: (prefix, after, signal) =>
+    list: (prefix, after, signal, leftOut) =>
       eachInTime(
-        (limit) => storage.list(prefix, after, limit),
+        (limit) => storage.list(prefix, after, limit, leftOut),
         { name, what: `list ${prefix}`, ms: answerMs },
         limits,
         signal,
