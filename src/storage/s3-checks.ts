@@ -92,8 +92,10 @@ export function compareHeldSums(
   const tag = head.tag?.toLowerCase();
   if (etag === undefined || tag === undefined || head.opaqueTag || !md5sTag.test(tag)) return 'unknown';
   if (tag === etag) return etagIsOurs ? 'same' : 'unknown';
-  // A server whose tags were our hashes when it took the bytes, and are others now, holds others now.
-  return told.etag?.toLowerCase() === etag && !told.opaqueTag ? 'other' : 'unknown';
+  // A server whose tags were our hashes when it took the bytes, and are others now, holds others now; unless it tells the hash of the whole
+  // now, where it told that of the parts.
+  const sameKind = tag.includes('-') === etag.includes('-');
+  return sameKind && told.etag?.toLowerCase() === etag && !told.opaqueTag ? 'other' : 'unknown';
 }
 
 function compareSums(

@@ -4,17 +4,10 @@ import { startS3Provider } from '../servers/s3-provider.ts';
 import { startS3 } from '../servers/s3.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
 import { storageConformance } from '../suites/storage-conformance.ts';
+import { providerDeviations } from './provider-deviations.ts';
 import { s3PlaceUnderTest } from './s3-place.ts';
 
 const versitygw = process.env['VERSITYGW'];
-
-/** What a provider cannot give, whatever the driver does. */
-const deviations: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  'Google Cloud Storage': {
-    'lets exactly one of racing writers store a key that is to be absent':
-      'it takes no condition but by generation, and says nothing',
-  },
-};
 
 for (const [name, manners] of Object.entries<S3Manners>(providers)) {
   storageConformance(
@@ -30,6 +23,6 @@ for (const [name, manners] of Object.entries<S3Manners>(providers)) {
         await folder.remove();
       });
     },
-    { deviations: deviations[name] ?? {} },
+    { deviations: providerDeviations[name] ?? {} },
   );
 }

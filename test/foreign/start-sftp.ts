@@ -42,7 +42,7 @@ export const startRcloneSftp = (): Promise<PlaceUnderTest> =>
       [
         ['serve', 'sftp', root, '--addr', `127.0.0.1:${port}`, '--key', hostKey],
         ['--authorized-keys', `${userKey}.pub`, '--config', '/dev/null', '--dir-cache-time', '0s'],
-        ['--cache-dir', join(folder, 'cache'), '--vfs-cache-mode', 'writes'],
+        ['--cache-dir', join(folder, 'cache'), '--vfs-cache-mode', 'writes', '--vfs-write-back', '0s'],
       ].flat(),
     path: '/',
     username: 'anybody',
@@ -67,6 +67,7 @@ export const startProftpd = (): Promise<PlaceUnderTest> =>
         'DefaultAddress 127.0.0.1',
         'Port 0',
         'RootLogin on',
+        'UseFtpUsers off',
         'RequireValidShell off',
         'AuthOrder mod_auth_file.c',
         `AuthUserFile ${users}`,
