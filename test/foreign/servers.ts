@@ -16,7 +16,20 @@ export interface ForeignServer {
 }
 
 export const foreignServers: readonly ForeignServer[] = [
-  { name: 'moto', from: 'PyPI moto 5.2.5', protocol: 'S3', needs: 'moto', start: startMoto, deviations: {} },
+  {
+    name: 'moto',
+    from: 'PyPI moto 5.2.5',
+    protocol: 'S3',
+    needs: 'moto',
+    start: startMoto,
+    deviations: {
+      'lets exactly one of racing writers store a key that is to be absent':
+        'it looks for the key, and then stores: in between there is room for another',
+      'shows what is unfinished below a prefix, and removes it although its writer is at work':
+        'it says of every upload that it began in 2010',
+      'fails with StorageCredentialsInvalid when the place does not know the credentials': 'it takes any signature',
+    },
+  },
   {
     name: 'rclone serve s3',
     from: 'Go module github.com/rclone/rclone v1.76.0',
@@ -31,9 +44,20 @@ export const foreignServers: readonly ForeignServer[] = [
     protocol: 'S3',
     needs: 'gofakes3',
     start: startGofakes3,
-    deviations: {},
+    deviations: {
+      'fails with StorageCredentialsInvalid when the place does not know the credentials': 'it takes any signature',
+    },
   },
-  { name: 'fauxqs', from: 'npm fauxqs 2.4.1', protocol: 'S3', start: startFauxqs, deviations: {} },
+  {
+    name: 'fauxqs',
+    from: 'npm fauxqs 2.4.1',
+    protocol: 'S3',
+    start: startFauxqs,
+    deviations: {
+      'lets exactly one of racing writers store a key that is to be absent': 'it ignores conditions',
+      'fails with StorageCredentialsInvalid when the place does not know the credentials': 'it takes any signature',
+    },
+  },
   {
     name: 'asyncssh with requests of at most 16 KiB',
     from: 'PyPI asyncssh 2.24.1',
@@ -48,7 +72,7 @@ export const foreignServers: readonly ForeignServer[] = [
     protocol: 'SFTP',
     needs: 'rclone',
     start: startRcloneSftp,
-    deviations: {},
+    deviations: { 'lets exactly one of racing writers store a key that is to be absent': 'it has no hard links' },
   },
   {
     name: 'ProFTPD with mod_sftp',

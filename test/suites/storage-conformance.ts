@@ -190,12 +190,14 @@ export function storageConformance(
       expect((await storage.stat(key('small'), go))?.bytes).toBe(20 * MiB);
     });
 
-    test('lets exactly one of racing writers store a key that is to be absent', async ({ skip }) => {
+    test('lets exactly one of racing writers store a key that is to be absent', async ({ skip, task }) => {
       const reason = place.skips?.conditions;
       skip(reason !== undefined, reason);
       await put('other', 'connects, so that it is known what the place offers');
       expect(storage.conditionalPut).toBe(true);
-      for (let round = 0; round < 5; round += 1) {
+      // Where it is known to be lost, it is raced until it is.
+      const rounds = deviations[task.name] === undefined ? 5 : 100;
+      for (let round = 0; round < rounds; round += 1) {
         const name = `race-${round}`;
         const writers = Array.from({ length: 4 }, (_, writer) => put(name, `writer ${writer}`, true));
         const results = await Promise.allSettled(writers);
