@@ -29,17 +29,23 @@ const noDotSegments = <S extends z.ZodString>(schema: S) =>
     ),
   );
 
-/** `https://host:port/path`, as the pattern of endpoint has it. */
+/** Of an endpoint as its pattern has it: name, address, or address of IPv6 in brackets; then the port. */
+const hostAndPort = /^https?:\/\/(\[[^\]]*\]|[^/:]+)(?::([0-9]+))?/;
+
 function portIsInRange(endpoint: string): boolean {
-  const port = /^https?:\/\/[^/:]+:([0-9]+)/.exec(endpoint)?.[1];
+  const port = hostAndPort.exec(endpoint)?.[2];
   return port === undefined || (Number(port) >= 1 && Number(port) <= 65_535);
 }
 
 /** A host of digits and dots is read as an address: it must be a whole one. */
 function addressIsWhole(endpoint: string): boolean {
-  const host = /^https?:\/\/([0-9.]+)(:|\/|$)/.exec(endpoint)?.[1];
-  return host === undefined || z.ipv4().safeParse(host).success;
+  const host = hostAndPort.exec(endpoint)?.[1] ?? '';
+  if (host.startsWith('[')) return z.ipv6().safeParse(host.slice(1, -1)).success;
+  return !/^[0-9.]+$/.test(host) || z.ipv4().safeParse(host).success;
 }
+
+/** What is stored in one of these can be read hours later, and after somebody asked for it: no catalogue, verification or restore works. */
+const archiveClasses: readonly string[] = ['GLACIER', 'DEEP_ARCHIVE', 'COLD_ARCHIVE', 'DEEP_COLD_ARCHIVE'];
 
 const s3 = withRules(
   z.strictObject({
@@ -70,16 +76,18 @@ const s3 = withRules(
         .string()
         .min(8)
         .max(512)
-        .regex(/^https?:\/\/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(:[0-9]{1,5})?(\/[A-Za-z0-9._~+=@-]*)*$/),
+        .regex(
+          /^https?:\/\/([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]{2,39}\])(:[0-9]{1,5})?(\/[A-Za-z0-9._~+=@-]*)*$/,
+        ),
       rule<string>(
-        "!self.matches('^https?://[^/:]+:[0-9]+') || (int(self.split(':')[2].split('/')[0]) >= 1 && int(self.split(':')[2].split('/')[0]) <= 65535)",
+        "!isURL(self) || url(self).getPort() == '' || (int(url(self).getPort()) >= 1 && int(url(self).getPort()) <= 65535)",
         portIsInRange,
         'the port must be 1–65535',
       ),
       rule<string>(
-        "!self.matches('^https?://[0-9.]+(:|/|$)') || isIP(self.split('/')[2].split(':')[0])",
+        "self.contains('[') ? isIP(self.split(']')[0].split('[')[1]) : !self.matches('^https?://[0-9.]+(:|/|$)') || isIP(self.split('/')[2].split(':')[0])",
         addressIsWhole,
-        'must be a URL such as https://s3.example.com or http://192.0.2.1:9000',
+        'must be a URL such as https://s3.example.com, http://192.0.2.1:9000 or http://[2001:db8::1]:9000',
       ),
     )
       .optional()
@@ -87,13 +95,23 @@ const s3 = withRules(
     forcePathStyle: z.boolean().default(false).meta({
       description: 'Address the bucket in the path instead of the host name (MinIO, Ceph, most own servers).',
     }),
-    storageClass: z
-      .string()
-      .min(1)
-      .max(64)
-      .regex(/^[A-Z0-9_]+$/)
+    storageClass: withRules(
+      z
+        .string()
+        .min(1)
+        .max(64)
+        .regex(/^[A-Z0-9_]+$/),
+      rule<string>(
+        `!(self in [${archiveClasses.map((name) => `'${name}'`).join(', ')}])`,
+        (self) => !archiveClasses.includes(self),
+        'must be a class that can be read at once (GLACIER_IR can): what lies in an archive cannot be verified or restored',
+      ),
+    )
       .optional()
-      .meta({ description: 'Storage class of everything written, such as STANDARD_IA.' }),
+      .meta({
+        description:
+          'Storage class of dumps, such as STANDARD_IA; one that can be read at once. Manifests and probes stay in the bucket’s own.',
+      }),
     serverSideEncryption: withRules(
       z.strictObject({
         algorithm: z

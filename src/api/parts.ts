@@ -118,6 +118,13 @@ export const progressShape = {
   databasesTotal: count(),
 };
 
+const proxyUrl = () =>
+  z
+    .string()
+    .min(8)
+    .max(512)
+    .regex(/^https?:\/\/([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]{2,39}\])(:[0-9]{1,5})?\/?$/);
+
 /** How Jobs run: everything about pods that a user may want to say. */
 export const runnerOptions = () =>
   z.strictObject({
@@ -165,6 +172,20 @@ export const runnerOptions = () =>
     podAnnotations: textMap(317, z.string().max(1024), 32)
       .optional()
       .meta({ description: 'More annotations of the pod.' }),
+    proxy: z
+      .strictObject({
+        httpProxy: proxyUrl().optional().meta({ description: 'HTTP_PROXY: for stores whose endpoint is http.' }),
+        httpsProxy: proxyUrl().optional().meta({ description: 'HTTPS_PROXY: for stores whose endpoint is https.' }),
+        noProxy: z
+          .string()
+          .min(1)
+          .max(1024)
+          .regex(/^[A-Za-z0-9*._:,/[\] -]+$/)
+          .optional()
+          .meta({ description: 'NO_PROXY: hosts that are reached directly, separated by commas.' }),
+      })
+      .optional()
+      .meta({ description: 'HTTP proxy on the way to S3. PostgreSQL and SFTP are never reached through it.' }),
     deadlineSeconds: seconds(30, 7 * 86_400)
       .default(6 * 3600)
       .meta({ description: 'A run that is not done after this time is ended and fails.' }),

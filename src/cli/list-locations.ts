@@ -15,6 +15,7 @@ import { openStorage } from '../storage/open.ts';
 import { redactor } from '../support/redaction.ts';
 import type { LocalRestoreOptions } from './local-restore.ts';
 import { print } from './print.ts';
+import { readProxy } from './read-proxy.ts';
 import type { World } from './world.ts';
 
 /** A place that does not answer is told with the others. */
@@ -53,7 +54,7 @@ export async function listLocations(
 }
 
 async function listOne(
-  { clock, random, signal }: World,
+  { clock, random, env, signal }: World,
   object: LoadedObject['object'],
   objects: readonly LoadedObject[],
   limit: number,
@@ -65,12 +66,15 @@ async function listOne(
   let place = '';
   try {
     const found = await findPlace(taskLocation(given, nameClaims([given], false)), '/', secrets, signal);
-    const storage = limitStorage(await openStorage(found.place, found.credentials, { clock, random }), {
-      answerMs: answerMilliseconds,
-      stallMs: answerMilliseconds,
-      tidyMs: tidyMilliseconds,
-      clock,
-    });
+    const storage = limitStorage(
+      await openStorage(found.place, found.credentials, { clock, random, proxy: readProxy(env, redact) }),
+      {
+        answerMs: answerMilliseconds,
+        stallMs: answerMilliseconds,
+        tidyMs: tidyMilliseconds,
+        clock,
+      },
+    );
     place = storage.name;
     try {
       return { location: name, namespace, place, listing: await listLocation(storage, limit, recogniseFile, signal) };

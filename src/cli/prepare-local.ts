@@ -9,6 +9,7 @@ import { readSources } from '../local/read-sources.ts';
 import type { Screen } from '../local/show-progress.ts';
 import { fileTransport, openLog, type Log } from '../support/log.ts';
 import { listProgramFolders } from './program-folders.ts';
+import { readProxy } from './read-proxy.ts';
 import type { World } from './world.ts';
 
 const logBytes = 10 * 1024 * 1024;
@@ -95,6 +96,7 @@ function runnerEnvironment(
     AWS_CONFIG_FILE: env['AWS_CONFIG_FILE'] ?? (home && join(home, '.aws/config')),
     AWS_SHARED_CREDENTIALS_FILE: env['AWS_SHARED_CREDENTIALS_FILE'] ?? (home && join(home, '.aws/credentials')),
     NODE_EXTRA_CA_CERTS: env['NODE_EXTRA_CA_CERTS'],
+    ...readProxy(env),
   };
   return Object.fromEntries(
     Object.entries(given).flatMap(([name, value]) => (value === undefined || value === '' ? [] : [[name, value]])),

@@ -4,6 +4,7 @@ import { programVersion } from '../support/version.ts';
 import { runnerFiles } from '../domain/task.ts';
 import { runTask } from '../runner/run.ts';
 import { listProgramFolders } from './program-folders.ts';
+import { readProxy } from './read-proxy.ts';
 import type { World } from './world.ts';
 
 /** `pgbackup runner`: the one task below PGBACKUP_ROOT. */
@@ -19,6 +20,7 @@ export async function runRunner(world: World): Promise<number> {
     redactor: redact,
     signal,
     programDirs: await listProgramFolders(env),
+    proxy: readProxy(env, redact),
     version: programVersion,
   });
 }

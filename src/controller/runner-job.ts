@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { annotations, apiVersion, type RestoreRequest } from '../api/kinds.ts';
 import type { runnerOptions } from '../api/parts.ts';
 import { Failure } from '../api/failure.ts';
-import { runnerEnvironment, runnerFiles, taskMaxBytes, type Task } from '../domain/task.ts';
+import { proxyEnvironment, runnerEnvironment, runnerFiles, taskMaxBytes, type Task } from '../domain/task.ts';
 import type { Claims } from './backup/task.ts';
 import type { RunnerTemplate } from './mode.ts';
 import { runnerContainer } from './pods.ts';
@@ -114,7 +114,12 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
               ...optional('imagePullPolicy', template.imagePullPolicy),
               ...optional('command', template.command),
               args: ['runner'],
-              env: Object.entries(runnerEnvironment).map(([name, value]) => ({ name, value })),
+              env: Object.entries({ ...runnerEnvironment, ...proxyEnvironment(options.proxy) }).map(
+                ([name, value]) => ({
+                  name,
+                  value,
+                }),
+              ),
               ...optional('resources', options.resources),
               terminationMessagePath: runnerFiles.terminationMessage,
               terminationMessagePolicy: 'File',

@@ -20,16 +20,13 @@ export async function findPlace(
   const { s3, sftp, directory } = location.place;
   if (s3 !== undefined) {
     const { ca, credentials, ...where } = s3;
-    const keys =
+    const read = async (until: AbortSignal): Promise<Credentials> =>
       credentials === undefined
         ? {}
-        : await secrets.read(
-            credentials,
-            { oneOf: [['accessKeyId', 'secretAccessKey']], optional: ['sessionToken'] },
-            signal,
-          );
+        : secrets.read(credentials, { oneOf: [['accessKeyId', 'secretAccessKey']], optional: ['sessionToken'] }, until);
+    const keys = await read(signal);
     const authorities = ca === undefined ? {} : await secrets.read(ca, { oneOf: [['ca']] }, signal);
-    return { place: { s3: where } as Place, credentials: { ...keys, ...authorities } };
+    return { place: { s3: where } as Place, credentials: { ...keys, ...authorities, renew: read } };
   }
   if (sftp !== undefined) {
     const { credentials, ...where } = sftp;

@@ -4,6 +4,7 @@ import { Failure, toFailure } from '../api/failure.ts';
 import { failureReasons } from '../api/reasons.ts';
 import { reportVersion, type Verdict } from '../domain/report.ts';
 import { runnerFiles, type Task, type TaskLocation } from '../domain/task.ts';
+import type { ProxySettings } from '../storage/place.ts';
 import type { Storage } from '../storage/storage.ts';
 import { appendOnlyStorage } from '../storage/append-only.ts';
 import { atMost } from '../storage/abortable.ts';
@@ -37,6 +38,8 @@ export interface RunOptions {
   readonly programDirs: readonly string[];
   /** Version of this program. */
   readonly version: string;
+  /** HTTP proxy on the way to S3. */
+  readonly proxy?: ProxySettings | undefined;
   /** A place that takes no byte for this long is given up. Default five minutes. */
   readonly stallMilliseconds?: number;
   /** Puts another storage around each one that is opened (tests: faults). */

@@ -52,15 +52,8 @@ export interface Credentials {
   readonly passphrase?: string;
 }
 
-/** As HTTP_PROXY, HTTPS_PROXY and NO_PROXY say it. */
-export interface ProxySettings {
-  /** URL of the proxy for an http endpoint. May hold a password. */
-  readonly httpProxy?: string;
-  /** URL of the proxy for an https endpoint. */
-  readonly httpsProxy?: string;
-  /** Hosts that are reached without one, separated by commas. */
-  readonly noProxy?: string;
-}
+/** As the environment has it: URLs of the proxies for http and for https endpoints, which may hold a password, and hosts reached without one. */
+export type ProxySettings = Readonly<Partial<Record<'HTTP_PROXY' | 'HTTPS_PROXY' | 'NO_PROXY', string>>>;
 
 /** What every driver is handed from outside. */
 export interface StorageTools {

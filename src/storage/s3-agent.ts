@@ -25,7 +25,7 @@ export function makeAgents({ endpoint, ca, proxy }: AgentSettings): Agents {
   const options = {
     keepAlive: true,
     maxSockets: 50,
-    ...(proxy === undefined ? {} : { proxyEnv: toEnvironment(proxy) }),
+    ...(proxy === undefined ? {} : { proxyEnv: { ...proxy } }),
   };
   try {
     return {
@@ -81,12 +81,4 @@ function readAuthorities(ca: string): readonly string[] {
     }
   }
   return found;
-}
-
-function toEnvironment({ httpProxy, httpsProxy, noProxy }: ProxySettings): Record<string, string> {
-  return {
-    ...(httpProxy === undefined ? {} : { HTTP_PROXY: httpProxy }),
-    ...(httpsProxy === undefined ? {} : { HTTPS_PROXY: httpsProxy }),
-    ...(noProxy === undefined ? {} : { NO_PROXY: noProxy }),
-  };
 }

@@ -52,7 +52,8 @@ export function connectS3(options: S3Options, tools: StorageTools): S3Connection
     const made = new S3Client({
       region: options.region ?? 'us-east-1',
       ...(endpoint === undefined ? {} : { endpoint: endpoint.replace(/\/+$/, '') }),
-      ...(keys === undefined ? {} : { credentials: keys }),
+      // A copy: the SDK writes into it.
+      ...(keys === undefined ? {} : { credentials: { ...keys } }),
       forcePathStyle: pathStyle,
       // Repeating is ours: with our clock, our abort, and only where the body can be sent again.
       maxAttempts: 1,

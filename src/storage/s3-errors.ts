@@ -78,6 +78,7 @@ const unreachable = new Set([
   'ETIMEDOUT',
   'EPIPE',
   'ERR_STREAM_PREMATURE_CLOSE',
+  'ERR_PROXY_TUNNEL',
 ]);
 
 const tlsCode =

@@ -41,6 +41,8 @@ export function chooseHint(reason: FailureReason, problem: S3Problem, facts: Hin
   if (misplaced !== undefined) return misplaced;
   if (region !== undefined && reason === 'StorageConfigInvalid') return `set s3.region to ${region}`;
   if (code === 'AuthorizationHeaderMalformed' || status === 301) return 'correct s3.region, or s3.endpoint';
+  if (systemCode === 'ERR_PROXY_TUNNEL')
+    return 'the proxy of HTTPS_PROXY does not let it through: correct it, or name the host in NO_PROXY';
   if (systemCode === 'ENOTFOUND' || systemCode === 'EAI_AGAIN')
     return 'correct s3.endpoint, or the name service of this machine';
   if (reason === 'StorageUnreachable')

@@ -115,6 +115,44 @@ const locations: readonly BadObject[] = [
     error: 'the port must be 1–65535',
   },
   {
+    name: 'an endpoint with half an address of IPv6',
+    object: s3({ endpoint: 'http://[2001:db8:1]:9000' }),
+    error: 'must be a URL such as',
+  },
+  {
+    name: 'an endpoint with an address of IPv6 without brackets',
+    object: s3({ endpoint: 'http://2001:db8::1' }),
+    error: 'spec.s3.endpoint in body should match',
+  },
+  {
+    name: 'an endpoint with an address of IPv6 and port 0',
+    object: s3({ endpoint: 'http://[::1]:0' }),
+    error: 'the port must be 1',
+  },
+  {
+    name: 'an endpoint with an address of IPv6 and port 99999',
+    object: s3({ endpoint: 'http://[::1]:99999/x' }),
+    error: 'the port must be 1',
+  },
+  {
+    name: 'dumps in an archive',
+    object: s3({ storageClass: 'GLACIER' }),
+    error: 'must be a class that can be read at once',
+  },
+  {
+    name: 'dumps in a deep archive',
+    object: s3({ storageClass: 'DEEP_ARCHIVE' }),
+    error: 'must be a class that can be read at once',
+  },
+  {
+    name: 'a proxy with a password in it',
+    object: location({
+      s3: { bucket: 'backups', region: 'x' },
+      runner: { proxy: { httpsProxy: 'http://user:word@proxy:3128' } },
+    }),
+    error: 'spec.runner.proxy.httpsProxy in body should match',
+  },
+  {
     name: 'an endpoint with half an address',
     object: s3({ endpoint: 'http://192.0.2:9000' }),
     error: 'must be a URL such as',

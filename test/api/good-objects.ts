@@ -61,6 +61,22 @@ export const goodObjects: readonly GoodObject[] = [
     }),
   },
   { name: 'an endpoint that is an address', object: s3({ endpoint: 'http://192.0.2.1:65535' }) },
+  { name: 'an endpoint that is an address of IPv6', object: s3({ endpoint: 'http://[2001:db8::1]:9000/base' }) },
+  { name: 'an endpoint that is a short address of IPv6', object: s3({ endpoint: 'https://[::1]' }) },
+  { name: 'a storage class that is cold and read at once', object: s3({ storageClass: 'GLACIER_IR' }) },
+  {
+    name: 'a location behind a proxy',
+    object: location({
+      s3: { bucket: 'backups', region: 'eu-central-1' },
+      runner: {
+        proxy: {
+          httpProxy: 'http://[2001:db8::1]:3128',
+          httpsProxy: 'http://proxy.example.com:3128/',
+          noProxy: 'localhost, 10.0.0.0/8,*.svc,[::1]',
+        },
+      },
+    }),
+  },
   { name: 'an endpoint without port', object: s3({ endpoint: 'http://minio' }) },
   { name: 'the smallest SFTP location', object: sftp() },
   {
