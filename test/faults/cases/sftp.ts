@@ -193,12 +193,12 @@ export const sftpCases: readonly FaultCase[] = [
     name: 'sftp-disk-full',
     room: 'sftp',
     needsRoot: true,
-    fault: 'the disk of the server is full in the middle of a file (the protocol has no word for it)',
+    fault: 'the disk of the server is full in the middle of a file (the answer says no more than "failure")',
     arrange: async (stand, name) => {
       const root = await mountTmpfs(stand, name, '7m');
       return arrangePlace(stand, name, () => ({ lift: () => growTmpfs(root, '200m') }), { root });
     },
-    expect: bad('StorageFailed'),
+    expect: bad('StorageFull'),
   },
   {
     name: 'sftp-refused',
