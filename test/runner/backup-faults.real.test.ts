@@ -417,6 +417,48 @@ describe('a second try', () => {
     expect(second.results.map((line) => line.kind === 'database' && line.name)).toEqual(['alpha', 'beta', 'gamma']);
   });
 
+  test.each(placeKinds)('does not adopt a manifest at %s with nothing behind it, but dumps again', async (kind) => {
+    const place = (await stand.fresh())[kind];
+    const task = taskOf({ destinations: required(place) });
+    await runWith(stand.folder, task, secrets, [binDir]);
+    const storage = await stand.open(place);
+    const volumes = (await stand.keys(place)).filter((found) => found !== key);
+    for (const volume of volumes) await storage.delete(volume, never);
+    await storage.close();
+    const second = await runWith(stand.folder, task, secrets, [binDir], { podUid: podUids.second });
+    expect(second.verdict).toMatchObject({ verdict: 'Succeeded', attempt: podUids.second.slice(0, 8) });
+    expect(await stand.keys(place)).toEqual(
+      [
+        ...volumes.map((volume) => volume.replace(podUids.first.slice(0, 8), podUids.second.slice(0, 8))),
+        key,
+      ].toSorted(),
+    );
+  });
+
+  test('neither adopts nor touches what lost one of its volumes; a whole copy elsewhere counts', async () => {
+    const { directory, s3 } = await stand.fresh();
+    await runWith(stand.folder, taskOf({ destinations: required(directory, s3) }), secrets, [binDir]);
+    const storage = await stand.open(directory);
+    const [lost = '', ...kept] = (await stand.keys(directory)).filter((found) => found !== key);
+    await storage.delete(lost, never);
+    await storage.close();
+    for (const [destinations, outcomes] of [
+      [required(directory), ['Failed']],
+      [required(directory, s3), ['Failed', 'Stored']],
+    ] as const) {
+      const ended = await runWith(stand.folder, taskOf({ destinations }), secrets, [binDir], {
+        podUid: podUids.second,
+      });
+      const { verdict } = ended;
+      expect(verdict.kind === 'backup' && verdict.destinations.map(({ outcome }) => outcome)).toEqual(outcomes);
+      expect(verdict.kind === 'backup' && verdict.destinations[0]).toMatchObject({
+        reason: 'StoredBytesDiffer',
+        message: `${lost} was stored, but the place does not list it`,
+      });
+      expect(await stand.keys(directory)).toEqual([...kept, key].toSorted());
+    }
+  });
+
   test('leaves a place without the backup to repair', async () => {
     const { directory, s3, sftp } = await stand.fresh();
     await runWith(stand.folder, taskOf({ destinations: required(directory) }), secrets, [binDir]);

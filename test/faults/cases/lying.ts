@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import type { FailureReason } from '../../../src/api/reasons.ts';
 import type { Arranged, Expected, FaultCase } from '../fault-case.ts';
 import type { FaultStand } from '../fault-stand.ts';
-import type { HttpScript } from '../http-proxy.ts';
+import { startS3Provider } from '../../servers/s3-provider.ts';
+import type { S3Manners } from '../../servers/s3-manners.ts';
+import { startHttpProxy, type HttpProxy, type HttpScript } from '../http-proxy.ts';
 import { lieFile, type FolderLie } from '../lying-folder.ts';
 import { linkFolder } from '../mounts.ts';
 import { spoilFile, type Spoil } from '../spoil-file.ts';
@@ -14,7 +16,7 @@ const bad = (reason: FailureReason): Expected => ({ succeeded: 'False', reason, 
 const dump = '.dump';
 const manifest = 'manifest.json';
 
-type Kind = 's3' | 'sftp' | 'directory';
+type Kind = 's3' | 'plain-s3' | 'sftp' | 'directory';
 type Fault = Pick<Arranged, 'places' | 'arm' | 'during' | 'lift' | 'met' | 'impatient'>;
 
 /** What a place does to files whose key ends so, told by a proxy, by the SFTP server, or by the folder. */
@@ -22,36 +24,54 @@ interface Lie extends Omit<FolderLie, 'met'> {
   readonly about?: typeof dump | typeof manifest;
 }
 
+/** An S3 server that has no checksums, and whose ETags say nothing of the bytes. */
+const withoutSums: S3Manners = {
+  ignores: ['checksum', 'checksum-algorithm', 'checksum-mode', 'checksum-elements'],
+  opaqueTags: ['parts', 'objects'],
+  tellsNoChecksum: true,
+};
+
+async function arrangeBucket(stand: FaultStand, name: string, lie: Lie, http: HttpProxy): Promise<Fault> {
+  const place = await stand.makeS3(name, { endpoint: http.endpoint });
+  let met = 0;
+  let hidden = 0;
+  const script: HttpScript = ({ verb, key }) => {
+    if (lie.about === undefined || !key.endsWith(lie.about)) return undefined;
+    if (verb === 'put' || verb === 'complete')
+      return {
+        afterwards: () => {
+          hidden = lie.deny ?? 0;
+          if (
+            lie.deny !== undefined ||
+            (lie.spoil !== undefined && spoilFile(lie.spoil, join(stand.s3Folder, name, key)))
+          )
+            met += 1;
+        },
+      };
+    // The driver's own question after a put is answered; who asks later is not.
+    if (verb !== 'get' || hidden <= 0) return undefined;
+    hidden -= 1;
+    return { status: 404, code: 'NoSuchKey' };
+  };
+  return {
+    places: [place],
+    arm: async () => http.script(name, script),
+    during: async ({ isOver }) => void (await until('the run is over', isOver)),
+    met: () => met > 0,
+    lift: async () => http.script(name, undefined),
+  };
+}
+
 const arrangers: Readonly<Record<Kind, (stand: FaultStand, name: string, lie: Lie) => Promise<Fault>>> = {
-  s3: async (stand, name, lie) => {
-    const place = await stand.makeS3(name);
-    let met = 0;
-    let hidden = 0;
-    const script: HttpScript = ({ verb, key }) => {
-      if (lie.about === undefined || !key.endsWith(lie.about)) return undefined;
-      if (verb === 'put' || verb === 'complete')
-        return {
-          afterwards: () => {
-            hidden = lie.deny ?? 0;
-            if (
-              lie.deny !== undefined ||
-              (lie.spoil !== undefined && spoilFile(lie.spoil, join(stand.s3Folder, name, key)))
-            )
-              met += 1;
-          },
-        };
-      // The driver's own question after a put is answered; who asks later is not.
-      if (verb !== 'get' || hidden <= 0) return undefined;
-      hidden -= 1;
-      return { status: 404, code: 'NoSuchKey' };
-    };
-    return {
-      places: [place],
-      arm: async () => stand.http.script(name, script),
-      during: async ({ isOver }) => void (await until('the run is over', isOver)),
-      met: () => met > 0,
-      lift: async () => stand.http.script(name, undefined),
-    };
+  s3: (stand, name, lie) => arrangeBucket(stand, name, lie, stand.http),
+  'plain-s3': async (stand, name, lie) => {
+    const provider = await startS3Provider(stand.s3, withoutSums);
+    const http = await startHttpProxy(provider.endpoint);
+    stand.onStop(async () => {
+      await http.stop();
+      await provider.stop();
+    });
+    return arrangeBucket(stand, name, lie, http);
   },
   sftp: async (stand, name, lie) => {
     const place = await stand.makeSftp(name);
@@ -75,6 +95,14 @@ const arrangers: Readonly<Record<Kind, (stand: FaultStand, name: string, lie: Li
   },
 };
 
+const titles: Readonly<Record<Kind, string>> = {
+  s3: 'S3',
+  'plain-s3': 'S3 without checksums',
+  sftp: 'SFTP',
+  directory: 'a directory',
+};
+const everywhere = ['s3', 'plain-s3', 'sftp', 'directory'] as const;
+
 /** Where the server's checksum proves what came in, only reading all of it tells what became of it later. */
 const readBackOf = (kind: Kind, how: 'Sample' | 'Full'): 'Sample' | 'Full' => (kind === 's3' ? 'Full' : how);
 
@@ -85,12 +113,12 @@ const lying = (
   expected: Expected,
   more: { readonly kinds?: readonly Kind[]; readonly readBack?: 'Sample' | 'Full'; readonly databases?: number } = {},
 ): readonly FaultCase[] =>
-  (more.kinds ?? (['s3', 'sftp', 'directory'] as const)).map((kind) => {
+  (more.kinds ?? everywhere).map((kind) => {
     const readBack = readBackOf(kind, more.readBack ?? 'Sample');
     return {
       name: `lying-${kind}-${what}`,
       room: 'lying',
-      fault: `${kind} ${fault}${readBack === 'Full' ? ' (`readBack: Full`)' : ''}`,
+      fault: `${titles[kind]} ${fault}${readBack === 'Full' ? ' (`readBack: Full`)' : ''}`,
       arrange: async (stand, name) => {
         const databases = Array.from({ length: more.databases ?? 1 }, (_, index) => `${name}-${index}`);
         for (const database of databases) await stand.makeDatabase(database, 'big');
@@ -112,7 +140,7 @@ const spoils = (what: string, fault: string, spoil: Spoil, readBack?: 'Full'): r
 const folds = (['sftp', 'directory'] as const).map((kind): FaultCase => ({
   name: `lying-${kind}-folds-case`,
   room: 'lying',
-  fault: `${kind} takes names that differ in upper and lower case only for one; two databases are called so`,
+  fault: `${titles[kind]} takes names that differ in upper and lower case only for one; two databases are called so`,
   arrange: async (stand, name) => {
     const databases = [`Lying_${kind}`, `lying_${kind}`];
     for (const database of databases) await stand.makeDatabase(database, 'small');
