@@ -31,8 +31,13 @@ export type ArtifactName =
       readonly database: string;
       /** Capitals are encoded, too: another database of the run has this name but for upper and lower case, which not every place tells apart. */
       readonly hasTwin?: boolean;
+      readonly again?: number;
     }
-  | { readonly globals: true };
+  | {
+      readonly globals: true;
+      /** From 2 on: a dump that is tried again within the run, where something of the one before could not be deleted. */
+      readonly again?: number;
+    };
 
 export const compressionSuffix = { zstd: '.zst', gzip: '.gz', none: '' } as const;
 
@@ -76,8 +81,13 @@ export function volumeKey(
   compression: keyof typeof compressionSuffix,
   volume: number,
 ): string {
+  const { again = 1 } = artifact;
+  // No name of a database has this sign in a key.
+  const suffix = again === 1 ? '' : `~${again}`;
   const name =
-    'database' in artifact ? `${encodeDatabaseName(artifact.database, artifact.hasTwin)}.dump` : 'globals.sql';
+    'database' in artifact
+      ? `${encodeDatabaseName(artifact.database, artifact.hasTwin)}${suffix}.dump`
+      : `globals${suffix}.sql`;
   const number = volume === 1 ? '' : `.${String(volume).padStart(4, '0')}`;
   return `${folder}${attempt}/${name}${compressionSuffix[compression]}${number}`;
 }
@@ -88,7 +98,7 @@ export function placeMarkKey(folder: string, attempt: string, location: string):
 }
 
 const attemptGrammar =
-  /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,40})\/([a-z0-9-]{1,57})\/([0-9a-f]{8})\/(?:[A-Za-z0-9_%-][A-Za-z0-9_.%-]*\.dump(?:\.zst|\.gz)?(?:\.[0-9]{4,6})?|globals\.sql(?:\.zst|\.gz)?(?:\.[0-9]{4,6})?|\.place-[a-z0-9-]{1,63})$/;
+  /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,40})\/([a-z0-9-]{1,57})\/([0-9a-f]{8})\/(?:[A-Za-z0-9_%-][A-Za-z0-9_.%-]*(?:~[0-9]{1,2})?\.dump(?:\.zst|\.gz)?(?:\.[0-9]{4,6})?|globals(?:~[0-9]{1,2})?\.sql(?:\.zst|\.gz)?(?:\.[0-9]{4,6})?|\.place-[a-z0-9-]{1,63})$/;
 
 export interface AttemptPlace {
   readonly namespace: string;

@@ -1,6 +1,6 @@
 import { assert, constantFrom, oneof, property, string, uniqueArray } from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeDatabaseName, encodeDatabaseName, volumeKey } from '../../src/domain/layout.ts';
+import { decodeDatabaseName, encodeDatabaseName, parseAttemptKey, volumeKey } from '../../src/domain/layout.ts';
 import { selectDatabases } from '../../src/runner/backup/select-databases.ts';
 
 /** Many differ in upper and lower case only. */
@@ -30,4 +30,19 @@ test('capitals are encoded only where they have to be', () => {
   expect(keyOf('Shop', true)).toBe('shop/nightly/n-1/a1b2c3d4/%53hop.dump.zst');
   expect(keyOf('shop', true)).toBe('shop/nightly/n-1/a1b2c3d4/shop.dump.zst');
   expect(keyOf('Ärger', true)).toBe('shop/nightly/n-1/a1b2c3d4/%C3%84rger.dump.zst');
+});
+
+test('a dump that is tried again beside remains has a key of its own, which is known as ours', () => {
+  const keys = [1, 2, 12].flatMap((again) => [
+    volumeKey('shop/nightly/n-1/', 'a1b2c3d4', { database: 'orders', again }, 'zstd', 1),
+    volumeKey('shop/nightly/n-1/', 'a1b2c3d4', { database: 'orders~2', again }, 'none', 3),
+    volumeKey('shop/nightly/n-1/', 'a1b2c3d4', { globals: true, again }, 'gzip', 1),
+  ]);
+  expect(new Set(keys).size).toBe(keys.length);
+  expect(keys.slice(3, 6).map((key) => key.slice(key.lastIndexOf('/') + 1))).toEqual([
+    'orders~2.dump.zst',
+    'orders%7E2~2.dump.0003',
+    'globals~2.sql.gz',
+  ]);
+  for (const key of keys) expect(parseAttemptKey(key)).toMatchObject({ attempt: 'a1b2c3d4', backup: 'n-1' });
 });

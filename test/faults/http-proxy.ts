@@ -126,7 +126,8 @@ export async function startHttpProxy(target: string): Promise<HttpProxy> {
       for await (const _ of answer);
       return void incoming.socket.resetAndDestroy();
     }
-    if (typeof fault === 'object' && 'afterwards' in fault) fault.afterwards();
+    const isDone = (answer.statusCode ?? 0) < 300;
+    if (typeof fault === 'object' && 'afterwards' in fault && isDone) fault.afterwards();
     const headers: Record<string, string | string[]> = {};
     for (const [name, value] of Object.entries(answer.headers)) if (value !== undefined) headers[name] = value;
     if (typeof fault === 'object' && 'headers' in fault) Object.assign(headers, fault.headers);

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { manifestKey } from '../../src/domain/layout.ts';
 import { printManifest } from '../../src/domain/manifest.ts';
 import type { BackupTask } from '../../src/domain/task.ts';
+import { findCopy } from '../../src/runner/backup/find-copy.ts';
 import type { Bytes } from '../../src/storage/storage.ts';
 import { WholeBytes } from '../../src/storage/whole-bytes.ts';
 import { systemClock } from '../../src/support/clock.ts';
@@ -398,6 +399,31 @@ describe('databases', () => {
     ]);
     expect((await stand.keys(directory)).length).toBe(2);
   });
+});
+
+test('a dump that is tried again where nothing can be deleted gets a name of its own', async () => {
+  const { s3 } = await stand.fresh();
+  const marker = join(stand.folder, 'broke-once');
+  const script = `case "$PGDATABASE $*" in *beta*) if [ ! -e ${marker} ]; then touch ${marker}; "$REAL" "$@" | head -c 400000; echo 'pg_dump: error: server closed the connection unexpectedly' >&2; exit 1; fi;; esac; exec "$REAL" "$@"`;
+  const programs = await wrapPgDump(stand.folder, binDir, script);
+  const task = taskOf({
+    destinations: required({ ...s3, appendOnly: true }),
+    databases: { names: ['alpha', 'beta'] },
+    compression: { algorithm: 'none' },
+    volumeBytes: 100_000,
+    databaseRetries: 1,
+  });
+  const ended = await runWith(stand.folder, task, secrets, [programs]);
+  expect(ended).toMatchObject({ code: 0, verdict: { verdict: 'Succeeded' } });
+  const storage = await stand.open(s3);
+  const { manifest } = (await findCopy(storage, key, never)) ?? {};
+  await storage.close();
+  const named = manifest?.databases.flatMap(({ artifacts }) => artifacts.flatMap(({ volumes }) => volumes));
+  const attempt = `shop/nightly/nightly-20260101t030000z/${podUids.first.slice(0, 8)}`;
+  expect(named?.map((volume) => volume.key)).toContain(`${attempt}/beta~2.dump`);
+  const keys = await stand.keys(s3);
+  for (const volume of named ?? []) expect(keys).toContain(volume.key);
+  expect(keys).toContain(`${attempt}/beta.dump`);
 });
 
 describe('a second try', () => {

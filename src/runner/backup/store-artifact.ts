@@ -46,13 +46,14 @@ export async function storeArtifact(
     releaseBuffers(plain.through(source)),
   );
   const folder = backupFolder(task.namespace, task.policy.name, task.backup.name);
+  const unused = chooseName(name, (first) => volumeKey(folder, workshop.attempt, first, algorithm, 1), destinations);
   const volumes: Volume[] = [];
   const keys: string[] = [];
   const stop = new AbortController();
   let proving: Promise<void> = Promise.resolve();
   try {
     for await (const { index, bytes } of cutVolumes(compressed, task.volumeBytes)) {
-      const key = volumeKey(folder, workshop.attempt, name, algorithm, index);
+      const key = volumeKey(folder, workshop.attempt, unused, algorithm, index);
       keys.push(key);
       const sent = measure();
       const soFar = stored?.goOn();
@@ -95,6 +96,21 @@ export async function storeArtifact(
     stored: stored.result(),
     compression: algorithm,
   };
+}
+
+/** What a dump that failed left at a place that did not delete it is not written over: the next one gets another name. */
+function chooseName(
+  name: ArtifactName,
+  firstKeyOf: (name: ArtifactName) => string,
+  destinations: readonly Destination[],
+): ArtifactName {
+  const begun = destinations.flatMap((destination) => destination.begun);
+  for (let again = 1; ; again += 1) {
+    const candidate = { ...name, again };
+    const first = firstKeyOf(candidate);
+    const isUsed = begun.some((key) => key.startsWith(first) && /^(\.\d{4,})?$/.test(key.slice(first.length)));
+    if (!isUsed) return candidate;
+  }
 }
 
 async function storeVolume(
