@@ -104,6 +104,11 @@ const hints: Partial<Record<FailureReason, string>> = {
     'Open it (ALTER DATABASE … WITH ALLOW_CONNECTIONS true), drop it if its DROP DATABASE was interrupted, or leave it out; to look from another database, set maintenanceDatabase.',
 };
 
+/** Whether somebody at the other end said so himself, rather than nobody answering. */
+export function wasAnswered({ cause }: Failure): boolean {
+  return isSqlstate(describe(cause).code);
+}
+
 /** What it means that a statement failed. `broken`: what the connection itself said, if it broke. */
 export function queryFailure(error: unknown, broken: Error | undefined, server: Server, database: string): Failure {
   const { code, message } = describe(broken ?? error);

@@ -49,7 +49,7 @@ data: { username: cG9zdGdyZXM= }
     [
       'a wrong value, at its own line',
       location('  accessMode: Sometimes\n'),
-      'a.yaml:8: spec.accessMode: Unsupported value: "Sometimes": supported values: "ReadWrite", "ReadOnly"',
+      'a.yaml:8: spec.accessMode: Unsupported value: "Sometimes": supported values: "ReadWrite", "AppendOnly", "ReadOnly"',
     ],
     [
       'a value in a list',

@@ -1,12 +1,15 @@
-import { toFailure } from '../../api/failure.ts';
+import { toFailure, type Failure } from '../../api/failure.ts';
 import type { Note } from '../../domain/note.ts';
 import type { BackupTask } from '../../domain/task.ts';
+import type { Bytes } from '../../pipeline/bytes.ts';
+import { watchSilence } from '../../pipeline/watch-silence.ts';
 import { connectClient, type Connection } from '../../postgres/connection.ts';
+import { dumpPulse } from '../../postgres/dump-pulse.ts';
 import { dumpDatabase, dumpGlobals, type DumpTools } from '../../postgres/dump.ts';
 import { findDatabase, inspectServer, listDatabases, readEncoding, readSizes } from '../../postgres/inspect.ts';
 import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
 import { areOutdated, choosePrograms, findPrograms, findStdbuf } from '../../postgres/programs.ts';
-import type { Server } from '../../postgres/server.ts';
+import { applicationName, type Server } from '../../postgres/server.ts';
 import { costsTheDump, isUnspoken, readFacts, readFactsFrom } from '../../postgres/read-facts.ts';
 import { surveyDatabase, unknownSurvey } from '../../postgres/survey-database.ts';
 import { steadied } from '../../postgres/steady-session.ts';
@@ -51,12 +54,21 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
   const programs = choosePrograms(await findPrograms(workshop.programDirs, clock, signal), facts.major);
   const stdbuf = await findStdbuf();
   // Secrets of libpq lie here, readable by us alone, for as long as the dump goes on.
+  const session = `${applicationName} ${workshop.attempt}`;
   const folder = await makeSecretFolder(workshop.root);
   const tools: DumpTools = {
     programs,
     ...(stdbuf === undefined ? {} : { stdbuf }),
-    environment: await libpqEnvironment(server, folder.path),
+    environment: { ...(await libpqEnvironment(server, folder.path)), PGAPPNAME: session },
     clock,
+  };
+  /** A dump of which nothing comes any more is ended, so that it fails within two or three times the limit for stalls. */
+  const watched = <T extends { readonly bytes: Bytes }>(start: (until: AbortSignal) => T): T => {
+    const stop = new AbortController();
+    const dump = start(AbortSignal.any([signal, stop.signal]));
+    const judge = dumpPulse(server, session, Math.min(connectTimeoutMilliseconds, queryLimitMs));
+    const options = { limitMs: queryLimitMs, clock, judge, end: (failure: Failure) => stop.abort(failure) };
+    return { ...dump, bytes: watchSilence(dump.bytes, options) };
   };
   const { lockTimeoutSeconds, rolePasswords, globals: _globals, ...selection } = task.dump;
   return {
@@ -90,10 +102,13 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
     dump: (database, { facts: { encoding: own }, missing, survey }) => {
       const { internalOptions } = survey;
       const options = { selection, lockTimeoutSeconds, internalOptions, encoding: own };
-      const dump = dumpDatabase(tools, database, options, signal);
+      const dump = watched((until) => dumpDatabase(tools, database, options, until));
       return { ...dump, notes: () => [...factNotes(missing), ...dumpNotes(dump, survey, selection)] };
     },
-    dumpGlobals: () => dumpGlobals(tools, server.database, { rolePasswords, lockTimeoutSeconds, encoding }, signal),
+    dumpGlobals: () => {
+      const options = { rolePasswords, lockTimeoutSeconds, encoding };
+      return watched((until) => dumpGlobals(tools, server.database, options, until));
+    },
     answers: async (milliseconds) => {
       try {
         await waitUntilReachable(server, milliseconds, workshop);
