@@ -5,7 +5,6 @@ const folder = fileURLToPath(new URL('../../.cache/foreign/', import.meta.url));
 
 /** What scripts/foreign/setup made, and what it takes from Debian. */
 export const foreignPrograms = {
-  rclone: `${folder}bin/rclone`,
   gofakes3: `${folder}bin/gofakes3`,
   python: `${folder}venv/bin/python`,
   moto: `${folder}venv/bin/moto_server`,

@@ -8,11 +8,11 @@ test('the page of servers is the table', async () => {
   await expect(printServersPage(Object.keys(providers))).toMatchFileSnapshot('../../docs/servers.md');
 });
 
-test('at least three servers of each protocol are tried that the other tests do not start', () => {
+test('of each protocol at least two servers are tried that other tests do not start', () => {
   for (const protocol of ['S3', 'SFTP'])
     expect(
       foreignServers.filter((server) => server.protocol === protocol && server.needs !== undefined).length,
-    ).toBeGreaterThan(2);
+    ).toBeGreaterThan(1);
 });
 
 test('deviations are named for providers that there are, each with why', () => {

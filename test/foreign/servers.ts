@@ -1,7 +1,7 @@
 import type { PlaceUnderTest } from '../suites/storage-conformance.ts';
 import type { ForeignProgram } from './programs.ts';
-import { startFauxqs, startGofakes3, startMoto, startRcloneS3 } from './start-s3.ts';
-import { startAsyncssh, startProftpd, startRcloneSftp } from './start-sftp.ts';
+import { startFauxqs, startGofakes3, startMoto } from './start-s3.ts';
+import { startAsyncssh, startProftpd } from './start-sftp.ts';
 
 /** A server that somebody else made. */
 export interface ForeignServer {
@@ -31,14 +31,6 @@ export const foreignServers: readonly ForeignServer[] = [
     },
   },
   {
-    name: 'rclone serve s3',
-    from: 'Go module github.com/rclone/rclone v1.76.0',
-    protocol: 'S3',
-    needs: 'rclone',
-    start: startRcloneS3,
-    deviations: {},
-  },
-  {
     name: 'gofakes3',
     from: 'Go module github.com/johannesboyne/gofakes3 v1.2.0',
     protocol: 'S3',
@@ -65,14 +57,6 @@ export const foreignServers: readonly ForeignServer[] = [
     needs: 'python',
     start: () => startAsyncssh(16 * 1024),
     deviations: {},
-  },
-  {
-    name: 'rclone serve sftp',
-    from: 'Go module github.com/rclone/rclone v1.76.0',
-    protocol: 'SFTP',
-    needs: 'rclone',
-    start: startRcloneSftp,
-    deviations: { 'lets exactly one of racing writers store a key that is to be absent': 'it has no hard links' },
   },
   {
     name: 'ProFTPD with mod_sftp',

@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { startProgram } from '../servers/program.ts';
 import { startS3 } from '../servers/s3.ts';
@@ -30,27 +28,6 @@ export async function startGofakes3(): Promise<PlaceUnderTest> {
   });
   const door = { endpoint: `http://127.0.0.1:${program.port}`, ...keys };
   return s3PlaceUnderTest(door, door, () => program.stop());
-}
-
-export async function startRcloneS3(): Promise<PlaceUnderTest> {
-  const folder = await makeTemporaryFolder();
-  const root = join(folder.path, 'root');
-  await mkdir(join(root, 'backups'), { recursive: true });
-  const program = await startProgram({
-    command: foreignPrograms.rclone,
-    args: (port) =>
-      [
-        ['serve', 's3', root, '--addr', `127.0.0.1:${port}`],
-        ['--auth-key', `${keys.accessKeyId},${keys.secretAccessKey}`, '--config', '/dev/null'],
-        ['--cache-dir', join(folder.path, 'cache'), '--dir-cache-time', '0s'],
-      ].flat(),
-    env,
-  });
-  const door = { endpoint: `http://127.0.0.1:${program.port}`, ...keys };
-  return s3PlaceUnderTest(door, door, async () => {
-    await program.stop();
-    await folder.remove();
-  });
 }
 
 export async function startFauxqs(): Promise<PlaceUnderTest> {

@@ -23,29 +23,12 @@ interface Stand {
   readonly userKey: string;
 }
 
-interface SftpServer extends Omit<ProgramOptions, 'port'> {
-  /** As which the root is seen. */
-  readonly path?: string;
-  readonly username?: string;
-}
+type SftpServer = Omit<ProgramOptions, 'port'>;
 
 export const startAsyncssh = (limit: number): Promise<PlaceUnderTest> =>
   startSftp(async ({ hostKey, userKey }) => ({
     command: foreignPrograms.python,
     args: (port) => [asyncsshServer, `${port}`, hostKey, `${userKey}.pub`, `${limit}`],
-  }));
-
-export const startRcloneSftp = (): Promise<PlaceUnderTest> =>
-  startSftp(async ({ folder, root, hostKey, userKey }) => ({
-    command: foreignPrograms.rclone,
-    args: (port) =>
-      [
-        ['serve', 'sftp', root, '--addr', `127.0.0.1:${port}`, '--key', hostKey],
-        ['--authorized-keys', `${userKey}.pub`, '--config', '/dev/null', '--dir-cache-time', '0s'],
-        ['--cache-dir', join(folder, 'cache'), '--vfs-cache-mode', 'writes', '--vfs-write-back', '0s'],
-      ].flat(),
-    path: '/',
-    username: 'anybody',
   }));
 
 export const startProftpd = (): Promise<PlaceUnderTest> =>
@@ -102,24 +85,20 @@ async function startSftp(choose: (stand: Stand) => Promise<SftpServer>): Promise
   if (hostKey === undefined || userKey === undefined || strangersKey === undefined) throw new Error('no keys');
   for (const file of [hostKey, userKey, strangersKey])
     await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'key', '-f', file]);
-  const {
-    path = root,
-    username = userInfo().username,
-    ...server
-  } = await choose({ folder: folder.path, root, hostKey, userKey });
+  const server = await choose({ folder: folder.path, root, hostKey, userKey });
   const program = await startProgram(server);
   const options = {
     host: '127.0.0.1',
     port: program.port,
-    username,
+    username: userInfo().username,
     privateKey: await readFile(userKey, 'utf8'),
     hostKeys: [(await readFile(`${hostKey}.pub`, 'utf8')).trim()],
-    path,
+    path: root,
   };
   const stranger = await readFile(strangersKey, 'utf8');
   return {
     open: () => openSftp(options, tools),
-    openMissing: () => openSftp({ ...options, path: join(path, '../absent') }, tools),
+    openMissing: () => openSftp({ ...options, path: join(folder.path, 'absent') }, tools),
     openRefused: () => openSftp({ ...options, privateKey: stranger }, tools),
     lookFromOutside: async () => {
       const all = await listTree(root);
