@@ -152,7 +152,12 @@ async function doTask(
     signal,
     openLocation: async (location: TaskLocation, askSignal = signal) => {
       const { place, credentials } = await findPlace(location, root, secrets, askSignal);
-      const tools = { clock, random, throttledMs: stallMs * throttledShare };
+      const tools = {
+        clock,
+        random,
+        throttledMs: stallMs * throttledShare,
+        ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
+      };
       const opened = await openStorage(place, credentials, tools);
       const storage = location.appendOnly === true ? appendOnlyStorage(opened) : opened;
       return limitStorage(options.decorate?.(storage, location.name) ?? storage, {
