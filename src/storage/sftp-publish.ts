@@ -88,13 +88,14 @@ async function publishIfAbsent(session: SftpSession, temporary: string, target: 
       return await removeFile(session, temporary);
     }
     abilities.refuse('hardlink');
-  }
-  await refuseExisting(session, target);
+  } else await refuseExisting(session, target);
   // It linked before: this is a failure, and only a link is sure to be the first.
   if (linked instanceof Failure && abilities.isProven('hardlink')) throw linked;
   try {
     await rename(session, temporary, target);
   } catch (error) {
+    // The name was free before, and the server said that it linked ours to it: a link that is seen late is no other writer's.
+    if (linked === 'done' && (await lookAt(session, target)) !== undefined) return await removeFile(session, temporary);
     await refuseExisting(session, target);
     throw error;
   }

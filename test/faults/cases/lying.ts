@@ -203,7 +203,7 @@ export const lyingCases: readonly FaultCase[] = [
     bad('StoredBytesDiffer'),
     { databases: 2 },
   ),
-  ...lying('hides-dump', 'says twice that a dump is not there that it has just taken', { about: dump, deny: 2 }, good),
+  ...lying('hides-dump', 'says once that a dump is not there that it has just taken', { about: dump, deny: 1 }, good),
   ...lying(
     'hides-manifest',
     'says twice that the manifest is not there that it has just taken',
