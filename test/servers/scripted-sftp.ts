@@ -43,6 +43,8 @@ export async function startScriptedSftp(options: {
 
   const server = new ssh2.Server({ hostKeys: [pem] }, (client) => {
     clients.add(client);
+    // Answers are many small packets: each would wait for an acknowledgement.
+    (client as ssh2.Connection & { setNoDelay(on: boolean): void }).setNoDelay(true);
     client.on('error', () => undefined);
     client.on('close', () => clients.delete(client));
     const steps = [...(options.chain ?? [])];
