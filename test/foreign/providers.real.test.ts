@@ -5,7 +5,7 @@ import { startS3 } from '../servers/s3.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
 import { storageConformance } from '../suites/storage-conformance.ts';
 import { providerDeviations } from './provider-deviations.ts';
-import { s3PlaceUnderTest } from './s3-place.ts';
+import { countArrived, s3PlaceUnderTest } from './s3-place.ts';
 
 const versitygw = process.env['VERSITYGW'];
 
@@ -17,11 +17,12 @@ for (const [name, manners] of Object.entries<S3Manners>(providers)) {
       const server = await startS3({ dir: join(folder.path, 'server'), versitygw });
       await server.createBucket('backups');
       const provider = await startS3Provider(server, manners);
-      return s3PlaceUnderTest({ ...server, endpoint: provider.endpoint }, server, async () => {
+      const place = s3PlaceUnderTest({ ...server, endpoint: provider.endpoint }, server, async () => {
         await provider.stop();
         await server.stop();
         await folder.remove();
       });
+      return { ...place, arrived: (key) => countArrived(server, key) };
     },
     { deviations: providerDeviations[name] ?? {} },
   );

@@ -2,6 +2,7 @@ import {
   AbortMultipartUploadCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
+  ListPartsCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
 import { openS3, type S3Options } from '../../src/storage/s3.ts';
@@ -34,6 +35,20 @@ export function s3PlaceUnderTest(door: S3Door, eye: S3Door, stop: () => Promise<
 
 function optionsOf({ endpoint, accessKeyId, secretAccessKey }: S3Door): S3Options {
   return { bucket: 'backups', endpoint, forcePathStyle: true, credentials: { accessKeyId, secretAccessKey } };
+}
+
+/** Bytes of the parts of uploads of a key that are not complete. */
+export async function countArrived(door: S3Door, key: string): Promise<number> {
+  const client = new S3Client({ ...optionsOf(door), region: 'us-east-1' });
+  const where = { Bucket: 'backups', Key: key };
+  let bytes = 0;
+  const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: 'backups', Prefix: key }));
+  for (const { UploadId } of Uploads ?? []) {
+    const { Parts } = await client.send(new ListPartsCommand({ ...where, UploadId }));
+    bytes += (Parts ?? []).reduce((sum, { Size }) => sum + (Size ?? 0), 0);
+  }
+  client.destroy();
+  return bytes;
 }
 
 /** Every object and every unfinished upload; these are told once and then aborted, so that each case begins without. */
