@@ -20,6 +20,7 @@ import { startHttpProxy, type HttpProxy } from './http-proxy.ts';
 import type { SftpRule } from './sftp-subsystem.ts';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 import { templateOf, type Size } from './seed-databases.ts';
+import type { Certificate } from '../servers/certificates.ts';
 import type { SharedServer } from './share-server.ts';
 import { installPrograms } from './wrapped-programs.ts';
 
@@ -59,6 +60,8 @@ export interface FaultStand {
   readonly folder: string;
   readonly binDir: string;
   readonly server: DatabaseServer;
+  /** Runs connect over TLS; servers of cases have this certificate. */
+  readonly tls: Certificate | undefined;
   /** Random bytes that the servers can read, for more large databases. */
   readonly blobsFile: string;
   readonly s3: S3Server;
@@ -158,6 +161,7 @@ export async function startFaultStand(shared: SharedServer, versitygw: string | 
     folder,
     binDir,
     server,
+    tls: shared.tls,
     blobsFile,
     s3,
     s3Folder,

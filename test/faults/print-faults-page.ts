@@ -28,6 +28,8 @@ export function printFaultsPage(table: readonly FaultCase[]): string {
     'Dumps have 1 to 33 MB; those of the cases marked *long* have 336 MB of random bytes: there the fault comes in the middle of the',
     'stream, or at its very end.',
     '',
+    'The cases of the database are tried twice: over plain connections, and over TLS.',
+    '',
     'This page is printed from the table: `vitest run --project unit test/faults -u`.',
     '',
   ];

@@ -30,7 +30,7 @@ export async function runCase(stand: FaultStand, faultCase: FaultCase, earlier: 
   const { places } = arranged;
   const server = arranged.server ?? stand.server;
   const tally: Tally = { committedBytes: 0, differingBytes: 0 };
-  await createPolicy(operator, name, arranged);
+  await createPolicy(operator, name, arranged, stand.tls === undefined ? 'disable' : 'require');
   const inspected = places.map(({ location }) => location);
   await untilInspected(operator, inspected);
   for (const place of places) if (isAvailable(operator, place)) await seedEarlier(earlier, place, name);
@@ -70,7 +70,12 @@ function isAvailable(operator: LocalOperator, { location }: PlaceUse): boolean {
   return found?.status?.conditions?.some(({ type, status }) => type === 'Available' && status === 'True') ?? false;
 }
 
-async function createPolicy(operator: LocalOperator, name: string, arranged: Arranged): Promise<void> {
+async function createPolicy(
+  operator: LocalOperator,
+  name: string,
+  arranged: Arranged,
+  tlsMode: 'disable' | 'require',
+): Promise<void> {
   const { spec = {}, postgres, databases, login = 'admin', places } = arranged;
   const object = {
     apiVersion: 'pgbackup.dev/v1',
@@ -81,7 +86,7 @@ async function createPolicy(operator: LocalOperator, name: string, arranged: Arr
         postgres: {
           host: postgres.host,
           port: postgres.port,
-          tls: { mode: 'disable' },
+          tls: { mode: tlsMode },
           credentials: { secretName: login },
           databases: spec.databases ?? { names: databases },
           ...(spec.maintenanceDatabase === undefined ? {} : { maintenanceDatabase: spec.maintenanceDatabase }),

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { FaultCase } from './fault-case.ts';
 import { sftpServerProgram, startFaultStand, type FaultStand } from './fault-stand.ts';
+import type { SharedServer } from './share-server.ts';
 import { runCase, type CaseOutcome } from './run-case.ts';
 import { makeEarlier, type EarlierBackup } from './seed-earlier.ts';
 
@@ -18,10 +19,11 @@ declare module 'vitest' {
 }
 
 const versitygw = process.env['VERSITYGW'];
-const shared = inject('faultsServer');
 
 /** One test per case, several at a time, on servers of this file's own but for PostgreSQL. */
-export function tryFaults(cases: readonly FaultCase[]): void {
+export function tryFaults(cases: readonly FaultCase[], over: 'plain' | 'tls' = 'plain'): void {
+  const shared = inject(over === 'tls' ? 'faultsTlsServer' : 'faultsServer');
+  const whyNot = (one: FaultCase) => whyNotOn(one, shared);
   describe('a whole run that meets a fault', () => {
     let stand: FaultStand;
     let earlier: EarlierBackup;
@@ -35,13 +37,14 @@ export function tryFaults(cases: readonly FaultCase[]): void {
 
     for (const faultCase of cases) {
       const { name, room } = faultCase;
-      test.concurrent(`${room}: ${name}`, { timeout: 600_000 }, async (context) => {
+      const title = over === 'tls' ? `${name}, over TLS` : name;
+      test.concurrent(`${room}: ${title}`, { timeout: 600_000 }, async (context) => {
         const reason = whyNot(faultCase);
         if (reason !== undefined) context.skip(reason);
         const { meta } = context.task;
-        meta.fault = { room, name };
+        meta.fault = { room, name: title };
         const outcome = await runCase(stand, faultCase, earlier);
-        meta.fault = { room, name, ...outcome };
+        meta.fault = { room, name: title, ...outcome };
         expect(outcome.differingBytes, 'bytes under a committed manifest that differ').toBe(0);
       });
     }
@@ -49,7 +52,7 @@ export function tryFaults(cases: readonly FaultCase[]): void {
 }
 
 /** Why a case cannot be tried on this machine. */
-function whyNot({ room, needsRoot }: FaultCase): string | undefined {
+function whyNotOn({ room, needsRoot }: FaultCase, shared: SharedServer | undefined): string | undefined {
   if (shared === undefined) return 'there is no PostgreSQL server on this machine';
   const usesS3 = ['s3', 'fan-out', 'lying', 'pod'].includes(room);
   if (usesS3 && versitygw === undefined) {

@@ -192,7 +192,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s', (binDir) =
     );
     const shop = (await listDatabases(connection)).find(({ name }) => name === 'shop');
     const sizes = await readSizes(connection, 10_000);
-    expect(shop).toEqual({ oid: expect.stringMatching(/^\d+$/) as string, name: 'shop' });
+    expect(shop).toEqual({ oid: expect.stringMatching(/^\d+$/) as string, name: 'shop', connectionLimit: 7 });
     expect(sizes.size).toBeGreaterThan(0);
     expect(sizes.has(shop?.oid ?? '')).toBe(false);
     await connection.close();

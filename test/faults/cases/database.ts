@@ -63,7 +63,8 @@ async function wrapDumps(stand: FaultStand, name: string, count: number, script:
 
 /** A server of its own, for what would hurt other cases. */
 async function ownServer(stand: FaultStand, name: string): Promise<Postgres> {
-  const server = await startPostgres({ binDir: stand.binDir, dir: join(stand.folder, name) });
+  const { binDir, folder, tls } = stand;
+  const server = await startPostgres({ binDir, dir: join(folder, name), ...(tls === undefined ? {} : { tls }) });
   stand.onStop(() => server.stop());
   await stand.putSecret(name, { username: server.user, password: server.password });
   return server;

@@ -1,0 +1,4 @@
+import { databaseCases } from './cases/database.ts';
+import { tryFaults } from './try-faults.ts';
+
+tryFaults(databaseCases, 'tls');
