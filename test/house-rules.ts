@@ -41,7 +41,7 @@ export const rooms = {
   },
   storage: {
     rooms: ['api', 'support'],
-    packages: ['node:*', '@aws-sdk/client-s3', '@smithy/node-http-handler', 'ssh2'],
+    packages: ['node:*', '@aws-sdk/client-s3', '@smithy/node-http-handler', 'ssh2', 'ssh2-sftp-client'],
   },
   postgres: { rooms: ['pipeline', 'api', 'support'], packages: ['node:*', 'pg'] },
   runner: { rooms: ['domain', 'api', 'postgres', 'pipeline', 'storage', 'support'], packages: ['node:*'] },
@@ -71,7 +71,7 @@ export interface Door {
 export const doors: readonly Door[] = [
   { thing: 'the Kubernetes client', packages: ['@kubernetes/client-node'], files: /^kube\/http-client\.ts$/ },
   { thing: 'the S3 SDK', packages: ['@aws-sdk/*', '@smithy/*'], files: /^storage\/s3(-[a-z0-9-]+)?\.ts$/ },
-  { thing: 'SSH', packages: ['ssh2'], files: /^storage\/sftp(-[a-z0-9-]+)?\.ts$/ },
+  { thing: 'SSH', packages: ['ssh2', 'ssh2-sftp-client'], files: /^storage\/sftp(-[a-z0-9-]+)?\.ts$/ },
   {
     thing: 'child processes',
     packages: ['node:child_process'],

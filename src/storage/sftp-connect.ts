@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import ssh2 from 'ssh2';
+import type ssh2 from 'ssh2';
 import { Failure } from '../api/failure.ts';
 import { throwIfAborted, untilAborted, withinTime } from './abortable.ts';
 import {
@@ -14,7 +14,7 @@ import type { StorageTools } from './place.ts';
 import { offeredBy, type SftpAbility, SftpAbilities } from './sftp-abilities.ts';
 import { toConnectFailure } from './sftp-errors.ts';
 import { chooseLimits, limitsOfChannel } from './sftp-limits.ts';
-import { LoginPlan, startSftp } from './sftp-login.ts';
+import { LoginPlan, makeLogin, startSftp } from './sftp-login.ts';
 import { isFolder, kindOfMode } from './sftp-look.ts';
 import { type SftpAttributes, SftpSession } from './sftp-session.ts';
 import type { SftpOptions } from './sftp.ts';
@@ -103,7 +103,8 @@ async function connectOnce(
   throwIfAborted(signal);
   const { host, port = 22 } = options;
   const where = `${host}:${port}`;
-  const client = new ssh2.Client();
+  const login = makeLogin();
+  const { client } = login;
   let session: SftpSession | undefined;
   let refused: Buffer | undefined;
   // From here to the end of the connection no error is without a listener.
@@ -121,7 +122,7 @@ async function connectOnce(
   signal.addEventListener('abort', onAbort, { once: true });
   const plan = new LoginPlan(options);
   try {
-    const starting = startSftp(client, clientConfig(), () => onStep('starting the SFTP subsystem'));
+    const starting = startSftp(login, clientConfig(), () => onStep('starting the SFTP subsystem'));
     const channel = await untilAborted(starting, signal);
     const extensions = (Reflect.get(channel, '_extensions') ?? {}) as Readonly<Record<string, string>>;
     const current = new SftpSession(

@@ -1,4 +1,5 @@
 import ssh2 from 'ssh2';
+import SftpClient from 'ssh2-sftp-client';
 import { Failure } from '../api/failure.ts';
 import { fingerprintOf } from './host-keys.ts';
 import type { SftpChannel } from './sftp-session.ts';
@@ -76,18 +77,20 @@ export class LoginPlan {
   }
 }
 
-/** Logs in and starts SFTP. Settles with the first thing that happens; the client has listeners for its errors from here on. */
-export function startSftp(client: ssh2.Client, config: ssh2.ConnectConfig, onStep: () => void): Promise<SftpChannel> {
-  return new Promise<SftpChannel>((resolve, reject) => {
-    client.on('error', reject);
-    client.on('close', () => reject(new Error('the server closed the connection')));
-    client.on('ready', () => {
-      onStep();
-      client.sftp((error, channel) => {
-        if (error === undefined) resolve(channel);
-        else reject(error);
-      });
-    });
-    client.connect(config);
-  });
+/** What is used of ssh2-sftp-client: the client of ssh2 that it wraps is no public member. */
+export interface SftpLogin {
+  readonly client: ssh2.Client;
+  connect(config: ssh2.ConnectConfig): Promise<SftpChannel>;
+}
+
+/** A client that has not connected yet. Its own listeners would write to the console. */
+export function makeLogin(): SftpLogin {
+  const silent = { error: () => undefined, end: () => undefined, close: () => undefined };
+  return new SftpClient('pgbackup', silent) as unknown as SftpLogin;
+}
+
+/** Logs in and starts SFTP; `onStep` is called between the two. */
+export function startSftp(login: SftpLogin, config: ssh2.ConnectConfig, onStep: () => void): Promise<SftpChannel> {
+  login.client.once('ready', onStep);
+  return login.connect(config);
 }
