@@ -1,10 +1,13 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { faultRooms } from './fault-case.ts';
 import { printFaultsPage } from './print-faults-page.ts';
+import { fieldReports } from './reports.ts';
 import { faultTable } from './table.ts';
 
 test('the page of faults is the table', async () => {
-  await expect(printFaultsPage(faultTable)).toMatchFileSnapshot('../../docs/faults.md');
+  await expect(printFaultsPage(faultTable, fieldReports)).toMatchFileSnapshot('../../docs/faults.md');
 });
 
 test('each case has a name of its own that can be a policy, and each room has cases', () => {
@@ -26,4 +29,8 @@ test('a case that succeeds says that every required place has its copy', () => {
     if (expected.succeeded === 'False' && expected.reason !== 'DestinationFailed')
       expect(expected.reason, name).not.toBe('Succeeded');
   }
+});
+
+test.each(fieldReports)('the test of report $id stands where the page says', async ({ file, title }) => {
+  expect(await readFile(join(import.meta.dirname, '..', file), 'utf8')).toContain(title);
 });

@@ -1,4 +1,5 @@
 import { faultRooms, type Expected, type FaultCase } from './fault-case.ts';
+import type { FieldReport } from './reports.ts';
 
 const titles = {
   database: 'Database',
@@ -10,8 +11,8 @@ const titles = {
   pod: 'Pod',
 } as const;
 
-/** docs/faults.md: every case of the table, and how a run with it ends. */
-export function printFaultsPage(table: readonly FaultCase[]): string {
+/** docs/faults.md: every case of the table, and how a run with it ends; and which test keeps mended what people reported. */
+export function printFaultsPage(table: readonly FaultCase[], reports: readonly FieldReport[]): string {
   const head = [
     '# Faults',
     '',
@@ -46,7 +47,17 @@ export function printFaultsPage(table: readonly FaultCase[]): string {
       ),
     '',
   ]);
-  return [...head, ...parts].join('\n');
+  const field = [
+    '## Reports from the field',
+    '',
+    'Inputs that people met in this job, with this program or another. Each stands for its kind; the test beside it keeps it mended.',
+    '',
+    '| Report | What was met | Test |',
+    '|---|---|---|',
+    ...reports.map(({ id, report, file, title }) => `| ${id} | ${report} | \`test/${file}\`: ${title} |`),
+    '',
+  ];
+  return [...head, ...parts, ...field].join('\n');
 }
 
 function describeEnd({ reason, destinations, failed = {}, remains = [], unknown = [] }: Expected): string {
