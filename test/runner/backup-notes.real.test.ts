@@ -7,6 +7,7 @@ import { parseManifest, type Manifest } from '../../src/domain/manifest.ts';
 import type { BackupTask, TaskLocation } from '../../src/domain/task.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { backupTaskOf, pgSecret, runWith, type RunEnd } from './run-with.ts';
+import { startStandby } from '../servers/standby.ts';
 import { checksumTables, fetchVolumes, restoreWithStockTools } from './restore-with-stock-tools.ts';
 import { required, startStand, type Stand } from './stand.ts';
 import { wrapPgDump } from './wrap-programs.ts';
@@ -207,4 +208,40 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a backup of a server of %s'
     expect(ended.notes).toMatchObject([{ reason: 'FactsMissing', count: 1 }]);
     expect(ended.notes[0]?.message).toContain(mule);
   });
+
+  test('tells event triggers that ran at its logins, and not when they are off for its role', async () => {
+    // They came with 17.
+    if (server.major < 17) return;
+    const database = await makeDatabase(
+      `CREATE TABLE logins (); CREATE FUNCTION note_login() RETURNS event_trigger LANGUAGE plpgsql AS
+         'BEGIN INSERT INTO public.logins DEFAULT VALUES; END';
+       CREATE EVENT TRIGGER on_login ON login EXECUTE FUNCTION note_login()`,
+    );
+    const ended = await backUp(server, binDir, { databases: { names: [database] } });
+    expect(ended).toMatchObject({ code: 0, notes: [{ reason: 'EventTriggersActive', count: 1 }] });
+    expect(ended.notes[0]?.message).toContain('on_login');
+    await server.sql(`ALTER ROLE ${server.user} SET event_triggers = off`);
+    const quiet = await backUp(server, binDir, { databases: { names: [database] } });
+    await server.sql(`ALTER ROLE ${server.user} RESET event_triggers`);
+    expect(quiet).toMatchObject({ code: 0, notes: [] });
+  });
+});
+
+test.skipIf(binDirs.length === 0)('a backup of a standby says which unlogged tables it has no rows of', async () => {
+  const binDir = binDirs[0] ?? '';
+  const primary = await startPostgres({ binDir, dir: join(stand.folder, 'primary') });
+  const standby = await startStandby(primary, join(stand.folder, 'standby'));
+  try {
+    await primary.sql('CREATE DATABASE mixed');
+    await primary.sql('CREATE UNLOGGED TABLE cache AS SELECT 1 AS i; CREATE TABLE kept AS SELECT 2 AS i', 'mixed');
+    await standby.caughtUp();
+    const ended = await backUp({ ...primary, port: standby.port }, binDir, { databases: { names: ['mixed'] } });
+    expect(ended, ended.log).toMatchObject({ code: 0, notes: [{ reason: 'UnloggedTablesEmpty', count: 1 }] });
+    expect(ended.notes[0]?.message).toContain('public.cache');
+    const there = await backUp(primary, binDir, { databases: { names: ['mixed'] } });
+    expect(there).toMatchObject({ code: 0, notes: [] });
+  } finally {
+    await standby.stop();
+    await primary.stop();
+  }
 });

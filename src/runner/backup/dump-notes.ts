@@ -10,6 +10,7 @@ export function dumpNotes(dump: DatabaseDump, survey: DatabaseSurvey, selection:
     ...optionNotes(dump, survey),
     ...warningNotes(dump),
     ...unloggedNotes(survey),
+    ...triggerNotes(survey),
   ];
 }
 
@@ -44,6 +45,12 @@ function unloggedNotes({ unreadableCount: count, unreadableTables }: DatabaseSur
   const more = count > unreadableTables.length ? ` and ${count - unreadableTables.length} more` : '';
   const message = `the server is a standby: rows of unlogged tables are not in the backup (${unreadableTables.join(', ')}${more})`;
   return [{ reason: 'UnloggedTablesEmpty', message, count }];
+}
+
+function triggerNotes({ loginTriggers }: DatabaseSurvey): readonly Note[] {
+  if (loginTriggers.length === 0) return [];
+  const message = `event triggers ran when the backup logged in (${loginTriggers.join(', ')}): set event_triggers = off for its role`;
+  return [{ reason: 'EventTriggersActive', message, count: loginTriggers.length }];
 }
 
 /** Facts that could not be read; the dump does not need them. */
