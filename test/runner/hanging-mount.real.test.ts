@@ -7,7 +7,7 @@ import { parseVerdict } from '../../src/domain/report.ts';
 import type { BackupTask } from '../../src/domain/task.ts';
 import { lacksMounts, startHangingMount, type HangingMount, type MountOperation } from '../servers/hanging-mount.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
-import { startRunner } from './runner-process.ts';
+import { startRunner, type RunnerProcess } from './runner-process.ts';
 import { backupTaskOf, directoryLocation, layRoot, pgSecret, podUids, runWith } from './run-with.ts';
 import { startStand, type Stand } from './stand.ts';
 
@@ -80,6 +80,16 @@ describe.each([
   });
 });
 
+/** Resolves when a call of the runner hangs. */
+async function metBy(runner: RunnerProcess): Promise<void> {
+  let ended = false;
+  void runner.ended.then(() => (ended = true));
+  while (!(await mount.met())) {
+    if (ended) throw new Error(`it ended before: ${runner.output()}`);
+    await delay(50);
+  }
+}
+
 describe('The process of a runner', () => {
   async function start(task: BackupTask, secrets: Record<string, Record<string, string>>) {
     const root = await mkdtemp(join(stand.folder, 'root-'));
@@ -103,7 +113,7 @@ describe('The process of a runner', () => {
       const { task, secrets } = await arrange(true);
       await mount.hang(operation);
       const { runner, verdict } = await start(task, secrets);
-      while (!(await mount.met())) await delay(50);
+      await metBy(runner);
       runner.kill('SIGTERM');
       expect(await runner.ended).toBe(75);
       expect(await verdict()).toMatchObject({ verdict: 'Failed', reason: 'Aborted' });
@@ -111,7 +121,7 @@ describe('The process of a runner', () => {
   );
 
   test('ends on SIGTERM although an inspection hangs', async () => {
-    await mount.hang('readdir');
+    await mount.hang('getattr');
     const root = await mkdtemp(join(stand.folder, 'root-'));
     const task = {
       version: 1,
@@ -127,7 +137,7 @@ describe('The process of a runner', () => {
     } as const;
     await layRoot(root, task, {}, podUids.first);
     const runner = startRunner(root, [binDir]);
-    while (!(await mount.met())) await delay(50);
+    await metBy(runner);
     runner.kill('SIGTERM');
     expect(await runner.ended).toBe(75);
     const verdict = parseVerdict(await readFile(join(root, 'termination-message'), 'utf8'));
