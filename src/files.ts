@@ -7,7 +7,7 @@ import { systemRandom } from './support/clock.ts';
 // in the kernel for ever, and a process with such a thread cannot even exit.
 
 /** Left alone V8 collects so rarely that dead buffers pile up: they do not lie on its heap. */
-const collectEveryBytes = 8 * 1024 * 1024;
+const collectEveryBytes = 1024 * 1024;
 let sinceCollection = 0;
 function release(bytes: number): void {
   sinceCollection += bytes;

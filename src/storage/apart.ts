@@ -9,11 +9,17 @@ import type { DirectoryPlace } from './place.ts';
 import type { Bytes, LeftOut, ObjectStat, Storage, StoredObject, Unfinished } from './storage.ts';
 
 const program = fileURLToPath(new URL(`../files${extname(import.meta.url)}`, import.meta.url));
-/** Little memory, and enough threads that a few calls that hang do not keep the others waiting. */
-const flags = ['--max-semi-space-size=1', '--expose-gc'];
-const environment = { MALLOC_MMAP_THRESHOLD_: '262144', UV_THREADPOOL_SIZE: '8' };
+/**
+ * Little memory, measured: it does next to nothing in JavaScript, so the compilers would only be pages of the program in memory. Enough
+ * threads that a few calls that hang do not keep the others waiting.
+ */
+const flags = ['--max-semi-space-size=1', '--expose-gc', '--no-opt', '--no-maglev', '--v8-pool-size=0'];
+const environment = { MALLOC_MMAP_THRESHOLD_: '32768', MALLOC_TRIM_THRESHOLD_: '131072', UV_THREADPOOL_SIZE: '8' };
 
 const lastWordsCharacters = 4_000;
+
+/** What travels at once: as many dead copies of it lie about in either process as go by between two collections. */
+const pieceBytes = 256 * 1024;
 
 type Ending = Extract<Answer, { is: 'done' | 'failed' }>;
 /** Hears the answers to one operation. */
@@ -126,7 +132,7 @@ export function openApart({ path }: DirectoryPlace): Storage {
   }
 
   async function put(call: Call, body: Bytes, signal: AbortSignal): Promise<StoredObject> {
-    const chunks = body[Symbol.asyncIterator]();
+    const chunks = inPieces(body);
     const operation = operate(call, signal);
     let broken: { readonly error: unknown } | undefined;
     let ended = false;
@@ -183,4 +189,10 @@ export function openApart({ path }: DirectoryPlace): Storage {
 
 function received({ reason, message, hint }: CarriedFailure): Failure {
   return new Failure(reason, message, hint === undefined ? {} : { hint });
+}
+
+async function* inPieces(body: Bytes): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of body) {
+    for (let start = 0; start < chunk.length; start += pieceBytes) yield chunk.subarray(start, start + pieceBytes);
+  }
 }

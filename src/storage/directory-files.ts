@@ -7,8 +7,8 @@ import { BufferPool, gatherParts } from './gather-parts.ts';
 import { compareKeys, isTemporaryName } from './keys.ts';
 import type { Bytes, ObjectStat } from './storage.ts';
 
-const chunkBytes = 1024 * 1024;
-const syncEveryBytes = 32 * chunkBytes;
+const chunkBytes = 256 * 1024;
+const syncEveryBytes = 32 * 1024 * 1024;
 const folderMode = 0o770;
 const cannotSyncFolders = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EISDIR', 'EBADF']);
 /** Codes that mean that there is no such file. */
