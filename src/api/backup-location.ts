@@ -13,6 +13,7 @@ import {
   timestamp,
 } from './parts.ts';
 import { accessModes, latencies, offers, probeErrors } from './probe.ts';
+import { remains } from './remains.ts';
 import { exactlyOne, immutableMember, rule, transitionRule, withRules } from './rules.ts';
 
 const where = 'old backups point there; make a new BackupLocation';
@@ -263,6 +264,7 @@ export const backupLocationStatus = z.strictObject({
     .optional()
     .meta({ description: 'When a probe last stored a part of full size (8 MiB) there and read it back.' }),
   offers: offers.optional(),
+  remains: remains.optional(),
   failures: count().optional().meta({ description: 'Inspections that failed in a row.' }),
   countedJob: z.string().max(64).optional().meta({ description: 'uid of the last Job whose answer was taken.' }),
   probeRequestedAt: shortText()

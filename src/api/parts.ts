@@ -125,6 +125,9 @@ const proxyUrl = () =>
     .max(512)
     .regex(/^https?:\/\/([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]{2,39}\])(:[0-9]{1,5})?\/?$/);
 
+/** Of a run, whatever its policy says. */
+export const maxDeadlineSeconds = 7 * 86_400;
+
 /** How Jobs run: everything about pods that a user may want to say. */
 export const runnerOptions = () =>
   z.strictObject({
@@ -186,7 +189,7 @@ export const runnerOptions = () =>
       })
       .optional()
       .meta({ description: 'HTTP proxy on the way to S3. PostgreSQL and SFTP are never reached through it.' }),
-    deadlineSeconds: seconds(30, 7 * 86_400)
+    deadlineSeconds: seconds(30, maxDeadlineSeconds)
       .default(6 * 3600)
       .meta({ description: 'A run that is not done after this time is ended and fails.' }),
     retries: z.int().min(0).max(10).default(2).meta({

@@ -179,6 +179,11 @@ function samplesOfLocation(
       location_available: truthOf({ status }, 'Available'),
       location_last_probe_timestamp_seconds: secondsOf(status?.lastProbeTime),
       stored_bytes: status?.storedBytes,
+      location_remains_objects: status?.remains?.objects,
+      location_remains_bytes: status?.remains?.bytes,
+      location_remains_oldest_timestamp_seconds: secondsOf(status?.remains?.oldestTime),
+      location_unfinished_uploads: status?.remains?.unfinishedUploads,
+      location_remains_removed_total: status?.remains?.removedObjects,
     }),
     ...Object.entries(states).flatMap(([state, backups]) => samples({ ...labels, state }, { backups })),
     ...probeOperations.flatMap((operation) => {

@@ -5,6 +5,7 @@ import { noteSum } from '../api/notes.ts';
 import { failureReasonNames } from '../api/reasons.ts';
 import { restoredOutcomes } from '../api/restore-request.ts';
 import { restoredSource } from '../api/restore-spec.ts';
+import { proposedRemains, remainsSeen } from './remains-report.ts';
 
 /**
  * What a runner answers, in two ways that outlive it: one verdict in its termination message (at most 3 KiB), and lines in its log
@@ -85,6 +86,7 @@ export const inspectVerdict = z.object({
   offers: offers.optional(),
   /** A part of full size was stored and read back, too. */
   fullPart: z.boolean().optional(),
+  remains: remainsSeen.optional(),
   /** This page only. */
   backups: size,
   storedBytes: size,
@@ -243,6 +245,7 @@ export const resultLine = z.discriminatedUnion('kind', [
   databaseResult,
   foundBackup,
   damagedManifest,
+  proposedRemains.extend({ type: z.literal('result'), v: z.literal(reportVersion) }),
   restoredDatabase,
   createdRoles,
 ]);

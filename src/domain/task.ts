@@ -157,6 +157,17 @@ export const inspectTask = z.strictObject({
   /** Manifests after this key; from the start if absent. */
   after: z.string().optional(),
   pageSize: z.int().min(1).max(1000),
+  /** Look for what remains of runs; absent on later pages. */
+  remains: z
+    .strictObject({
+      /** Seconds, by policy: no run of it lives longer. */
+      deadlines: z.record(z.string(), z.int()),
+      /** Backups that have not ended. */
+      running: z.array(z.string()),
+      /** Folders (`policy/backup`) that an earlier inspection proposed, and that may go. */
+      remove: z.array(z.string().regex(/^[a-z0-9-]{1,40}\/[a-z0-9-]{1,57}$/)),
+    })
+    .optional(),
   waitForSecretSeconds: z.int(),
 });
 export type InspectTask = z.infer<typeof inspectTask>;

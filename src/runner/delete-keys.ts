@@ -1,3 +1,4 @@
+import { toFailure, type Failure } from '../api/failure.ts';
 import type { Storage } from '../storage/storage.ts';
 
 const deletesAtOnce = 8;
@@ -8,21 +9,21 @@ export async function deleteKeys(
   keys: readonly string[],
   onDeleted: (key: string) => void,
   signal: AbortSignal,
-): Promise<unknown> {
+): Promise<Failure | undefined> {
   const waiting = [...keys];
-  let firstError: unknown;
+  let firstFailure: Failure | undefined;
   const work = async (): Promise<void> => {
     for (let key = waiting.shift(); key !== undefined; key = waiting.shift()) {
       try {
         await storage.delete(key, signal);
         onDeleted(key);
       } catch (error) {
-        firstError ??= error;
+        firstFailure ??= toFailure(error);
         // A place that is gone would make each key wait for its own timeout.
         if (signal.aborted) return;
       }
     }
   };
   await Promise.all(Array.from({ length: deletesAtOnce }, work));
-  return firstError;
+  return firstFailure;
 }

@@ -2,5 +2,9 @@ import type { Clock } from '../support/clock.ts';
 
 /** Now, as it stands in reports and manifests. */
 export function isoTime(clock: Clock): string {
-  return new Date(clock.nowMs()).toISOString();
+  return isoOf(clock.nowMs());
+}
+
+export function isoOf(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
 }

@@ -69,6 +69,13 @@ describe('The metrics', () => {
             backups: 3,
             damagedManifests: 1,
             storedBytes: 4096,
+            remains: {
+              objects: 3,
+              bytes: 300,
+              oldestTime: '2026-01-01T00:00:00Z',
+              unfinishedUploads: 1,
+              removedObjects: 5,
+            },
             probeErrors: { put: 1, get: 0, list: 0, delete: 0 },
           },
         }),

@@ -44,6 +44,8 @@ const build = (mode = testMode, runner: object = {}): Built => {
   return createBackupJob(backup, policy, destinations, mode, nowMs).object as unknown as Built;
 };
 
+const nothingKnown = { policies: [], unfinished: [], backupNamed: () => undefined };
+
 describe('The Job of a Backup', () => {
   it('is owned by it, bounded in time and tries, and gives up what cannot succeed', () => {
     const { metadata, spec } = build(testMode, { deadlineSeconds: 60, retries: 1 });
@@ -181,7 +183,7 @@ describe('The Job of a Backup', () => {
 describe('The Job of an inspection', () => {
   it('probes on the first page, goes on where the last one ended, and is named anew with each answer', () => {
     const read = (location = buildLocation()) => {
-      const { object } = createInspectJob(location, testMode);
+      const { object } = createInspectJob(location, testMode, nothingKnown);
       const { metadata, spec } = object as unknown as Built;
       return {
         name: metadata['name'],
@@ -204,7 +206,7 @@ describe('The Job of an inspection', () => {
 
   it('stores a part of full size until it passed, after each change, and when it is asked for', () => {
     const wants = (location: BackupLocation) => {
-      const { object } = createInspectJob(location, testMode);
+      const { object } = createInspectJob(location, testMode, nothingKnown);
       const { spec } = object as unknown as Built;
       return parseTask(spec.template.metadata.annotations['pgbackup.dev/task'] ?? '');
     };

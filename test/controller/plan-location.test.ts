@@ -8,6 +8,7 @@ import type { LocationSeen } from '../../src/controller/location/observe.ts';
 import { planLocation } from '../../src/controller/location/plan.ts';
 import type { JobSeen } from '../../src/controller/pods.ts';
 import type { InspectVerdict, ResultLine } from '../../src/domain/report.ts';
+import { parseTask } from '../../src/domain/task.ts';
 import { buildBackup, buildLocation, buildRun, condition, failed, succeeded } from '../builders/objects.ts';
 import { foundBackup, inspectVerdict } from '../builders/verdicts.ts';
 import { terminated, testMode } from './fake-cluster.ts';
@@ -30,6 +31,8 @@ function look(given: Partial<LocationSeen> & { readonly backups?: readonly Backu
     results: undefined,
     refused: undefined,
     otherInspections: 0,
+    policies: [],
+    unfinished: [],
     backupNamed: (name) => backups.find(({ metadata }) => metadata.name === name),
     mode: testMode,
     ...more,
@@ -347,5 +350,62 @@ describe('A catalogue', () => {
     expect(seen.created).toHaveLength(100);
     expect(seen.status?.countedJob).toBeUndefined();
     expect(seen.wakeAt).toBe('2026-01-01T12:00:00.000Z');
+  });
+});
+
+describe('Remains', () => {
+  const proposedBefore = probed({ remains: { objects: 4, removedObjects: 1, removableFolders: ['nightly/one'] } });
+  const dueLocation = () => {
+    const object = { ...buildLocation(), status: { ...proposedBefore, lastProbeTime: '2026-01-01T01:00:00Z' } };
+    return { location: { object, fault: undefined } };
+  };
+  type Made = { readonly spec: { readonly template: { readonly metadata: { annotations: Record<string, string> } } } };
+  const taskOf = ([job]: readonly { readonly object: unknown }[]) => {
+    if (job === undefined) throw new Error('no Job was made');
+    const { spec } = job.object as Made;
+    const task = parseTask(spec.template.metadata.annotations['pgbackup.dev/task'] ?? '');
+    return task.kind === 'inspect' ? task.remains : undefined;
+  };
+  const place = { location: 'near', outcome: 'Stored' } as const;
+
+  it.each([
+    ['there is no Backup of that name', [], ['nightly/one']],
+    [
+      'the Backup failed',
+      [buildBackup({ name: 'one', status: { conditions: [condition('Succeeded', 'False', 'DumpFailed')] } })],
+      ['nightly/one'],
+    ],
+    ['the Backup has not ended', [buildBackup({ name: 'one' })], []],
+    [
+      'the Backup is said to be there',
+      [
+        buildBackup({
+          name: 'one',
+          status: { conditions: [condition('Succeeded', 'True', 'Succeeded')], destinations: [place] },
+        }),
+      ],
+      [],
+    ],
+  ])('may go as proposed when %s', (_, backups, remove) => {
+    expect(taskOf(look({ ...dueLocation(), backups }).created)).toEqual({ deadlines: {}, running: [], remove });
+  });
+
+  it('are told in the status as they were counted, and what was removed is added up', () => {
+    const results: readonly ResultLine[] = [{ type: 'result', v: 1, kind: 'remains', folders: ['nightly/two'] }];
+    const { status } = look(
+      after(
+        { remains: { objects: 7, bytes: 70, removedObjects: 2, removedBytes: 9 }, resultLines: 1 },
+        results,
+        proposedBefore,
+      ),
+    );
+    expect(status?.remains).toEqual({
+      objects: 7,
+      bytes: 70,
+      removedObjects: 3,
+      removedBytes: 9,
+      removedUploads: 0,
+      removableFolders: ['nightly/two'],
+    });
   });
 });

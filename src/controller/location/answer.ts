@@ -1,10 +1,11 @@
 import type { BackupLocationStatus } from '../../api/backup-location.ts';
 import { annotations, type BackupLocation } from '../../api/kinds.ts';
 import type { FailureReason } from '../../api/reasons.ts';
-import type { InspectVerdict } from '../../domain/report.ts';
+import type { InspectVerdict, ResultLine } from '../../domain/report.ts';
 import { stamp } from '../../domain/stamp.ts';
 import { setCondition, type ConditionChange } from '../conditions.ts';
 import type { JobSeen } from '../pods.ts';
+import { addRemains } from './remains.ts';
 
 /** Reasons that say nothing about the place: our own failures. */
 const silentReasons = new Set<string>(['Internal', 'TaskInvalid', 'Aborted', 'DeadlineExceeded']);
@@ -31,7 +32,7 @@ export function addAnswer(
   location: BackupLocation,
   job: JobSeen,
   verdict: InspectVerdict,
-  taken: readonly string[],
+  { results, taken }: { readonly results: readonly ResultLine[]; readonly taken: readonly string[] },
   nowMs: number,
 ): BackupLocationStatus {
   const { status: before, spec } = location;
@@ -76,6 +77,7 @@ export function addAnswer(
     latencies: Object.keys(verdict.latencies).length > 0 ? verdict.latencies : before?.latencies,
     ...(verdict.fullPart === true ? { fullPartTime: stamp(nowMs) } : {}),
     offers,
+    remains: addRemains(before?.remains, verdict, results),
     catalogue: isComplete
       ? undefined
       : {

@@ -7,6 +7,7 @@ import { nameClaims, taskLocation, waitForSecretSeconds } from '../backup/task.t
 import type { ControllerMode } from '../mode.ts';
 import { resources } from '../resources.ts';
 import { buildRunnerJob } from '../runner-job.ts';
+import { remainsTask, type RemainsKnown } from './remains.ts';
 
 /** Manifests that one inspection reads. */
 export const cataloguePageSize = 1000;
@@ -33,7 +34,7 @@ function wantsFullPart({ status, spec, metadata }: BackupLocation): boolean {
 }
 
 /** The Job that looks at one page of a location. @throws Failure SpecInvalid when its task is too large */
-export function createInspectJob(location: BackupLocation, mode: ControllerMode): CreateAction {
+export function createInspectJob(location: BackupLocation, mode: ControllerMode, known: RemainsKnown): CreateAction {
   const { spec, status, metadata } = location;
   const claims = nameClaims([location], mode.claimRequired);
   const requested = metadata.annotations?.[annotations.probeRequestedAt];
@@ -59,6 +60,8 @@ export function createInspectJob(location: BackupLocation, mode: ControllerMode)
         fullPart: wantsFullPart(location),
         after: status?.catalogue?.after,
         pageSize: cataloguePageSize,
+        // Once for a catalogue, however many pages it has.
+        ...(status?.catalogue === undefined ? { remains: remainsTask(location, known) } : {}),
         waitForSecretSeconds,
       },
       claims,

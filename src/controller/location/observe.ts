@@ -1,4 +1,4 @@
-import type { Backup, BackupLocation } from '../../api/kinds.ts';
+import type { BackupLocation } from '../../api/kinds.ts';
 import { labels } from '../../api/kinds.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { stuckAfterMs } from '../backup/stuck.ts';
@@ -8,17 +8,16 @@ import { isFinished, runnerState, type JobSeen } from '../pods.ts';
 import type { Read } from '../read-object.ts';
 import type { World } from '../world.ts';
 import { inspectionName } from './job.ts';
+import type { RemainsKnown } from './remains.ts';
 
 /** All that the plan of a location looks at. */
-export interface LocationSeen extends RunObserved {
+export interface LocationSeen extends RunObserved, RemainsKnown {
   readonly nowMs: number;
   readonly location: Read<BackupLocation>;
   /** Its Jobs of any inspection. */
   readonly jobs: readonly JobSeen[];
   /** Places that inspections of other locations take: all that work, and of those that are stuck the ones beyond `mode.inspections`. */
   readonly otherInspections: number;
-  /** Whatever Backup has that name in the namespace. */
-  readonly backupNamed: (name: string) => Backup | undefined;
   readonly mode: ControllerMode;
 }
 
@@ -62,6 +61,10 @@ export async function observeLocation(
     job: world.job(namespace, jobName) ?? run.job,
     jobs: world.jobsOwnedBy(uid),
     otherInspections: Math.max(working.length, others.length - mode.inspections),
+    policies: world.policies().flatMap(({ object }) => (object.metadata.namespace === namespace ? [object] : [])),
+    unfinished: world
+      .unfinishedBackups()
+      .flatMap(({ object }) => (object.metadata.namespace === namespace ? [object] : [])),
     backupNamed: (backup) => world.backup(namespace, backup)?.object,
     mode,
   };

@@ -14,6 +14,7 @@ import { catalogue } from './catalogue.ts';
 import { createInspectJob } from './job.ts';
 import type { LocationSeen } from './observe.ts';
 import { addAnswer, addSilence } from './answer.ts';
+import { lostManifests } from './remains.ts';
 
 /** How long details in the log of an ended pod are waited for. */
 const resultsBudgetMs = 30_000;
@@ -50,7 +51,7 @@ function planNext(seen: LocationSeen, location: BackupLocation): Plan {
   if (otherInspections >= mode.inspections) return { actions: setStatus(location, first), wakeAt: nowMs + busyMs };
   let create: CreateAction;
   try {
-    create = createInspectJob(location, mode);
+    create = createInspectJob(location, mode, seen);
   } catch (error) {
     const { reason, message } = toFailure(error);
     return refuse(seen, location, reason, message);
@@ -111,7 +112,7 @@ function takeAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen, 
   const found = catalogue(location, results, seen.backupNamed, nowMs);
   if (found.actions.length > writesMax) return { actions: found.actions.slice(0, writesMax), wakeAt: nowMs };
 
-  const status = addAnswer(location, job, verdict, found.taken, nowMs);
+  const status = addAnswer(location, job, verdict, { results, taken: found.taken }, nowMs);
   const tells: Action[] = [];
   const damaged = results.filter((line) => line.kind === 'damaged');
   const [first] = damaged;
@@ -122,6 +123,11 @@ function takeAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen, 
   if (found.taken.length > 0) {
     const message = `other backups are stored under the names of ${found.taken.slice(0, 5).join(', ')}`;
     tells.push({ type: 'tell', about: location, level: 'Warning', reason: 'NameTaken', message });
+  }
+  const lost = lostManifests(location, results, seen.backupNamed);
+  if (lost.length > 0) {
+    const message = `the manifests of ${lost.slice(0, 5).join(', ')} are gone; their volumes are left alone`;
+    tells.push({ type: 'tell', about: location, level: 'Warning', reason: 'ManifestInvalid', message });
   }
   const created = found.actions.filter(({ type }) => type === 'create').length;
   if (created > 0) {

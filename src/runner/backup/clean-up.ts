@@ -1,4 +1,3 @@
-import { toFailure } from '../../api/failure.ts';
 import { deleteKeys } from '../delete-keys.ts';
 import type { Workshop } from '../workshop.ts';
 import type { Destination } from './destination.ts';
@@ -15,7 +14,7 @@ export async function cleanUp(
 ): Promise<void> {
   const { storage } = destination;
   if (storage === undefined || keys.length === 0) return;
-  const firstError = await deleteKeys(storage, keys, (key) => destination.settle(key), signal);
+  const failure = await deleteKeys(storage, keys, (key) => destination.settle(key), signal);
   const left = keys.filter((key) => destination.begun.includes(key));
   if (left.length === 0) {
     workshop.log.info('cleaned up', { location: destination.location, objects: keys.length });
@@ -25,6 +24,6 @@ export async function cleanUp(
     location: destination.location,
     objects: left.length,
     firstKey: left[0],
-    error: toFailure(firstError).message,
+    error: failure?.message,
   });
 }

@@ -1,11 +1,13 @@
 import { toFailure, type Failure } from '../../api/failure.ts';
 import { placeKindOf, remedyFor } from '../../api/remedies.ts';
+import type { RemainsSeen } from '../../domain/remains-report.ts';
 import { reportVersion, type InspectVerdict } from '../../domain/report.ts';
 import type { InspectTask } from '../../domain/task.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { isoTime } from '../iso-time.ts';
 import type { Workshop } from '../workshop.ts';
 import { findManifest, readCatalogue, type CataloguePage } from './catalogue.ts';
+import { inspectRemains } from './remains.ts';
 import { probeAppendOnly, probeRead, probeWrite, type Operation, type ProbeResult } from './probe.ts';
 
 /**
@@ -31,6 +33,7 @@ export async function inspectLocation(task: InspectTask, workshop: Workshop): Pr
     completedAt: isoTime(clock),
     latencies: probe.latencies,
     ...(probe.offers === undefined ? {} : { offers: probe.offers }),
+    ...(remains === undefined ? {} : { remains }),
     ...(probe.failure === undefined && task.probe && task.fullPart ? { fullPart: true } : {}),
     backups: page?.backups ?? 0,
     storedBytes: page?.storedBytes ?? 0,
@@ -39,6 +42,7 @@ export async function inspectLocation(task: InspectTask, workshop: Workshop): Pr
     resultLines: lines.resultLines(),
   });
 
+  let remains: RemainsSeen | undefined;
   let storage: Storage;
   try {
     storage = await workshop.openLocation(task.location);
@@ -56,6 +60,12 @@ export async function inspectLocation(task: InspectTask, workshop: Workshop): Pr
         message: `${operationWords[operation] ?? operation} failed: ${failure.message}`,
       });
     }
+    if (task.remains !== undefined) {
+      const placeNowMs = likelyNow(probe.placeNowMs, clock.nowMs());
+      const found = await inspectRemains({ task, given: task.remains, storage, placeNowMs }, workshop);
+      remains = found.seen;
+      if (found.proposed.length > 0) lines.result({ kind: 'remains', folders: [...found.proposed] });
+    }
     try {
       return end(probe, await readCatalogue(storage, task, lines, signal));
     } catch (error) {
@@ -70,6 +80,13 @@ export async function inspectLocation(task: InspectTask, workshop: Workshop): Pr
   } finally {
     await storage.close();
   }
+}
+
+const dayMs = 24 * 3600 * 1000;
+
+/** Clocks that differ by a day say nothing about the age of anything: then nothing is removed. */
+function likelyNow(placeNowMs: number | undefined, nowMs: number): number | undefined {
+  return placeNowMs !== undefined && Math.abs(placeNowMs - nowMs) < dayMs ? placeNowMs : undefined;
 }
 
 const operationWords: Readonly<Partial<Record<Operation, string>>> = {

@@ -21,6 +21,8 @@ type Latencies = InspectVerdict['latencies'];
 export interface ProbeResult {
   readonly latencies: Latencies;
   readonly offers?: PlaceOffers;
+  /** The place's clock, by what was just written there. */
+  readonly placeNowMs?: number;
   readonly failure?: { readonly operation: Operation; readonly failure: Failure };
 }
 
@@ -70,7 +72,7 @@ export async function probeWrite(probe: Probe): Promise<ProbeResult> {
   if (result.failure !== undefined && result.failure.operation !== 'delete') {
     for (const one of written) await storage.delete(one, signal).catch(() => undefined);
   }
-  return result;
+  return { ...result, placeNowMs };
 }
 
 /** For a place where nothing is ever deleted: objects that stay, the same ones each time. Never throws but on abort. */
