@@ -32,7 +32,7 @@ async function lay(key: string, ageHours: number, content = 'ten bytes.'): Promi
   const path = join(folder, key);
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, content);
-  const seconds = Date.now() / 1000 - ageHours * hour;
+  const seconds = Math.max(0, Date.now() / 1000 - ageHours * hour);
   await utimes(path, seconds, seconds);
   return key;
 }
@@ -108,7 +108,7 @@ type Look = Parameters<typeof inspect>[1];
 const protections: readonly (readonly [string, () => Promise<unknown>, Look])[] = [
   ['a manifest that cannot be read', async () => lay('shop/nightly/one/manifest.json', 100, '{"format": 2'), {}],
   ['a volume that is young', async () => lay('shop/nightly/one/99999999/more.dump', 1), {}],
-  ['a time that is not known', async () => lay('shop/nightly/one/99999999/more.dump', Date.now() / 1000 / hour), {}],
+  ['a time that is not known', async () => lay('shop/nightly/one/99999999/more.dump', Infinity), {}],
   ['a location that is AppendOnly', async () => undefined, { accessMode: 'AppendOnly' }],
   ['a location that is ReadOnly', async () => undefined, { accessMode: 'ReadOnly' }],
   [
