@@ -19,7 +19,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.real.test.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
-          testTimeout: 20_000,
+          // Far above what any of them takes alone: a busy machine is no failure.
+          testTimeout: 120_000,
           maxWorkers: 2,
         },
       },
