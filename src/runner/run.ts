@@ -51,7 +51,7 @@ const stallMilliseconds = 5 * 60_000;
 /** A place that has too much to do is waited for, but says so itself before it is given up as silent. */
 const throttledShare = 0.8;
 /** What a folder is asked is answered by then, retries included. */
-const answerMilliseconds = 60_000;
+const answerMilliseconds = { usual: 60_000, inspect: 30_000 } as const;
 /** For what a driver tidies behind itself. */
 const tidyMilliseconds = 5_000;
 /**
@@ -129,6 +129,7 @@ async function doTask(
   const { root, clock, random, log, redactor, signal } = options;
   const lines = openReportLines(log);
   const stallMs = options.stallMilliseconds ?? stallMilliseconds;
+  const folderMs = answerMilliseconds[task.kind === 'inspect' ? 'inspect' : 'usual'];
   const waited = onceIn(clock, 5_000);
   const secrets = openSecrets({
     root,
@@ -162,7 +163,7 @@ async function doTask(
       const storage = location.appendOnly === true ? appendOnlyStorage(opened) : opened;
       return limitStorage(options.decorate?.(storage, location.name) ?? storage, {
         // The others say sooner that they are not answered, or are waited for because they have too much to do.
-        answerMs: place.directory === undefined ? stallMs : Math.min(answerMilliseconds, stallMs),
+        answerMs: place.directory === undefined ? stallMs : Math.min(folderMs, stallMs),
         // Who reads watches for itself; this is for those who do not.
         stallMs: stallMs * 1.5,
         tidyMs: tidyMilliseconds,

@@ -9,7 +9,10 @@ export interface StorageLimits {
   readonly answerMs: number;
   /** For the next chunk of an object that is read. */
   readonly stallMs: number;
-  /** For what a driver tidies behind itself: after an abort, when it is left early, when it closes. */
+  /**
+   * For what a driver tidies behind itself: after an abort, when it is left early, when it closes. And for all that a place is asked that
+   * did not answer the time before, until it answers something: many questions to a dead place do not add up.
+   */
   readonly tidyMs: number;
   readonly clock: Clock;
 }
@@ -21,26 +24,31 @@ export interface StorageLimits {
  */
 export function limitStorage(storage: Storage, limits: StorageLimits): Storage {
   const { answerMs, stallMs, tidyMs, clock } = limits;
-  const { name } = storage;
+  const place: Place = { name: storage.name, isSilent: false, whenSilentMs: tidyMs };
   const answer = <T>(what: string, ask: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> =>
-    inTime((limit) => untilAborted(ask(limit), limit), { name, what, ms: answerMs }, clock, signal);
+    inTime((limit) => untilAborted(ask(limit), limit), { place, what, ms: answerMs }, clock, signal);
   return {
-    name,
+    name: storage.name,
     get conditionalPut() {
       return storage.conditionalPut;
     },
     put: async (key, body, options, signal) => {
       const put = (limit: AbortSignal) => untilTidied(storage.put(key, body, options, limit), limit, limits);
       if (!(body instanceof WholeBytes)) return await put(signal);
-      return await inTime(put, { name, what: `put ${key}`, ms: answerMs }, clock, signal);
+      return await inTime(put, { place, what: `put ${key}`, ms: answerMs }, clock, signal);
     },
     get: (key, range, signal) =>
-      eachInTime((limit) => storage.get(key, range, limit), { name, what: `read ${key}`, ms: stallMs }, limits, signal),
+      eachInTime(
+        (limit) => storage.get(key, range, limit),
+        { place, what: `read ${key}`, ms: stallMs },
+        limits,
+        signal,
+      ),
     stat: (key, signal) => answer(`look at ${key}`, (limit) => storage.stat(key, limit), signal),
     list: (prefix, after, signal, leftOut) =>
       eachInTime(
         (limit) => storage.list(prefix, after, limit, leftOut),
-        { name, what: `list ${prefix}`, ms: answerMs },
+        { place, what: `list ${prefix}`, ms: answerMs },
         limits,
         signal,
       ),
@@ -48,7 +56,7 @@ export function limitStorage(storage: Storage, limits: StorageLimits): Storage {
     listUnfinished: (prefix, signal) =>
       eachInTime(
         (limit) => storage.listUnfinished(prefix, limit),
-        { name, what: `list what is unfinished of ${prefix}`, ms: answerMs },
+        { place, what: `list what is unfinished of ${prefix}`, ms: answerMs },
         limits,
         signal,
       ),
@@ -60,9 +68,15 @@ export function limitStorage(storage: Storage, limits: StorageLimits): Storage {
   };
 }
 
-interface Limit {
-  /** Of the storage. */
+interface Place {
   readonly name: string;
+  /** The last thing that it was asked was not answered in time. */
+  isSilent: boolean;
+  readonly whenSilentMs: number;
+}
+
+interface Limit {
+  readonly place: Place;
   readonly what: string;
   readonly ms: number;
 }
@@ -81,14 +95,21 @@ async function inTime<T>(
 
 /** Does `work`, and aborts `late` when it takes too long. */
 async function timed<T>(late: AbortController, limit: Limit, clock: Clock, work: () => Promise<T>): Promise<T> {
+  const { place } = limit;
   const over = new AbortController();
-  clock.sleep(limit.ms, over.signal).then(
-    () => late.abort(silent(limit)),
+  const ms = place.isSilent ? Math.min(limit.ms, place.whenSilentMs) : limit.ms;
+  clock.sleep(ms, over.signal).then(
+    () => {
+      place.isSilent = true;
+      late.abort(silent({ ...limit, ms }));
+    },
     // The sleep ends with the work.
     () => undefined,
   );
   try {
-    return await work();
+    const result = await work();
+    place.isSilent = false;
+    return result;
   } finally {
     over.abort();
   }
@@ -134,6 +155,6 @@ async function* eachInTime<T>(
   }
 }
 
-function silent({ name, what, ms }: Limit): Failure {
-  return new Failure('StorageUnreachable', `${name} did not answer within ${Math.round(ms / 1000)} s (${what})`);
+function silent({ place, what, ms }: Limit): Failure {
+  return new Failure('StorageUnreachable', `${place.name} did not answer within ${Math.round(ms / 1000)} s (${what})`);
 }

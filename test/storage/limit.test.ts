@@ -128,3 +128,21 @@ test('a reader may take its time: only the place is timed, and what is left earl
   expect(released).toBe(true);
   expect(clock.sleeps).toEqual([]);
 });
+
+test('many questions to a dead place do not add up: who was silent has little time until it answers again', async () => {
+  let answers = false;
+  const { clock, storage } = limited({ ...silentPlace, stat: () => (answers ? Promise.resolve(undefined) : silence) });
+  const first = watch(storage.stat('key', go));
+  await clock.advance(60_000);
+  expect(first.end).toMatchObject({ reason: 'StorageUnreachable' });
+  const second = watch(storage.delete('key', go));
+  await clock.advance(5_000);
+  expect(second.end).toMatchObject({ reason: 'StorageUnreachable' });
+  answers = true;
+  await storage.stat('key', go);
+  const third = watch(storage.delete('key', go));
+  await clock.advance(59_999);
+  expect(third.end).toBeUndefined();
+  await clock.advance(1);
+  expect(third.end).toMatchObject({ reason: 'StorageUnreachable' });
+});
