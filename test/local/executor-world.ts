@@ -101,7 +101,7 @@ const container = (pod: Readonly<Record<string, unknown>>): Readonly<Record<stri
 };
 
 /** Looks again and again until there is an answer; fails when it takes too long. */
-export async function until<T>(what: string, look: () => Promise<T | undefined | false>, seconds = 15): Promise<T> {
+export async function until<T>(what: string, look: () => Promise<T | undefined | false>, seconds = 120): Promise<T> {
   const giveUp = performance.now() + seconds * 1000;
   for (;;) {
     const found = await look();
