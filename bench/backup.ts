@@ -51,6 +51,7 @@ async function compareContenders(stand: Stand): Promise<void> {
     ...(options.restic ? [resticPipe('pg_dump -Z0 | restic', database, stand)] : []),
     ...(options.places === 3 ? [runner('runner → 3 places', database, stand, allPlaces)] : []),
     ...(options.sftp ? [runner('runner → sftp', database, stand, ['sftp'])] : []),
+    ...(options.directory ? [runner('runner → directory', database, stand, ['directory'])] : []),
   ];
   tell(`scale ${options.scale}, ${options.pairs} pairs after a warm-up, ${stand.s3.kind} on loopback, zstd 3`);
   tell(['', ...printResults(await runInTurns(contenders, options.pairs))].join('\n'));

@@ -11,6 +11,8 @@ export interface BenchOptions {
   readonly gzip: boolean;
   /** Also our runner to SFTP alone. */
   readonly sftp: boolean;
+  /** Also our runner to a folder alone. */
+  readonly directory: boolean;
   /** Also `pg_dump -Fc -Z0 | restic backup --stdin`, which compresses, encrypts and deduplicates. */
   readonly restic: boolean;
   /** 3: our runner also (with `memory`: only) to S3, SFTP and a folder at once. */
@@ -30,6 +32,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
       pairs: { type: 'string', default: '9' },
       gzip: { type: 'boolean', default: false },
       sftp: { type: 'boolean', default: false },
+      directory: { type: 'boolean', default: false },
       restic: { type: 'boolean', default: false },
       places: { type: 'string', default: '1' },
       memory: { type: 'boolean', default: false },
@@ -42,8 +45,18 @@ export function readOptions(args: readonly string[]): BenchOptions {
       throw new Error(`--${name} must be a whole number from 1, not ${values[name]}`);
     return number;
   };
-  const { gzip, sftp, restic, memory, cache } = values;
+  const { gzip, sftp, directory, restic, memory, cache } = values;
   if (values.places !== '1' && values.places !== '3') throw new Error(`--places must be 1 or 3, not ${values.places}`);
   const places = values.places === '3' ? 3 : 1;
-  return { scale: whole('scale'), pairs: whole('pairs'), gzip, sftp, restic, places, memory, cache: resolve(cache) };
+  return {
+    scale: whole('scale'),
+    pairs: whole('pairs'),
+    gzip,
+    sftp,
+    directory,
+    restic,
+    places,
+    memory,
+    cache: resolve(cache),
+  };
 }

@@ -1,6 +1,7 @@
 import { constants, createZstdCompress, gzip, type ZstdCompress } from 'node:zlib';
 import { Failure } from '../api/failure.ts';
 import { chunkBytes, gather, type Bytes, type Stage } from './bytes.ts';
+import { freeBytes } from './free-bytes.ts';
 
 export interface CompressOptions {
   readonly algorithm: 'zstd' | 'gzip' | 'none';
@@ -8,6 +9,11 @@ export interface CompressOptions {
   readonly level?: number;
   /** Pieces of 1 MiB that are compressed at once on the thread pool (default 2); each costs 3–4 MB at level 3. */
   readonly framesInFlight?: number;
+  /**
+   * Nobody else reads the source's chunks, before or after: each is freed when it was compressed. Chunks of 1 MiB that wait for V8 to
+   * collect them would be a tenth of a run's memory.
+   */
+  readonly lastReader?: boolean;
 }
 
 /** Compresses one piece to a whole frame or member, given in one or more chunks. */
@@ -24,13 +30,15 @@ export function compress(options: CompressOptions): Stage {
   if (algorithm === 'none') return (source) => source;
   const makeCompressor =
     algorithm === 'zstd' ? () => zstdCompressor(options.level ?? 3) : () => gzipCompressor(options.level ?? 6);
-  return (source) => inOrder(source, options.framesInFlight ?? 2, makeCompressor);
+  const done = options.lastReader === true ? freeBytes : () => {};
+  return (source) => inOrder(source, options.framesInFlight ?? 2, makeCompressor, done);
 }
 
 async function* inOrder(
   source: Bytes,
   framesInFlight: number,
   makeCompressor: () => { readonly compress: Compressor; readonly close: () => void },
+  done: (piece: Uint8Array) => void,
 ): AsyncGenerator<Uint8Array, void, void> {
   const compressors = Array.from({ length: framesInFlight }, makeCompressor);
   const running: Promise<readonly Uint8Array[]>[] = [];
@@ -39,7 +47,7 @@ async function* inOrder(
     const compressor = compressors[started % framesInFlight];
     if (compressor === undefined) throw new Failure('Internal', 'framesInFlight must be at least 1');
     started += 1;
-    const frame = compressor.compress(piece);
+    const frame = compressor.compress(piece).finally(() => done(piece));
     // Its failure is thrown when its turn comes; until then it must not count as unhandled.
     frame.catch(() => {});
     running.push(frame);

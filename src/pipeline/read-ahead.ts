@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { freeBytes } from './free-bytes.ts';
 
 export interface ReadAhead {
   /** All bytes of the stream; ends with it and never throws: whether the end is good, the process knows. */
@@ -10,7 +11,8 @@ export interface ReadAhead {
 /**
  * Reads a pipe into chunks of `size` bytes, up to `ahead` of them before they are asked for: its writer goes on while the rest of
  * the pipeline works on something else. Pieces are gathered as they arrive, before any other code sees them, because pg_dump
- * writes 4 KB at a time. Nothing is read before the first chunk is asked for.
+ * writes 4 KB at a time; the stream must have made each for us alone, because it is freed then, as a pipe's are. Nothing is read before
+ * the first chunk is asked for.
  */
 export function readAhead(stream: Readable, size: number, ahead: number): ReadAhead {
   const ready: Uint8Array[] = [];
@@ -33,6 +35,7 @@ export function readAhead(stream: Readable, size: number, ahead: number): ReadAh
       filling = undefined;
       filled = 0;
     }
+    freeBytes(piece);
     if (ready.length >= ahead) stream.pause();
     if (ready.length > 0) wake();
   };

@@ -63,6 +63,26 @@ describe.each(algorithms)('compress with %s', (algorithm) => {
     expect(await rejection(collect(stage(failingAfter(sampleBytes(3_000_000), good, 70_000, error))))).toBe(error);
   });
 
+  test('as their last reader frees chunks once they are compressed, and nothing that is a part of something else', async () => {
+    const mebibyte = 1 << 20;
+    const chunks = Array.from({ length: 5 }, (_, index) =>
+      Buffer.from(new Uint8Array(sampleBytes(mebibyte, index)).buffer),
+    );
+    const shared = Buffer.from(new Uint8Array(sampleBytes(3 * mebibyte, 9)).buffer);
+    const content = Buffer.concat([...chunks, shared]);
+    const source = async function* () {
+      yield* chunks;
+      yield* inPieces(shared, mebibyte);
+    };
+    const kept = await collect(compress({ algorithm })(source()));
+    expect(chunks.map(({ length }) => length)).toEqual(chunks.map(() => mebibyte));
+    const stored = await collect(compress({ algorithm, lastReader: true })(source()));
+    expect(chunks.map(({ length }) => length)).toEqual(chunks.map(() => 0));
+    expect(shared.equals(content.subarray(5 * mebibyte))).toBe(true);
+    expect(stored.equals(kept)).toBe(true);
+    expect((await collect(decompress({ algorithm })(inPieces(stored, mebibyte)))).equals(content)).toBe(true);
+  });
+
   test('reads no more ahead than the frames in flight', async () => {
     let given = 0;
     const source = (async function* () {

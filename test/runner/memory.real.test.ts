@@ -80,7 +80,8 @@ const timeout = 300_000;
 test('with one destination memory does not grow with the database', { timeout }, async () => {
   const { ratio, peak } = await measureGrowth(['directory']);
   expect(ratio).toBeLessThanOrEqual(1.1);
-  expect(peak).toBeLessThanOrEqual(260 * megabyte);
+  // The limit is 200. How much of the program is counted in both processes depends on what else the machine keeps in memory.
+  expect(peak).toBeLessThanOrEqual(200 * megabyte);
 });
 
 test('nor does it with three destinations', { timeout }, async () => {

@@ -42,7 +42,7 @@ export async function storeArtifact(
   // Hashes are a tenth of the work: what is one volume is measured once.
   let stored: Measure | undefined;
   const { algorithm, level } = task.compression;
-  const compressed = compress({ algorithm, ...(level === undefined ? {} : { level }) })(
+  const compressed = compress({ algorithm, ...(level === undefined ? {} : { level }), lastReader: true })(
     releaseBuffers(plain.through(source)),
   );
   const folder = backupFolder(task.namespace, task.policy.name, task.backup.name);
