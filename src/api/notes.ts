@@ -15,6 +15,8 @@ export const noteReasons = {
     'Something about a database beside its content (comment, settings, extensions …) could not be read and is not in the manifest; the dump is whole.',
   EventTriggersActive:
     'The database has event triggers for logins that this user may not switch off: they ran at each session of the backup.',
+  DamageHidden:
+    'zero_damaged_pages or ignore_checksum_failure is on for this user, who may not switch it off: rows on damaged pages would be missing in the dump without an error. Reset it for the server, the database or the role, or grant SET on it.',
   DatabaseSkipped:
     'A database that was found (databases.all) is not in the backup: it vanished, lets nobody in, or got a name that is not backed up. Exclude it if that is meant to stay so.',
   DatabaseRenamed: 'A database got another name while the run went on, and is in the backup under the new one.',

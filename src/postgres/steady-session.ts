@@ -30,6 +30,19 @@ const since: readonly (readonly [number, string])[] = [
   [17, 'transaction_timeout'],
 ];
 
+/**
+ * Superusers may set them, and (since 15) who was granted it. The refusals of the programs are read by their words, so these are wanted
+ * in English; pages that are damaged must fail a dump instead of being taken for empty ones.
+ */
+const privileged: Readonly<Record<string, string>> = {
+  lc_messages: 'C',
+  zero_damaged_pages: 'off',
+  ignore_checksum_failure: 'off',
+};
+
+/** The same, of sessions that only read: since 17 a login can run what a user of the database wrote. */
+const privilegedOfReaders: Readonly<Record<string, string>> = { event_triggers: 'off' };
+
 /** Only of our own sessions. The programs have theirs; a script restored by psql has its own, too. */
 const ours: Readonly<Record<string, string>> = {
   // As pg_dump does: whoever owns the database could have set a search_path on which their own functions come first.
@@ -47,20 +60,43 @@ const ours: Readonly<Record<string, string>> = {
   tcp_keepalives_count: '6',
 };
 
+/** What is at the other end, as the first session found it. */
+export interface OtherEnd extends Pick<Connection, 'direct'> {
+  readonly major: number;
+  /** Which privileged settings the user may change; see `readSettable`. */
+  readonly settable?: readonly string[];
+  /** Nothing is written there. */
+  readonly onlyReads?: boolean;
+}
+
+/** The privileged settings that this user may change. Without a right to look there is none. */
+export async function readSettable(connection: Connection, serverMajor: number): Promise<readonly string[]> {
+  const granted = serverMajor >= 15 ? "pg_catalog.has_parameter_privilege(name, 'SET')" : 'false';
+  const rows = await connection.query<{ name: string }>(
+    `SELECT name FROM pg_catalog.pg_settings
+      WHERE name = ANY ($1) AND (pg_catalog.current_setting('is_superuser') = 'on' OR ${granted})`,
+    [Object.keys({ ...privileged, ...privilegedOfReaders })],
+  );
+  return rows.map(({ name }) => name);
+}
+
 /**
- * As `options` of a startup packet (PGOPTIONS): holds from the first statement on, before a timeout of a millisecond can strike. Not
- * for poolers, which refuse a login with options.
+ * As `options` of a startup packet (PGOPTIONS): holds from the first statement on, before a timeout of a millisecond can strike, and
+ * before an event trigger for logins runs. Not for poolers, which refuse a login with options.
  */
-export function startupOptions(serverMajor: number): string {
-  const newer = since.filter(([major]) => serverMajor >= major).map(([, name]) => [name, '0'] as const);
-  return [...Object.entries(everywhere), ...newer]
+export function startupOptions({ major, settable = [], onlyReads = false }: Omit<OtherEnd, 'direct'>): string {
+  const newer = since.filter(([from]) => major >= from).map(([, name]) => [name, '0'] as const);
+  const allowed = Object.entries({ ...privileged, ...(onlyReads ? privilegedOfReaders : {}) }).filter(([name]) =>
+    settable.includes(name),
+  );
+  return [...Object.entries(everywhere), ...newer, ...allowed]
     .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', String.raw`\ `)}`)
     .join(' ');
 }
 
 /** The server as later sessions log in there, once one has told what is at the other end. */
-export function steadied(server: Server, connection: Pick<Connection, 'direct'>, serverMajor: number): Server {
-  return connection.direct ? { ...server, startupOptions: startupOptions(serverMajor) } : server;
+export function steadied(server: Server, end: OtherEnd): Server {
+  return end.direct ? { ...server, startupOptions: startupOptions(end) } : server;
 }
 
 /**

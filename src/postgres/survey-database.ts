@@ -11,6 +11,8 @@ export interface DatabaseSurvey {
   readonly unreadableCount: number;
   /** Event triggers that ran when we logged in. */
   readonly loginTriggers: readonly string[];
+  /** Settings that make the server pass over damaged pages, and that this user may not switch off. */
+  readonly hidesDamage: readonly string[];
 }
 
 /** When nobody could look: internal options are left out if there are any. */
@@ -20,6 +22,7 @@ export const unknownSurvey: DatabaseSurvey = {
   unreadableTables: [],
   unreadableCount: 0,
   loginTriggers: [],
+  hidesDamage: [],
 };
 
 /** Looks at the database that `connection` is connected to, on any server from 12. */
@@ -30,12 +33,15 @@ export async function surveyDatabase(connection: Connection, serverMajor: number
     tables: string[] | null;
     count: number;
     triggers: string[] | null;
+    hiding: string[] | null;
   }>(
     `SELECT EXISTS (SELECT FROM pg_attribute a CROSS JOIN LATERAL unnest(a.attoptions) o
                      WHERE a.attrelid >= 16384 AND a.attoptions IS NOT NULL AND o ~ $1) AS options,
             EXISTS (SELECT FROM pg_largeobject_metadata) AS objects,
             unread.tables, unread.count,
-            ${serverMajor >= 17 ? loginTriggers : 'NULL::text[]'} AS triggers
+            ${serverMajor >= 17 ? loginTriggers : 'NULL::text[]'} AS triggers,
+            (SELECT array_agg(name ORDER BY name) FROM pg_settings
+              WHERE name IN ('zero_damaged_pages', 'ignore_checksum_failure') AND setting = 'on') AS hiding
        FROM (SELECT (array_agg(n.nspname || '.' || c.relname ORDER BY n.nspname, c.relname))[1:10] AS tables,
                     count(*)::int AS count
                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -48,6 +54,7 @@ export async function surveyDatabase(connection: Connection, serverMajor: number
     unreadableTables: row?.tables ?? [],
     unreadableCount: row?.count ?? 0,
     loginTriggers: row?.triggers ?? [],
+    hidesDamage: row?.hiding ?? [],
   };
 }
 

@@ -384,6 +384,34 @@ describe('The health of a policy', () => {
     expect(reasonOf(seen.status, 'Healthy')).toBe(expected);
   });
 
+  it('says what a run waits for', () => {
+    const trouble = {
+      status: 'Unknown',
+      reason: 'WaitingForServer',
+      message: 'connect ECONNREFUSED 10.0.0.7:5433',
+    } as const;
+    const waiting = (day: number) =>
+      buildRun(at(day), { conditions: [{ type: 'Succeeded', lastTransitionTime: at(day), ...trouble }] });
+    const told = (now: string, backups: readonly Backup[]) =>
+      findCondition(look(now, { policy: handled(now), backups }).status.conditions, 'Healthy');
+    const words = 'nightly-20260102t030000z waits: WaitingForServer: connect ECONNREFUSED 10.0.0.7:5433';
+    expect(told(at(1, '03:01:00'), [waiting(1)])).toMatchObject({
+      status: 'Unknown',
+      message: `no run has ended yet; ${words.replace('20260102', '20260101')}`,
+    });
+    const good = buildRun(at(1), succeeded(at(1), at(1, '03:10:00')));
+    expect(told(at(2, '03:01:00'), [good, waiting(2)])).toMatchObject({
+      status: 'True',
+      message: `nightly-20260101t030000z succeeded; ${words}`,
+    });
+    expect(told(at(2, '09:00:00'), [good, waiting(2)])).toMatchObject({
+      reason: 'Overdue',
+      message: `no run has ended since the slot of 2026-01-02T03:00:00Z; ${words}`,
+    });
+    const since = buildRun(at(2), succeeded(at(2), at(2, '03:10:00')));
+    expect(told(at(2, '03:11:00'), [good, since])?.message).toBe('nightly-20260102t030000z succeeded');
+  });
+
   it('is False while a run is stuck, and says what keeps it', () => {
     const policy = handled(at(2), {}, { nextScheduleTime: at(3) });
     const trouble = { status: 'Unknown', reason: 'ImageUnavailable', message: 'no such image' } as const;

@@ -1,10 +1,9 @@
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Failure } from '../../src/api/failure.ts';
 import { dumpDatabase, dumpGlobals, type DumpSelection } from '../../src/postgres/dump.ts';
 import { collect, rejection } from '../pipeline/streams.ts';
+import { damageSecondPage } from '../servers/damage-page.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { temporaryPostgres, type TemporaryPostgres } from './temporary-postgres.ts';
 
@@ -187,17 +186,8 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a server of %s refuses', (b
     const database = await make(
       `CREATE TABLE hurt AS SELECT i, md5(i::text) AS m FROM generate_series(1, 5000) i`,
       'CREATE TABLE whole AS SELECT 1 AS i',
-      'CHECKPOINT',
     );
-    const [{ path, dir } = { path: '', dir: '' }] = await at.postgres.sql<{ path: string; dir: string }>(
-      `SELECT pg_relation_filepath('hurt') AS path, current_setting('data_directory') AS dir`,
-      database,
-    );
-    await at.postgres.stop();
-    const file = await open(join(dir, path), 'r+');
-    await file.write(Buffer.alloc(64, 0xff), 0, 64, 8192);
-    await file.close();
-    await at.postgres.start();
+    await damageSecondPage(at.postgres, 'hurt', database);
     const failure = await refusal('admin', database);
     expect(failure).toMatchObject({ reason: 'DatabaseCorrupted' });
     expect(failure.message).toMatch(/"hurt".*invalid page in block 1/);

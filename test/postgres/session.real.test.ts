@@ -4,7 +4,7 @@ import { dumpDatabase, dumpGlobals } from '../../src/postgres/dump.ts';
 import { inspectServer, listDatabases, readSizes } from '../../src/postgres/inspect.ts';
 import type { Server } from '../../src/postgres/server.ts';
 import { readFacts } from '../../src/postgres/read-facts.ts';
-import { startupOptions, steadied } from '../../src/postgres/steady-session.ts';
+import { readSettable, startupOptions, steadied } from '../../src/postgres/steady-session.ts';
 import { collect, rejection } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { temporaryPostgres, type TemporaryPostgres } from './temporary-postgres.ts';
@@ -91,7 +91,9 @@ describe.each(binDirs)('a role and a database full of settings (%s)', (binDir) =
     const expected = await look(calm, 'postgres');
     expect(expected.length).toBeGreaterThan(100);
     expect(await look(disturbed, 'shop')).toEqual(expected);
-    expect(await look({ ...disturbed, startupOptions: startupOptions(at.postgres.major) }, 'shop')).toEqual(expected);
+    expect(await look({ ...disturbed, startupOptions: startupOptions({ major: at.postgres.major }) }, 'shop')).toEqual(
+      expected,
+    );
   });
 
   test('changes nothing of what we learn, and functions that shadow the catalog are not called', async () => {
@@ -114,9 +116,33 @@ describe.each(binDirs)('a role and a database full of settings (%s)', (binDir) =
     expect(learnt.sized.length).toBe(learnt.databases.length);
   });
 
+  test('has messages in English and fails at damage where the role may say so, and logs in where it may not', async () => {
+    const { major } = at.postgres;
+    for (const [name, value] of [['lc_messages', 'C.UTF-8'] as const, ['zero_damaged_pages', 'on'] as const]) {
+      await at.postgres.sql(`ALTER DATABASE shop SET ${name} = '${value}'`);
+    }
+    const look = (server: Server) =>
+      using(server, 'shop', async (connection) => {
+        const settable = await readSettable(connection, major);
+        const steady = steadied(server, { direct: true, major, settable, onlyReads: true });
+        return using(steady, 'shop', (second) =>
+          second.query(
+            `SELECT current_setting('lc_messages') AS language, current_setting('zero_damaged_pages') AS zeroed`,
+          ),
+        );
+      });
+    expect(await look(at.server)).toEqual([{ language: 'C', zeroed: 'off' }]);
+    expect(await look(calm)).toEqual([{ language: 'C.UTF-8', zeroed: 'on' }]);
+    await at.postgres.sql('GRANT SET ON PARAMETER lc_messages, zero_damaged_pages TO calm');
+    expect(await look(calm)).toEqual([{ language: 'C', zeroed: 'off' }]);
+    await at.postgres.sql('REVOKE SET ON PARAMETER lc_messages, zero_damaged_pages FROM calm');
+    await at.postgres.sql('ALTER DATABASE shop RESET lc_messages');
+    await at.postgres.sql('ALTER DATABASE shop RESET zero_damaged_pages');
+  });
+
   test('does not stop dumps, which are the same', async () => {
     const dump = async (server: Server): Promise<readonly string[]> => {
-      const steady = steadied(server, { direct: true }, at.postgres.major);
+      const steady = steadied(server, { direct: true, major: at.postgres.major });
       const tools = await at.tools(steady);
       const archive = await collect(dumpDatabase(tools, 'shop', { lockTimeoutSeconds, encoding }, never).bytes);
       const globals = await collect(

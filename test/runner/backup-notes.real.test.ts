@@ -5,6 +5,7 @@ import type { NoteSum } from '../../src/api/notes.ts';
 import { manifestKey } from '../../src/domain/layout.ts';
 import { parseManifest, type Manifest } from '../../src/domain/manifest.ts';
 import type { BackupTask, TaskLocation } from '../../src/domain/task.ts';
+import { damageSecondPage } from '../servers/damage-page.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { backupTaskOf, pgSecret, runWith, type RunEnd } from './run-with.ts';
 import { startStandby } from '../servers/standby.ts';
@@ -209,21 +210,49 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a backup of a server of %s'
     expect(ended.notes[0]?.message).toContain(mule);
   });
 
-  test('tells event triggers that ran at its logins, and not when they are off for its role', async () => {
+  test('runs no event trigger for logins where that is allowed, and tells those that ran', async () => {
     // They came with 17.
     if (server.major < 17) return;
     const database = await makeDatabase(
       `CREATE TABLE logins (); CREATE FUNCTION note_login() RETURNS event_trigger LANGUAGE plpgsql AS
          'BEGIN INSERT INTO public.logins DEFAULT VALUES; END';
-       CREATE EVENT TRIGGER on_login ON login EXECUTE FUNCTION note_login()`,
+       CREATE EVENT TRIGGER on_login ON login EXECUTE FUNCTION note_login(); GRANT INSERT ON logins TO PUBLIC`,
     );
-    const ended = await backUp(server, binDir, { databases: { names: [database] } });
-    expect(ended).toMatchObject({ code: 0, notes: [{ reason: 'EventTriggersActive', count: 1 }] });
-    expect(ended.notes[0]?.message).toContain('on_login');
-    await server.sql(`ALTER ROLE ${server.user} SET event_triggers = off`);
-    const quiet = await backUp(server, binDir, { databases: { names: [database] } });
-    await server.sql(`ALTER ROLE ${server.user} RESET event_triggers`);
-    expect(quiet).toMatchObject({ code: 0, notes: [] });
+    const logins = async (): Promise<unknown> => {
+      await server.sql(`ALTER ROLE ${server.user} SET event_triggers = off`);
+      const rows = await server.sql('SELECT count(*)::int AS n FROM logins', database);
+      await server.sql(`ALTER ROLE ${server.user} RESET event_triggers`);
+      return rows;
+    };
+    await server.sql(`CREATE ROLE passer LOGIN PASSWORD 'of passer' IN ROLE pg_read_all_data`);
+    const reader = { ...server, user: 'passer', password: 'of passer' };
+    const asReader = (): Promise<Told> => backUp(reader, binDir, { databases: { names: [database] } });
+
+    const bySuperuser = await backUp(server, binDir, { databases: { names: [database] } });
+    expect(bySuperuser, bySuperuser.log).toMatchObject({ code: 0, notes: [] });
+    expect(await logins()).toEqual([{ n: 0 }]);
+    const told = await asReader();
+    expect(told, told.log).toMatchObject({ code: 0, notes: [{ reason: 'EventTriggersActive', count: 1 }] });
+    expect(told.notes[0]?.message).toContain('on_login');
+    const ran = await logins();
+    await server.sql('GRANT SET ON PARAMETER event_triggers TO passer');
+    expect(await asReader()).toMatchObject({ code: 0, notes: [] });
+    expect(await logins()).toEqual(ran);
+  });
+
+  test('does not take damaged pages for empty ones, where that is allowed, and tells who makes it', async () => {
+    const database = await makeDatabase(
+      'CREATE TABLE hurt AS SELECT i, md5(i::text) AS m FROM generate_series(1, 5000) i',
+    );
+    await damageSecondPage(server, 'hurt', database);
+    await server.sql(`ALTER DATABASE ${database} SET zero_damaged_pages = on`);
+    const bySuperuser = await backUp(server, binDir, { databases: { names: [database] } });
+    expect(bySuperuser.verdict, bySuperuser.log).toMatchObject({ reason: 'DatabaseCorrupted' });
+    await server.sql(`CREATE ROLE onlooker LOGIN PASSWORD 'of onlooker' IN ROLE pg_read_all_data`);
+    const onlooker = { ...server, user: 'onlooker', password: 'of onlooker' };
+    const told = await backUp(onlooker, binDir, { databases: { names: [database] } });
+    expect(told, told.log).toMatchObject({ code: 0, notes: [{ reason: 'DamageHidden', count: 1 }] });
+    expect(told.notes[0]?.message).toContain('zero_damaged_pages');
   });
 });
 

@@ -50,7 +50,8 @@ test('several databases are replaced at once, with encoding and comment of their
 });
 
 test('a commit whose answer is lost is found to be done', async () => {
-  const proxy = await startProxy(stand.server, 'COMMIT\0');
+  // The whole message of the simple query protocol: other statements may end with the same word.
+  const proxy = await startProxy(stand.server, 'Q\0\0\0\x0bCOMMIT\0');
   try {
     const task = stand.taskOf();
     const through = { ...task, target: { ...task.target, server: { ...task.target.server, port: proxy.port } } };

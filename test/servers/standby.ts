@@ -13,6 +13,8 @@ export interface Standby {
   readonly port: number;
   /** Resolves when it has everything that the primary had when this was called. */
   caughtUp(): Promise<void>;
+  /** Rows of one statement in the database postgres. */
+  ask<Row extends object>(text: string): Promise<readonly Row[]>;
   stop(): Promise<void>;
 }
 
@@ -49,11 +51,11 @@ export async function startStandby(primary: Postgres, dir: string): Promise<Stan
   const port = await findFreePort();
   const options = `-p ${port} -k ${dir} -c listen_addresses=${host}`;
   await call('pg_ctl', '-D', cluster, '-w', '-t', '60', '-l', join(dir, 'log'), '-o', options, 'start');
-  const ask = async (text: string): Promise<boolean> => {
+  const ask = async <Row extends object>(text: string): Promise<readonly Row[]> => {
     const client = new Client({ host, port, user, password, database: 'postgres' });
     await client.connect();
     try {
-      return (await client.query<{ ok: boolean }>(text)).rows[0]?.ok ?? false;
+      return (await client.query<Row>(text)).rows;
     } finally {
       await client.end();
     }
@@ -62,8 +64,10 @@ export async function startStandby(primary: Postgres, dir: string): Promise<Stan
     port,
     caughtUp: async () => {
       const [row] = await primary.sql<{ at: string }>('SELECT pg_current_wal_insert_lsn()::text AS at');
-      while (!(await ask(`SELECT pg_last_wal_replay_lsn() >= '${row?.at}'::pg_lsn AS ok`))) await delay(50);
+      const look = `SELECT pg_last_wal_replay_lsn() >= '${row?.at}' AS ok`;
+      while ((await ask<{ ok: boolean }>(look))[0]?.ok !== true) await delay(50);
     },
+    ask,
     stop: () => call('pg_ctl', '-D', cluster, '-w', '-m', 'immediate', 'stop'),
   };
 }

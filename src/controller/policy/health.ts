@@ -13,7 +13,8 @@ export interface Health {
 
 /**
  * True: the last run that ended succeeded, no slot is overdue (slot + jitter + startingDeadline + deadline without any run ended
- * since), and no run is stuck. Unknown before the first. A failed best-effort destination leaves it True, with a reason.
+ * since), and no run is stuck. Unknown before the first. A failed best-effort destination leaves it True, with a reason. A run that
+ * waits for a server, a store or a key changes nothing of that yet: what it waits for is in the message.
  */
 export function judgeHealth<R extends Run<WithConditions>>(seen: {
   readonly nowMs: number;
@@ -42,7 +43,7 @@ export function judgeHealth<R extends Run<WithConditions>>(seen: {
   const overdue = promise && previousSlot(promise, nowMs - allowedMs);
   const base = { type: 'Healthy', observedGeneration: policy.metadata.generation } as const;
   if (overdue !== undefined && overdue > kept) {
-    const message = `no run has ended since the slot of ${stamp(overdue)}`;
+    const message = [`no run has ended since the slot of ${stamp(overdue)}`, ...tellWaiting(runs)].join('; ');
     return { condition: { ...base, status: 'False', reason: 'Overdue', message }, wakeAt: undefined };
   }
   const following = promise && nextSlot(promise, kept);
@@ -55,10 +56,19 @@ export function judgeHealth<R extends Run<WithConditions>>(seen: {
   }
   const wakeAt = earliest(overdueAt, stuck?.at);
   const [last] = ended;
-  if (last === undefined) {
-    return { condition: { ...base, status: 'Unknown', reason: 'NoRunYet', message: 'no run has ended yet' }, wakeAt };
-  }
-  return { condition: { ...base, ...judgeLast(last, flawOf(last)) }, wakeAt };
+  const judged =
+    last === undefined
+      ? ({ status: 'Unknown', reason: 'NoRunYet', message: 'no run has ended yet' } as const)
+      : judgeLast(last, flawOf(last));
+  return { condition: { ...base, ...judged, message: [judged.message, ...tellWaiting(runs)].join('; ') }, wakeAt };
+}
+
+/** What the newest run that goes on waits for. */
+function tellWaiting(runs: readonly Run<WithConditions>[]): readonly string[] {
+  const going = runs.filter(({ result }) => result === undefined).toSorted((a, b) => b.start - a.start)[0];
+  const { status, reason = '', message } = findCondition(going?.object.status?.conditions, 'Succeeded') ?? {};
+  if (going === undefined || status !== 'Unknown' || !reason.startsWith('WaitingFor')) return [];
+  return [`${going.name} waits: ${reason}: ${message}`];
 }
 
 interface WithConditions {

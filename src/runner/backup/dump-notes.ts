@@ -11,6 +11,7 @@ export function dumpNotes(dump: DatabaseDump, survey: DatabaseSurvey, selection:
     ...warningNotes(dump),
     ...unloggedNotes(survey),
     ...triggerNotes(survey),
+    ...damageNotes(survey),
   ];
 }
 
@@ -51,6 +52,12 @@ function triggerNotes({ loginTriggers }: DatabaseSurvey): readonly Note[] {
   if (loginTriggers.length === 0) return [];
   const message = `event triggers ran when the backup logged in (${loginTriggers.join(', ')}): set event_triggers = off for its role`;
   return [{ reason: 'EventTriggersActive', message, count: loginTriggers.length }];
+}
+
+function damageNotes({ hidesDamage }: DatabaseSurvey): readonly Note[] {
+  if (hidesDamage.length === 0) return [];
+  const message = `the server passes over damaged pages (${hidesDamage.join(', ')}): rows on them would be missing without an error`;
+  return [{ reason: 'DamageHidden', message, count: hidesDamage.length }];
 }
 
 /** Facts that could not be read; the dump does not need them. */

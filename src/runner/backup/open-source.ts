@@ -12,7 +12,7 @@ import { areOutdated, choosePrograms, findPrograms, findStdbuf } from '../../pos
 import { applicationName, type Server } from '../../postgres/server.ts';
 import { costsTheDump, isUnspoken, readFacts, readFactsFrom } from '../../postgres/read-facts.ts';
 import { surveyDatabase, unknownSurvey } from '../../postgres/survey-database.ts';
-import { steadied } from '../../postgres/steady-session.ts';
+import { readSettable, steadied } from '../../postgres/steady-session.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { readServer } from '../read-server.ts';
 import { makeSecretFolder } from '../secret-folder.ts';
@@ -43,7 +43,12 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
     async (connection) => {
       const facts = await inspectServer(connection);
       return {
-        server: steadied(given, connection, facts.major),
+        server: steadied(given, {
+          direct: connection.direct,
+          major: facts.major,
+          settable: await readSettable(connection, facts.major),
+          onlyReads: true,
+        }),
         facts,
         encoding: await readEncoding(connection),
         databases: await listDatabases(connection),

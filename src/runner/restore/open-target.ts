@@ -3,7 +3,7 @@ import type { RestoreTaskTarget } from '../../domain/task.ts';
 import { connectClient, type Connection } from '../../postgres/connection.ts';
 import { inspectServer, type ServerFacts } from '../../postgres/inspect.ts';
 import type { Server } from '../../postgres/server.ts';
-import { steadied } from '../../postgres/steady-session.ts';
+import { readSettable, steadied } from '../../postgres/steady-session.ts';
 import { lockTargets } from '../../postgres/target-lock.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { idleProgress } from '../progress.ts';
@@ -67,7 +67,8 @@ export async function openTarget(task: TargetTask, workshop: Workshop, signal: A
   };
   try {
     const facts = await inspectServer(session);
-    const server = steadied(beside, session, facts.major);
+    const settable = await readSettable(session, facts.major);
+    const server = steadied(beside, { direct: session.direct, major: facts.major, settable });
     await lockTargets(
       session,
       names,

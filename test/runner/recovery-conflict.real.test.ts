@@ -1,0 +1,99 @@
+import { chmod, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTcpProxy, type TcpProxy } from '../faults/tcp-proxy.ts';
+import { until } from '../faults/waiting.ts';
+import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
+import { startStandby, type Standby } from '../servers/standby.ts';
+import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
+import { backupTaskOf, directoryLocation, pgSecret, runWith } from './run-with.ts';
+import { required } from './stand.ts';
+
+const binDir = (await listBinDirs(process.env['POSTGRES_BINDIRS'])).at(-1) ?? '';
+
+let folder: Awaited<ReturnType<typeof makeTemporaryFolder>>;
+let primary: Postgres;
+let standby: Standby;
+let proxy: TcpProxy;
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+  await chmod(folder.path, 0o755);
+  // Whoever stands in the way of what the primary sends is ended at once.
+  primary = await startPostgres({
+    binDir,
+    dir: join(folder.path, 'primary'),
+    settings: { max_standby_streaming_delay: '0', autovacuum: 'off' },
+  });
+  for (const name of ['shop', 'stock']) await primary.sql(`CREATE DATABASE ${name}`);
+  await primary.sql(
+    `CREATE TABLE big AS SELECT i, repeat(md5(i::text), 30) AS m FROM generate_series(1, 60000) i;
+     CREATE TABLE dying AS SELECT i FROM generate_series(1, 10000) i`,
+    'shop',
+  );
+  standby = await startStandby(primary, join(folder.path, 'standby'));
+  proxy = await startTcpProxy({ host: primary.host, port: standby.port });
+});
+afterAll(async () => {
+  await proxy?.stop();
+  await standby?.stop();
+  await primary?.stop();
+  await folder?.remove();
+});
+
+let places = 0;
+async function backUp(databases: readonly string[], databaseRetries: number) {
+  places += 1;
+  const path = join(folder.path, `place-${places}`);
+  await mkdir(path);
+  const task = backupTaskOf(proxy, {
+    databases: { names: [...databases] },
+    databaseRetries,
+    destinations: required(directoryLocation('place', path)),
+  });
+  return runWith(folder.path, task, pgSecret(primary), [binDir]);
+}
+
+/** Removes for good what the dump's snapshot still sees, and returns when the standby has ended its statement. */
+async function makeConflict(): Promise<void> {
+  await primary.sql(`DELETE FROM dying WHERE i % 2 = 0`, 'shop');
+  await primary.sql('VACUUM dying', 'shop');
+  await until('the standby has ended the dump', async () => {
+    const rows = await standby.ask(
+      `SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'pgbackup %' AND state = 'idle in transaction (aborted)'`,
+    );
+    return rows.length > 0;
+  });
+}
+
+/** Of the longest connection: that of the rows. */
+const inTheMiddle = (): void => {
+  proxy.plan = () => ({ cut: { toClient: 5_000_000, how: 'stall' } });
+};
+
+test('a dump that a standby ends for what its primary sends is told as such, and may be tried again', async () => {
+  inTheMiddle();
+  const running = backUp(['shop'], 0);
+  await until('the dump is in the middle', () => proxy.cuts() > 0);
+  await makeConflict();
+  proxy.plan = () => ({});
+  proxy.release();
+  const ended = await running;
+  expect(ended, ended.log).toMatchObject({ code: 75, verdict: { verdict: 'Failed', reason: 'RecoveryConflict' } });
+  expect(ended.verdict.message).toMatch(/conflict with recovery/);
+  await standby.caughtUp();
+});
+
+test('a database of several that a standby ended is tried again in the run', async () => {
+  await primary.sql('INSERT INTO dying SELECT i FROM generate_series(1, 10000) i', 'shop');
+  await standby.caughtUp();
+  inTheMiddle();
+  const running = backUp(['shop', 'stock'], 1);
+  await until('the dump is in the middle', () => proxy.cuts() > 0);
+  await makeConflict();
+  proxy.plan = () => ({});
+  proxy.release();
+  const ended = await running;
+  expect(ended, ended.log).toMatchObject({ code: 0, verdict: { verdict: 'Succeeded' } });
+  expect(ended.log).toContain('RecoveryConflict');
+  expect(ended.results.filter((line) => line.kind === 'database')).toHaveLength(2);
+});
