@@ -37,14 +37,7 @@ export async function startStand(): Promise<Stand> {
   const sshd = await startSshd({ dir: join(folder, 'sshd') });
   const secrets = { ...s3Secret(s3), ...sftpSecret(sshd) };
   let count = 0;
-  const open = (location: TaskLocation): Promise<Storage> => {
-    const { s3: bucket, sftp, directory } = location.place;
-    const { ca: _ca, credentials: _keys, ...bucketPlace } = bucket ?? {};
-    const { credentials: _login, ...sftpPlace } = sftp ?? {};
-    const place = { s3: bucket && bucketPlace, sftp: sftp && sftpPlace, directory } as Place;
-    const credentials: Credentials = bucket === undefined ? (secrets['sftp'] ?? {}) : (secrets['s3'] ?? {});
-    return openStorage(place, credentials, { clock: systemClock, random: systemRandom });
-  };
+  const open = (location: TaskLocation): Promise<Storage> => openPlace(location, secrets);
   return {
     folder,
     s3,
@@ -80,6 +73,16 @@ export async function startStand(): Promise<Stand> {
       await temporary.remove();
     },
   };
+}
+
+/** A place that a task names, as anybody else would open it. */
+export function openPlace({ place }: TaskLocation, secrets: TestSecrets): Promise<Storage> {
+  const { s3: bucket, sftp, directory } = place;
+  const { ca: _ca, credentials: _keys, ...bucketPlace } = bucket ?? {};
+  const { credentials: _login, ...sftpPlace } = sftp ?? {};
+  const opened = { s3: bucket && bucketPlace, sftp: sftp && sftpPlace, directory } as Place;
+  const credentials: Credentials = bucket === undefined ? (secrets['sftp'] ?? {}) : (secrets['s3'] ?? {});
+  return openStorage(opened, credentials, { clock: systemClock, random: systemRandom });
 }
 
 export function required(...locations: readonly TaskLocation[]): BackupTask['destinations'] {

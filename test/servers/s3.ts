@@ -1,8 +1,12 @@
+import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { startFauxqs } from 'fauxqs';
 import type { Certificate } from './certificates.ts';
 import { startProgram } from './program.ts';
+
+const run = promisify(execFile);
 
 export interface S3Server {
   /** `versitygw` checks signatures, checksums and conditions; `fauxqs` does not. */
@@ -11,6 +15,8 @@ export interface S3Server {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   createBucket(name: string): Promise<void>;
+  /** With `full`: a user with no rights but those that the policies of buckets give. */
+  addUser(user: { readonly accessKeyId: string; readonly secretAccessKey: string }): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -25,6 +31,8 @@ export interface S3ServerOptions {
   readonly secretAccessKey?: string;
   /** An address of this machine that others reach it at: it listens on all of them then. Default 127.0.0.1. */
   readonly address?: string;
+  /** Buckets can keep versions, and users can be added: versitygw only. */
+  readonly full?: boolean;
 }
 
 /** An S3 server on 127.0.0.1, or on all addresses. */
@@ -49,25 +57,35 @@ export async function startS3(options: S3ServerOptions): Promise<S3Server> {
       endpoint: `http://${address}:${server.port}`,
       ...keys,
       createBucket: async (name) => void server.createBucket(name),
+      addUser: () => Promise.reject(new Error('fauxqs has no users')),
       stop: () => server.stop(),
     };
   }
+  // Beside the folder that is served: what lies in that one is a bucket.
+  const [versions, users] = [`${dir}-versions`, `${dir}-users`];
+  if (options.full === true) for (const folder of [versions, users]) await mkdir(folder, { recursive: true });
   const program = await startProgram({
     command: versitygw,
     args: (port) =>
       [
         ['--access', accessKeyId, '--secret', secretAccessKey, '--port', `${listen}:${port}`, '--quiet'],
         tls === undefined ? [] : ['--cert', tls.certFile, '--key', tls.keyFile],
-        ['posix', dir],
+        options.full === true ? ['--iam-dir', users, 'posix', '--versioning-dir', versions, dir] : ['posix', dir],
       ].flat(),
     env: { PATH: '/usr/bin:/bin' },
     ...(options.port === undefined ? {} : { port: options.port }),
   });
+  const endpoint = `${tls === undefined ? 'http' : 'https'}://${address}:${program.port}`;
   return {
     kind: 'versitygw',
-    endpoint: `${tls === undefined ? 'http' : 'https'}://${address}:${program.port}`,
+    endpoint,
     ...keys,
     createBucket: (name) => mkdir(join(dir, name)),
+    addUser: async (user) => {
+      const who = ['--access', user.accessKeyId, '--secret', user.secretAccessKey, '--role', 'user'];
+      const whose = ['--access', accessKeyId, '--secret', secretAccessKey, '--endpoint-url', endpoint];
+      await run(versitygw, ['admin', ...whose, 'create-user', ...who]);
+    },
     stop: () => program.stop(),
   };
 }
