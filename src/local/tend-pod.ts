@@ -110,8 +110,9 @@ export class TendedPod {
     this.#process = startPodProcess({
       argv: [...(command ?? this.#options.command), ...args],
       env: {
-        ...Object.fromEntries(literal),
         ...this.#options.env,
+        // What an object says itself (runner.proxy) goes before what this process was started with.
+        ...Object.fromEntries(literal),
         HOME: this.folder,
         TMPDIR: join(this.folder, podFiles.temporary),
         PGBACKUP_ROOT: join(this.folder, podFiles.root),

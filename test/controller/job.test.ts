@@ -2,12 +2,13 @@ const nowMs = Date.UTC(2026, 0, 1, 3);
 import { describe, expect, it } from 'vitest';
 import { createBackupJob, readBackupTask } from '../../src/controller/backup/job.ts';
 import { createInspectJob } from '../../src/controller/location/job.ts';
+import { createCleanupJob, createRestoreJob } from '../../src/controller/restore/job.ts';
 import type { JobSeen } from '../../src/controller/pods.ts';
 import { failureReasons } from '../../src/api/reasons.ts';
 import type { BackupLocation } from '../../src/api/kinds.ts';
 import { inspectorOf } from '../../src/domain/layout.ts';
-import { parseTask } from '../../src/domain/task.ts';
-import { buildBackup, buildLocation, buildPolicy } from '../builders/objects.ts';
+import { parseTask, runnerEnvironment } from '../../src/domain/task.ts';
+import { buildBackup, buildLocation, buildPolicy, buildRestore } from '../builders/objects.ts';
 import { testMode } from './fake-cluster.ts';
 
 const backup = buildBackup({ name: 'by-hand' });
@@ -166,6 +167,33 @@ describe('The Job of a Backup', () => {
     expect(spec.volumes.filter((volume) => 'persistentVolumeClaim' in volume)).toEqual([]);
     const task = parseTask(metadata.annotations['pgbackup.dev/task'] ?? '');
     expect(task.kind === 'backup' && task.destinations[1]?.location.place).toEqual({ directory: { path: '/a' } });
+  });
+
+  it.each([
+    [{}, {}],
+    [{ httpsProxy: 'http://proxy:3128' }, { HTTPS_PROXY: 'http://proxy:3128' }],
+    [
+      { httpProxy: 'http://proxy:1', httpsProxy: 'http://proxy:2', noProxy: '.svc,10.0.0.5' },
+      { HTTP_PROXY: 'http://proxy:1', HTTPS_PROXY: 'http://proxy:2', NO_PROXY: '.svc,10.0.0.5' },
+    ],
+  ])('hands the proxy %o on to its runner, as do the Jobs of inspections and restores', (proxy, expected) => {
+    const location = buildLocation({ spec: { runner: { proxy } } });
+    const restore = buildRestore({ spec: { runner: { proxy } } });
+    const copies = [{ copy: { location: 'near', outcome: 'Stored', manifestKey: 'key' }, location }] as const;
+    const jobs = [
+      build(testMode, { proxy }),
+      createInspectJob(location, testMode, nothingKnown).object,
+      createRestoreJob(restore, { state: 'found', backup, copies }, testMode).object,
+      createCleanupJob(restore, testMode).object,
+    ];
+    for (const job of jobs) {
+      const env = (job as unknown as Built).spec.template.spec.containers[0]?.['env'];
+      const { NODE_OPTIONS, MALLOC_MMAP_THRESHOLD_, ...rest } = Object.fromEntries(
+        (env as { readonly name: string; readonly value: string }[]).map(({ name, value }) => [name, value]),
+      );
+      expect([NODE_OPTIONS, MALLOC_MMAP_THRESHOLD_]).toEqual(Object.values(runnerEnvironment));
+      expect(rest).toEqual(expected);
+    }
   });
 
   it('is refused, not cut, when its task is too large for an annotation', () => {
