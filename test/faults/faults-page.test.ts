@@ -2,12 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { faultRooms } from './fault-case.ts';
+import { hangCases } from './hangs.ts';
 import { printFaultsPage } from './print-faults-page.ts';
 import { fieldReports } from './reports.ts';
 import { faultTable } from './table.ts';
 
 test('the page of faults is the table', async () => {
-  await expect(printFaultsPage(faultTable, fieldReports)).toMatchFileSnapshot('../../docs/faults.md');
+  await expect(printFaultsPage(faultTable, hangCases, fieldReports)).toMatchFileSnapshot('../../docs/faults.md');
 });
 
 test('each case has a name of its own that can be a policy, and each room has cases', () => {
@@ -34,3 +35,12 @@ test('a case that succeeds says that every required place has its copy', () => {
 test.each(fieldReports)('the test of report $id stands where the page says', async ({ file, title }) => {
   expect(await readFile(join(import.meta.dirname, '..', file), 'utf8')).toContain(title);
 });
+
+test.each(hangCases)(
+  'the test of $where ($title) meets the calls that the page says',
+  async ({ file, title, calls }) => {
+    const text = await readFile(join(import.meta.dirname, '..', file), 'utf8');
+    expect(text).toContain(title);
+    for (const call of calls) expect(text, call).toMatch(new RegExp(`'${call}'|\\b${call}:`));
+  },
+);

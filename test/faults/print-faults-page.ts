@@ -1,4 +1,5 @@
 import { faultRooms, type Expected, type FaultCase } from './fault-case.ts';
+import type { HangCase } from './hangs.ts';
 import type { FieldReport } from './reports.ts';
 
 const titles = {
@@ -12,7 +13,11 @@ const titles = {
 } as const;
 
 /** docs/faults.md: every case of the table, and how a run with it ends; and which test keeps mended what people reported. */
-export function printFaultsPage(table: readonly FaultCase[], reports: readonly FieldReport[]): string {
+export function printFaultsPage(
+  table: readonly FaultCase[],
+  hangs: readonly HangCase[],
+  reports: readonly FieldReport[],
+): string {
   const head = [
     '# Faults',
     '',
@@ -47,6 +52,20 @@ export function printFaultsPage(table: readonly FaultCase[], reports: readonly F
       ),
     '',
   ]);
+  const hanging = [
+    '## Places that hang',
+    '',
+    'From some call on nothing is answered any more, and no abort is heard. One test for each call; in each of them the',
+    'verdict comes by itself; most of the tests have shorter limits than a real run ([hanging](design/hanging.md)).',
+    '',
+    '| Where | It hangs at | The run ends | Test |',
+    '|---|---|---|---|',
+    ...hangs.map(
+      ({ where, calls, ends, file, title }) =>
+        `| ${where} | ${calls.join(', ')} | ${ends} | \`test/${file}\`: ${title} |`,
+    ),
+    '',
+  ];
   const field = [
     '## Reports from the field',
     '',
@@ -57,7 +76,7 @@ export function printFaultsPage(table: readonly FaultCase[], reports: readonly F
     ...reports.map(({ id, report, file, title }) => `| ${id} | ${report} | \`test/${file}\`: ${title} |`),
     '',
   ];
-  return [...head, ...parts, ...field].join('\n');
+  return [...head, ...parts, ...hanging, ...field].join('\n');
 }
 
 function describeEnd({ reason, destinations, failed = {}, remains = [], unknown = [] }: Expected): string {
