@@ -11,7 +11,7 @@ import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { type Authority, makeAuthority } from '../servers/certificates.ts';
 import { type S3Server, startS3 } from '../servers/s3.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
-import { readText, textBody } from '../suites/bodies.ts';
+import { digest, patternBody, readText, textBody } from '../suites/bodies.ts';
 import { storageConformance } from '../suites/storage-conformance.ts';
 
 const tools = { clock: systemClock, random: systemRandom };
@@ -99,6 +99,32 @@ describe('the certificate of an S3 endpoint', () => {
     const storage = openS3({ ...optionsFor(server, 'backups'), ca: authority.ca }, tools);
     await storage.put('a/b', textBody('over TLS'), {}, go);
     expect(await readText(storage.get('a/b', undefined, go))).toBe('over TLS');
+    await storage.close();
+  });
+
+  test('holds for a bucket with dots in its name, which no wildcard covers: it stands in the path', async ({
+    skip,
+  }) => {
+    skip(versitygw === undefined, needsTls);
+    const server = await startTls('dots', 'localhost');
+    const bucket = 'backups.of.shop-1.example';
+    await server.createBucket(bucket);
+    const { forcePathStyle: _, ...options } = optionsFor(server, bucket);
+    const endpoint = server.endpoint.replace('127.0.0.1', 'localhost');
+    const storage = openS3({ ...options, endpoint, ca: authority.ca }, tools);
+    const stored = await storage.put('a/b', patternBody(20 * 1024 * 1024), {}, go);
+    expect(stored).toMatchObject({ bytes: 20 * 1024 * 1024, proven: true });
+    await storage.put('a/c', textBody('small'), { onlyIfAbsent: true }, go);
+    await expect(storage.put('a/c', textBody('again'), { onlyIfAbsent: true }, go)).rejects.toMatchObject({
+      reason: 'AlreadyStored',
+    });
+    expect(await digest(storage.get('a/b', undefined, go))).toBe(await digest(patternBody(20 * 1024 * 1024)));
+    const keys: string[] = [];
+    for await (const { key } of storage.list('a/', undefined, go)) keys.push(key);
+    for await (const { key } of storage.listUnfinished('', go)) keys.push(`${key} (unfinished)`);
+    expect(keys).toEqual(['a/b', 'a/c']);
+    await storage.delete('a/b', go);
+    expect(await storage.stat('a/b', go)).toBeUndefined();
     await storage.close();
   });
 
