@@ -24,19 +24,19 @@ const shop: readonly (readonly string[])[] = [
     `CREATE TABLE customers AS SELECT i AS id, 'customer' || i || '@example.com' AS email,
        initcap(${text('i', 2)}) AS name, (ARRAY['DE','FR','PL','US','JP','BR'])[1 + i % 6] AS country,
        timestamptz '2024-01-01 00:00Z' + i * interval '97 seconds' AS created_at
-     FROM generate_series(1, 200000) i`,
+     FROM generate_series(1, 130000) i`,
     `ALTER TABLE customers ADD PRIMARY KEY (id)`,
     `CREATE UNIQUE INDEX customers_email ON customers (lower(email))`,
-    `CREATE TABLE orders AS SELECT i AS id, 1 + (hashint4(i) & 2147483647) % 200000 AS customer_id,
+    `CREATE TABLE orders AS SELECT i AS id, 1 + (hashint4(i) & 2147483647) % 130000 AS customer_id,
        (ARRAY['paid','paid','paid','shipped','returned','open'])[1 + i % 6] AS state,
        (hashint4(i + 7) & 65535) / 100.0::numeric(10, 2) AS total,
        timestamptz '2025-01-01 00:00Z' + i * interval '41 seconds' AS placed_at
-     FROM generate_series(1, 700000) i`,
+     FROM generate_series(1, 450000) i`,
     `ALTER TABLE orders ADD PRIMARY KEY (id)`,
     `CREATE INDEX orders_customer ON orders (customer_id, placed_at)`,
     `CREATE TABLE order_items AS SELECT o AS order_id, n::smallint AS line, (hashint4(o * 3 + n) & 8191) AS product_id,
        1 + (hashint4(o + n) & 3) AS quantity, (hashint4(o * 5 + n) & 32767) / 100.0::numeric(10, 2) AS price
-     FROM generate_series(1, 700000) o, generate_series(1, 2) n`,
+     FROM generate_series(1, 450000) o, generate_series(1, 2) n`,
     `ALTER TABLE order_items ADD PRIMARY KEY (order_id, line)`,
   ],
   [
@@ -45,7 +45,7 @@ const shop: readonly (readonly string[])[] = [
          'session', md5((i / 9)::text), 'path', '/p/' || (hashint4(i) & 8191),
          'agent', jsonb_build_object('os', (ARRAY['linux','mac','windows','ios','android'])[1 + (hashint4(i / 9) & 3)], 'version', i % 40),
          'ms', hashint4(i) & 4095, 'words', ${text('i', 4)}) AS payload
-     FROM generate_series(1, 480000) i`,
+     FROM generate_series(1, 320000) i`,
     `ALTER TABLE events ADD PRIMARY KEY (id)`,
     `CREATE INDEX events_kind ON events ((payload ->> 'kind'), at)`,
   ],
