@@ -1,8 +1,8 @@
 import { Failure } from '../api/failure.ts';
 
-/** What pg_dump --format=directory writes. */
+/** What pg_dump --format=directory writes. Lists of large objects are never compressed. */
 const dumpFolderName =
-  /^(toc\.dat|[0-9]+\.dat(\.gz|\.lz4|\.zst)?|blobs(_[0-9]+)?\.toc(\.gz|\.lz4|\.zst)?|blob_[0-9]+\.dat(\.gz|\.lz4|\.zst)?)$/;
+  /^(toc\.dat|[0-9]+\.dat(\.gz|\.lz4|\.zst)?|blobs(_[0-9]+)?\.toc|blob_[0-9]+\.dat(\.gz|\.lz4|\.zst)?)$/;
 
 export function isDumpFolderName(name: string): boolean {
   return dumpFolderName.test(name);

@@ -18,6 +18,12 @@ export interface ArchiveIndex {
   readonly entries: readonly ArchiveEntry[];
   /** Those that are in the archive. */
   dependenciesOf(entry: ArchiveEntry): readonly ArchiveEntry[];
+  /** Those that name it as what they need, in the archive's order. */
+  dependentsOf(entry: ArchiveEntry): readonly ArchiveEntry[];
+  /** A schema, and all in it. */
+  inSchema(schema: string): readonly ArchiveEntry[];
+  /** Tables, views and sequences of a name, in whatever schema. */
+  relationsNamed(name: string): readonly ArchiveEntry[];
   relation(schema: string | undefined, name: string): ArchiveEntry | undefined;
   /** Of a trigger, constraint, default, rule or policy: the table or view that it is of. */
   tableOf(entry: ArchiveEntry): ArchiveEntry | undefined;
@@ -27,11 +33,23 @@ export function indexArchive({ entries }: ArchiveContents): ArchiveIndex {
   const byId = new Map(entries.map((entry) => [entry.dumpId, entry]));
   const key = (schema: string | undefined, name: string) => `${schema ?? ''}\0${name}`;
   const relations = new Map(entries.filter(isRelation).map((entry) => [key(entry.schema, entry.name), entry]));
+  const dependents = new Map<number, ArchiveEntry[]>();
+  const bySchema = new Map<string, ArchiveEntry[]>();
+  const byName = new Map<string, ArchiveEntry[]>();
+  for (const entry of entries) {
+    for (const id of new Set(entry.dependencies)) addTo(dependents, id, entry);
+    const schema = entry.type === 'SCHEMA' ? entry.name : entry.schema;
+    if (schema !== undefined) addTo(bySchema, schema, entry);
+    if (isRelation(entry)) addTo(byName, entry.name, entry);
+  }
   const dependenciesOf = (entry: ArchiveEntry): readonly ArchiveEntry[] =>
     [...new Set(entry.dependencies)].map((id) => byId.get(id)).filter((found) => found !== undefined);
   return {
     entries,
     dependenciesOf,
+    dependentsOf: ({ dumpId }) => dependents.get(dumpId) ?? [],
+    inSchema: (schema) => bySchema.get(schema) ?? [],
+    relationsNamed: (name) => byName.get(name) ?? [],
     relation: (schema, name) => relations.get(key(schema, name)),
     tableOf(entry) {
       if (!typesNamedAfterTable.has(entry.type)) return undefined;
@@ -48,4 +66,10 @@ export function indexArchive({ entries }: ArchiveContents): ArchiveIndex {
       );
     },
   };
+}
+
+function addTo<Key>(map: Map<Key, ArchiveEntry[]>, key: Key, entry: ArchiveEntry): void {
+  const there = map.get(key);
+  if (there === undefined) map.set(key, [entry]);
+  else there.push(entry);
 }

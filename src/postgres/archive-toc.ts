@@ -6,7 +6,7 @@ import type { TocCursor } from './toc-cursor.ts';
 const oldestMinor = 12;
 /** The layout did not change since, but for what stands below; a later one could. */
 const newestMinor = Number(newestArchiveVersion.split('.')[1]);
-/** More than any database has; a damaged number must not make us wait for ever. */
+/** More than any database has, large objects included; a damaged number must not make us wait for ever. */
 const maxEntries = 50_000_000;
 
 export type Damaged = (what: string) => Failure;
@@ -24,10 +24,10 @@ export interface TocHead {
 /** An entry as its bytes say it. */
 export interface TocEntry {
   readonly dumpId: number;
-  /** `tableoid oid` of the catalogue. */
-  readonly catalogue: string;
   readonly name: Buffer;
   readonly type: string;
+  /** As pg_dump numbers them: 1 none (it belongs to what it follows), 2 before the rows, 3 rows, 4 after them. */
+  readonly section: number;
   readonly definition: Buffer | undefined;
   /** Where the definition, with its length, stands in the bytes of the entry. */
   readonly definitionAt: { readonly from: number; readonly to: number };
@@ -35,6 +35,8 @@ export interface TocEntry {
   readonly schema: Buffer | undefined;
   readonly owner: Buffer | undefined;
   readonly dependencies: readonly number[];
+  /** Where the data is, of a directory or tar. */
+  readonly file: Buffer | undefined;
 }
 
 /** To be called by `cursor.piece`, at the beginning of an archive. @throws Failure ProgramMissing, VersionUnsupported, `damaged` */
@@ -80,28 +82,40 @@ export function readTocEntry(
   const dumpId = cursor.integer();
   if (dumpId <= 0) throw damaged('an entry has no id');
   cursor.integer(); // Whether it has data.
-  const catalogue = `${latin1(cursor.text())} ${latin1(cursor.text())}`;
+  cursor.skipText(); // The catalogue, and the oid in it.
+  cursor.skipText();
   const name = cursor.text() ?? Buffer.alloc(0);
   const type = latin1(cursor.text());
-  cursor.integer(); // Section.
+  const section = cursor.integer();
   const from = cursor.position;
   const definition = cursor.text();
   const to = cursor.position;
   const drop = cursor.text();
-  cursor.text(); // The COPY statement.
+  cursor.skipText(); // The COPY statement.
   const schema = cursor.text();
-  cursor.text(); // Tablespace.
-  if (head.minor >= 14) cursor.text(); // Table access method.
+  cursor.skipText(); // Tablespace.
+  if (head.minor >= 14) cursor.skipText(); // Table access method.
   if (head.minor >= 16) cursor.integer(); // Kind of relation.
   const owner = cursor.text();
-  cursor.text(); // WITH OIDS.
+  cursor.skipText(); // WITH OIDS.
   const dependencies: number[] = [];
   for (let id = cursor.text(); id !== undefined; id = cursor.text()) dependencies.push(Number(latin1(id)));
   if (dependencies.some((id) => !Number.isSafeInteger(id))) throw damaged('a dependency is no number');
   // Where the data is: a state and an offset, or a file.
-  if (format === 'custom') cursor.take(1 + head.offsetBytes);
-  else cursor.text();
-  return { dumpId, catalogue, name, type, definition, definitionAt: { from, to }, drop, schema, owner, dependencies };
+  const file = format === 'custom' ? void cursor.take(1 + head.offsetBytes) : cursor.text();
+  return {
+    dumpId,
+    name,
+    type,
+    section,
+    definition,
+    definitionAt: { from, to },
+    drop,
+    schema,
+    owner,
+    dependencies,
+    file: file === undefined || file.length === 0 ? undefined : file,
+  };
 }
 
 function latin1(text: Buffer | undefined): string {

@@ -103,18 +103,25 @@ export const hasTwoEnds: ReadonlySet<string> = new Set([
   'PUBLICATION TABLES IN SCHEMA',
 ]);
 
-/** Adds to `chosen` what belongs to it. Returns what people should know was left out. */
+/**
+ * Adds to `chosen` what belongs to it. Returns what people should know was left out. Some belong to what came along itself (a comment to an
+ * index): only those that need what a round brought are looked at in the next.
+ */
 export function addAttached(index: ArchiveIndex, chosen: Set<ArchiveEntry>, isFresh: boolean): readonly string[] {
+  const judge = (entry: ArchiveEntry): Verdict => rules[entry.type]?.(entry, chosen, index, isFresh) ?? false;
+  let candidates: Iterable<ArchiveEntry> = index.entries;
   for (;;) {
-    const before = chosen.size;
-    const notes: string[] = [];
-    for (const entry of index.entries) {
-      if (chosen.has(entry)) continue;
-      const verdict = rules[entry.type]?.(entry, chosen, index, isFresh) ?? false;
-      if (verdict === true) chosen.add(entry);
-      else if (verdict !== false) notes.push(verdict.note);
+    const came: ArchiveEntry[] = [];
+    for (const entry of candidates) {
+      if (chosen.has(entry) || judge(entry) !== true) continue;
+      chosen.add(entry);
+      came.push(entry);
     }
-    // Some belong to what came in this round: a comment to an index.
-    if (chosen.size === before) return notes;
+    if (came.length === 0) break;
+    candidates = new Set(came.flatMap((entry) => index.dependentsOf(entry)));
   }
+  return index.entries.flatMap((entry) => {
+    const verdict = chosen.has(entry) || judge(entry);
+    return typeof verdict === 'object' ? [verdict.note] : [];
+  });
 }

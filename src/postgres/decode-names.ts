@@ -1,3 +1,5 @@
+import { isAscii } from 'node:buffer';
+
 /** PostgreSQL's names of encodings, where TextDecoder's differ. Latin 1 is missing on purpose: its own is Windows-1252. */
 const labels: Readonly<Record<string, string | undefined>> = {
   UTF8: 'utf-8',
@@ -43,6 +45,8 @@ export function decodeNames(encoding: string): (bytes: Uint8Array) => string {
   if (encoding === 'LATIN1') return latin1;
   const decoder = new TextDecoder(labels[encoding] ?? 'utf-8', { fatal: true, ignoreBOM: true });
   return (bytes) => {
+    // Names of one byte each are kept so, and read so: most are.
+    if (isAscii(bytes)) return latin1(bytes);
     try {
       return decoder.decode(bytes);
     } catch {
@@ -52,5 +56,5 @@ export function decodeNames(encoding: string): (bytes: Uint8Array) => string {
 }
 
 function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('latin1');
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }

@@ -1,6 +1,8 @@
 import { Failure } from '../api/failure.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
+import { tarBlock } from '../pipeline/tar-header.ts';
 import { readTocEntry, readTocHead, type Damaged, type TocEntry } from './archive-toc.ts';
+import type { Archive } from './load-types.ts';
 import { TocCursor } from './toc-cursor.ts';
 
 /**
@@ -44,28 +46,32 @@ export function withoutInternalOptions(definition: string): { readonly text: str
 const chunkBytes = 256 * 1024;
 
 /**
- * A custom-format archive without internal options. Only its table of contents is looked at, entry by entry; data passes as it is.
- * `onEnd` is told how many were left out, or undefined when the archive is of a version that nobody knows here: it passes unchanged.
- * @throws what `source` throws, or what `damaged` makes
+ * An archive (of a directory: its toc.dat) without internal options. Only its table of contents is looked at, entry by entry; data passes
+ * as it is. `onEnd` is told how many were left out, or undefined when the archive is of a version that nobody knows here: it passes
+ * unchanged. @throws what `source` throws, or what `damaged` makes
  */
 export async function* leaveOutInternalOptions(
   source: Bytes,
   damaged: Damaged,
   onEnd: (count: number | undefined) => void = () => {},
+  format: Archive['format'] = 'custom',
 ): AsyncGenerator<Uint8Array, void, void> {
   const cursor = new TocCursor(source, damaged);
   let total = 0;
   try {
+    let waiting: Buffer[] = [];
+    if (format === 'tar') waiting.push(Buffer.from(await cursor.piece(() => cursor.take(tarBlock))));
     const head = await readKnownHead(cursor, damaged);
     if (head === undefined) {
       onEnd(undefined);
+      yield* waiting;
       yield* cursor.rest();
       return;
     }
-    let waiting: Buffer[] = [Buffer.from(cursor.taken)];
+    waiting.push(Buffer.from(cursor.taken));
     let waitingBytes = 0;
     for (let read = 0; read < head.count; read += 1) {
-      const entry = await cursor.piece(() => readTocEntry(cursor, head, 'custom', damaged));
+      const entry = await cursor.piece(() => readTocEntry(cursor, head, format, damaged));
       const parts = hasInternalOptions(entry) ? rewrite(entry) : undefined;
       total += parts?.count ?? 0;
       const bytes = Buffer.from(parts?.bytes ?? cursor.taken);
@@ -85,7 +91,8 @@ export async function* leaveOutInternalOptions(
   function rewrite({ definition, definitionAt: { from, to } }: TocEntry) {
     const { text, count } = withoutInternalOptions(definition?.toString('latin1') ?? '');
     const { taken } = cursor;
-    const body = Buffer.from(text, 'latin1');
+    // The header of a tar's member has told its length: blanks keep it.
+    const body = Buffer.from(format === 'tar' ? text.padEnd(definition?.length ?? 0) : text, 'latin1');
     return {
       count,
       bytes: Buffer.concat([taken.subarray(0, from), cursor.printInteger(body.length), body, taken.subarray(to)]),

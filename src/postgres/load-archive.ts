@@ -1,6 +1,9 @@
+import { unlink } from 'node:fs/promises';
+import { splitByPass } from './choose-pass.ts';
 import type { Archive, LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types.ts';
-import { databaseArgument } from './psql.ts';
+import { databaseArgument, newKey } from './psql.ts';
 import { runAsScript, startRestore, withRestore, type RestoreRun } from './run-restore.ts';
+import { writeList } from './write-list.ts';
 
 /**
  * Loads an archive into a database that exists. Resolves only after every byte of `open()` was read, so that the source has proved
@@ -24,9 +27,8 @@ export async function loadArchive(
     if (asScript) {
       await runAsScript(run, options.database, options.singleTransaction ? 'commit' : 'plain', [], drain);
     } else {
-      const jobs = options.jobs > 1 && oneJob === undefined ? [`--jobs=${options.jobs}`] : [];
-      const command = startRestore(run, [databaseArgument(options.database), '--exit-on-error', ...jobs]);
-      for await (const _nothing of command.stdout);
+      if (options.jobs === 1 || oneJob !== undefined) await runDirectly(run, options);
+      else await runInPasses(run, options);
       await drain();
     }
     return {
@@ -38,6 +40,24 @@ export async function loadArchive(
   });
 }
 
+/** pg_restore loads into the database itself. */
+async function runDirectly(run: RestoreRun, { database }: LoadOptions, args: readonly string[] = []): Promise<void> {
+  const command = startRestore(run, [databaseArgument(database), '--exit-on-error', ...args]);
+  for await (const _nothing of command.stdout);
+}
+
+/** With several connections: each pass is a pg_restore of its own, because only its end tells that all of it is done. */
+async function runInPasses(run: RestoreRun, options: LoadOptions): Promise<void> {
+  for (const ids of splitByPass(run.contents, run.entries)) {
+    const list = await writeList(run.tools.folder, ids, newKey(run.tools));
+    try {
+      await runDirectly(run, options, [`--use-list=${list}`, `--jobs=${options.jobs}`]);
+    } finally {
+      await unlink(list);
+    }
+  }
+}
+
 function whyOneJob(
   archive: Archive,
   { source }: RestoreRun,
@@ -45,6 +65,8 @@ function whyOneJob(
   asScript: boolean,
 ): string | undefined {
   if (options.singleTransaction) return 'it is one transaction';
+  // Each pass would drop what it creates only, in the wrong order.
+  if (options.clean) return 'what is there is dropped first';
   if (asScript) return 'the archive needs a newer pg_restore than the server’s, which writes a script';
   if (archive.kind === 'stream') return 'the archive is streamed';
   if (archive.format === 'tar') return 'tar archives can only be read in order';

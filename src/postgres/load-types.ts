@@ -70,9 +70,14 @@ export interface ArchiveContents {
   readonly serverVersion: string;
   readonly serverMajor: number;
   readonly entries: readonly ArchiveEntry[];
+  /** Dump ids of large objects, by pass, that are not among the entries: one of each owner is. */
+  readonly largeObjects: Readonly<Record<LoadPass, readonly number[]>>;
   /** Columns have options that only some servers know (internal-options.ts). */
   readonly internalOptions: boolean;
 }
+
+/** What several connections may load at once: one pass has ended before the next one begins (load-passes.ts). */
+export type LoadPass = 'before' | 'rows' | 'after';
 
 /** One entry of the table of contents. */
 export interface ArchiveEntry {
@@ -80,6 +85,8 @@ export interface ArchiveEntry {
   readonly dumpId: number;
   /** `TABLE`, `TABLE DATA`, `INDEX` … */
   readonly type: string;
+  /** When it is loaded, where several connections load. */
+  readonly pass: LoadPass;
   readonly schema: string | undefined;
   /** Exactly as dumped, whatever characters it has. Of a trigger, constraint, default, rule or policy: `table thing`. */
   readonly name: string;
@@ -88,8 +95,6 @@ export interface ArchiveEntry {
   readonly dependencies: readonly number[];
   /** The statement that would drop it; kept only where it is needed to tell tables apart. */
   readonly dropStatement: string | undefined;
-  /** The line as pg_restore --use-list takes it. */
-  readonly line: string;
 }
 
 export interface LoadResult {

@@ -5,8 +5,11 @@ import { aborted } from '../pipeline/aborted.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
 import { readTocEntry, readTocHead, type TocEntry } from './archive-toc.ts';
 import { decodeNames } from './decode-names.ts';
-import type { Archive, ArchiveContents, ArchiveEntry, LoadTools } from './load-types.ts';
+import type { Archive, ArchiveContents, ArchiveEntry, LoadPass, LoadTools } from './load-types.ts';
 import { hasInternalOptions } from './internal-options.ts';
+import { checkFileName, openArchiveFiles, type CheckFile } from './archive-files.ts';
+import { passChooser } from './choose-pass.ts';
+import { openEntries } from './open-entries.ts';
 import { TocCursor } from './toc-cursor.ts';
 
 const tarBlock = 512;
@@ -25,7 +28,8 @@ export const typesNamedAfterTable: ReadonlySet<string> = new Set([
 /**
  * Reads the table of contents at the head of an archive, and nothing more of it. Not by pg_restore --list: that shows names with
  * spaces between them and line breaks taken out, so that two tables can look the same.
- * @throws Failure FileDamaged or BackupDamaged (`tools.damaged`), ProgramMissing (newer than all programs), and what `open` throws
+ * @throws Failure FileDamaged or BackupDamaged (`tools.damaged`), FileRefused (it names files that are not its own), ProgramMissing (newer
+ * than all programs), and what `open` throws
  */
 export async function readContents(
   tools: Pick<LoadTools, 'damaged'>,
@@ -38,29 +42,42 @@ export async function readContents(
   try {
     if (archive.format === 'tar') await cursor.piece(() => readTarHeader(cursor, damaged));
     const head = await cursor.piece(() => readTocHead(cursor, damaged));
-    let decode = decodeNames('UTF8');
-    const entries: ArchiveEntry[] = [];
+    let decode = keptOnce(decodeNames('UTF8'));
+    const keep = openEntries((what) => tooMany(tools, what));
     let internalOptions = false;
+    const choosePass = passChooser();
+    const checkFile = await fileChecker(archive, damaged, signal);
     for (let read = 0; read < head.count; read++) {
       // Decoded inside: what the cursor gives is valid until the next piece.
       const { entry, encoding, hasOptions } = await cursor.piece(() => {
         const raw = readTocEntry(cursor, head, archive.format, damaged);
-        return { ...readEntry(raw, decode), hasOptions: hasInternalOptions(raw) };
+        if (raw.file !== undefined) checkFile(raw.type, raw.file);
+        return { ...readEntry(raw, decode, choosePass(raw)), hasOptions: hasInternalOptions(raw) };
       });
-      entries.push(entry);
+      keep.add(entry);
       internalOptions ||= hasOptions;
-      if (encoding !== undefined) decode = decodeNames(encoding);
+      if (encoding !== undefined) decode = keptOnce(decodeNames(encoding));
     }
     return {
       archiveVersion: head.archiveVersion,
       serverVersion: head.serverVersion,
       serverMajor: Number(/^\d+/.exec(head.serverVersion)?.[0] ?? 0),
-      entries,
+      ...keep.all(),
       internalOptions,
     };
   } finally {
     await cursor.leave();
   }
+}
+
+async function fileChecker(
+  archive: Archive,
+  damaged: (what: string) => Failure,
+  signal: AbortSignal,
+): Promise<CheckFile> {
+  // In a tar the names are looked for among its own members.
+  if (archive.format !== 'directory') return (type, file) => void checkFileName('tar', type, file);
+  return openArchiveFiles(archive.path, damaged, signal);
 }
 
 async function* openHead(
@@ -89,29 +106,53 @@ function readTarHeader(cursor: TocCursor, damaged: (what: string) => Failure): v
 
 function readEntry(
   raw: TocEntry,
-  decode: (bytes: Uint8Array) => string,
+  { decode, once }: Decode,
+  pass: LoadPass,
 ): { readonly entry: ArchiveEntry; readonly encoding: string | undefined } {
-  const { dumpId, catalogue, type, definition, drop, dependencies } = raw;
-  const name = decode(raw.name);
-  const schema = decodeOr(decode, raw.schema);
-  const owner = decodeOr(decode, raw.owner);
-  const line = `${dumpId}; ${catalogue} ${type} ${schema ?? '-'} ${name} ${owner ?? ''}`.replaceAll(/[\r\n]/g, ' ');
+  const { dumpId, type, definition, drop, dependencies } = raw;
   return {
     entry: {
       dumpId,
-      type,
-      schema,
-      name,
-      owner,
-      dependencies,
-      dropStatement: typesNamedAfterTable.has(type) ? decodeOr(decode, drop) : undefined,
-      line,
+      type: once(raw.type),
+      pass,
+      schema: isEmpty(raw.schema) ? undefined : once(decode(raw.schema)),
+      name: decode(raw.name),
+      owner: isEmpty(raw.owner) ? undefined : once(decode(raw.owner)),
+      dependencies: dependencies.length === 0 ? none : dependencies,
+      dropStatement: typesNamedAfterTable.has(type) && !isEmpty(drop) ? decode(drop) : undefined,
     },
     encoding: type === 'ENCODING' ? /'([^']+)'/.exec(definition?.toString('latin1') ?? '')?.[1] : undefined,
   };
 }
 
+const none: readonly number[] = [];
+
+interface Decode {
+  readonly decode: (bytes: Uint8Array) => string;
+  /** The same text for equal ones: a million entries have few types, schemas and owners. */
+  readonly once: (text: string) => string;
+}
+
+function keptOnce(decode: (bytes: Uint8Array) => string): Decode {
+  const kept = new Map<string, string>();
+  return {
+    decode,
+    once(text) {
+      const known = kept.get(text);
+      if (known !== undefined) return known;
+      kept.set(text, text);
+      return text;
+    },
+  };
+}
+
 /** Empty is none, as pg_restore sees it. */
-function decodeOr(decode: (bytes: Uint8Array) => string, text: Buffer | undefined): string | undefined {
-  return text === undefined || text.length === 0 ? undefined : decode(text);
+function isEmpty(text: Buffer | undefined): text is undefined {
+  return text === undefined || text.length === 0;
+}
+
+function tooMany({ damaged }: Pick<LoadTools, 'damaged'>, what: string): Failure {
+  return new Failure(damaged === 'BackupDamaged' ? 'BackupNotUsable' : 'FileRefused', what, {
+    hint: 'No database is known to have so much; restore it with pg_restore by hand (docs/recovery.md).',
+  });
 }

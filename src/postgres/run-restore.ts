@@ -1,6 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { unlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { unlink } from 'node:fs/promises';
 import { Failure, toFailure } from '../api/failure.ts';
 import { aborted } from '../pipeline/aborted.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
@@ -13,7 +12,9 @@ import { checkPsql, newKey, runPsql } from './psql.ts';
 import { readContents } from './read-contents.ts';
 import { chooseRestorePrograms, unknownSettings, type RestorePrograms } from './restore-programs.ts';
 import { checkProof, frameScript, type ScriptEnd } from './restore-script.ts';
+import { rewriteToc } from './rewrite-toc.ts';
 import { selectEntries } from './select-entries.ts';
+import { writeList } from './write-list.ts';
 import { readWhole, type WholeSource } from './whole-source.ts';
 import { wholeTar } from './whole-tar.ts';
 
@@ -28,7 +29,10 @@ export interface RestoreRun {
   readonly signal: AbortSignal;
   /** Those that are the same for each way of running it. */
   readonly args: readonly string[];
-  /** Absent: pg_restore opens the path itself. */
+  /** What is loaded, in the archive's order; undefined: all. */
+  readonly entries: readonly ArchiveEntry[] | undefined;
+  /** That pg_restore opens itself; else it gets `source`. */
+  readonly path: string | undefined;
   readonly source: WholeSource | undefined;
 }
 
@@ -48,8 +52,17 @@ export async function withRestore<Result>(
   const { entries, notes } = selectEntries(contents, options.selection, options);
   const { archiveVersion } = contents;
   const chosen = chooseRestorePrograms(tools.available, { serverMajor: tools.serverMajor, archiveVersion });
-  const list = entries === undefined ? undefined : await writeList(tools, entries);
-  const stream = openStream(tools, archive, contents, signal);
+  const list =
+    entries === undefined
+      ? undefined
+      : await writeList(
+          tools.folder,
+          entries.map(({ dumpId }) => dumpId),
+          newKey(tools),
+        );
+  const damaged = (what: string) => new Failure(tools.damaged ?? 'FileDamaged', what);
+  if (archive.format === 'directory' && contents.internalOptions) await rewriteToc(archive.path, damaged, signal);
+  const stream = openStream(archive, contents, damaged, signal);
   const source = stream === undefined ? undefined : readWhole(stream, hooks.onBytes);
   const about: LoadSubject = {
     subject: `pg_restore into database "${options.database}"`,
@@ -61,10 +74,10 @@ export async function withRestore<Result>(
     ...flags(options),
     ...(list === undefined ? [] : [`--use-list=${list}`]),
     `--format=${archive.format}`,
-    ...(archive.kind === 'path' && stream === undefined ? [archive.path] : []),
   ];
+  const path = archive.kind === 'path' && stream === undefined ? archive.path : undefined;
   try {
-    return await work({ tools, contents, chosen, about, notes, signal, args, source });
+    return await work({ tools, contents, chosen, about, notes, signal, args, entries, path, source });
   } catch (error) {
     if (signal.aborted) throw aborted(signal);
     const failure = toFailure(error);
@@ -78,18 +91,19 @@ export async function withRestore<Result>(
 
 /**
  * What goes through our hands: what is streamed; tar archives always, see `wholeTar` (reading one at a path has no advantage); and
- * custom ones with options that most servers refuse. A folder or tar with such options is loaded as it is.
+ * custom ones with options that most servers refuse.
  */
 function openStream(
-  tools: LoadTools,
   archive: Archive,
   { internalOptions }: ArchiveContents,
+  damaged: (what: string) => Failure,
   signal: AbortSignal,
 ): Bytes | undefined {
-  const damaged = (what: string) => new Failure(tools.damaged ?? 'FileDamaged', what);
   const open = (): Bytes => (archive.kind === 'stream' ? archive.open(signal) : readPath(archive.path, signal));
-  if (archive.format === 'tar') return wholeTar(open(), damaged);
-  if (archive.format === 'custom' && internalOptions) return leaveOutInternalOptions(open(), damaged);
+  if (archive.format === 'directory') return undefined;
+  const bytes = archive.format === 'tar' ? wholeTar(open(), damaged) : undefined;
+  if (internalOptions) return leaveOutInternalOptions(bytes ?? open(), damaged, undefined, archive.format);
+  if (bytes !== undefined) return bytes;
   return archive.kind === 'stream' ? archive.open(signal) : undefined;
 }
 
@@ -98,10 +112,11 @@ async function* readPath(path: string, signal: AbortSignal): AsyncGenerator<Uint
   yield* createReadStream(path, { signal }) satisfies Bytes;
 }
 
+/** Of arguments that are given twice the last counts: those of `args` do. */
 export function startRestore(run: RestoreRun, args: readonly string[]): Command {
   const { tools, chosen, about, source, signal } = run;
   const path = programPath(chosen.programs, 'pg_restore');
-  const all = [...args, ...run.args];
+  const all = [...run.args, ...args, ...(run.path === undefined ? [] : [run.path])];
   return runCommand(
     {
       ...(tools.stdbuf === undefined
@@ -156,11 +171,4 @@ function flags(options: LoadOptions): readonly string[] {
     ...(options.selection.schemaOnly ? ['--schema-only'] : []),
     ...(options.selection.dataOnly ? ['--data-only'] : []),
   ];
-}
-
-/** The ids alone are what pg_restore takes of it. */
-async function writeList(tools: LoadTools, entries: readonly ArchiveEntry[]): Promise<string> {
-  const path = join(tools.folder, `list-${newKey(tools)}`);
-  await writeFile(path, entries.map(({ dumpId }) => `${dumpId};\n`).join(''), { mode: 0o600, flag: 'wx' });
-  return path;
 }

@@ -38,7 +38,7 @@ export function selectEntries(
   for (const table of tables) addTable(index, chosen, findTable(index, table));
   const notes = [...addAttached(index, chosen, isFresh)];
   if (isFresh) {
-    for (const entry of chosen) addNeeded(index, chosen, entry);
+    addNeeded(index, chosen);
     addAttached(index, chosen, isFresh);
   }
   notes.push(...noteChildren(index, chosen));
@@ -47,20 +47,18 @@ export function selectEntries(
 }
 
 function findSchema(index: ArchiveIndex, schema: string): readonly ArchiveEntry[] {
-  const found = index.entries.filter((entry) => entry.schema === schema || isSchema(entry, schema));
+  const found = index.inSchema(schema);
   if (found.length > 0) return found.filter(({ type }) => !hasTwoEnds.has(type));
   const there = index.entries.flatMap((entry) => (entry.type === 'SCHEMA' ? [entry.name] : (entry.schema ?? [])));
   throw missing(`the archive has no schema ${schema}`, 'schemas', [...new Set(there)]);
 }
 
-function isSchema(entry: ArchiveEntry, schema: string): boolean {
-  return entry.type === 'SCHEMA' && entry.name === schema;
-}
-
 function findTable(index: ArchiveIndex, wanted: string): ArchiveEntry {
-  const relations = index.entries.filter(isRelation);
-  const exact = relations.filter((entry) => `${entry.schema}.${entry.name}` === wanted);
-  const found = exact.length > 0 ? exact : relations.filter(({ name }) => name === wanted);
+  // A name may have dots in it: each of them could be the one behind the schema.
+  const exact = [...wanted.matchAll(/\./g)]
+    .flatMap(({ index: at }) => index.relationsNamed(wanted.slice(at + 1)))
+    .filter((entry) => `${entry.schema}.${entry.name}` === wanted);
+  const found = exact.length > 0 ? exact : index.relationsNamed(wanted);
   const [first] = found;
   if (first !== undefined && found.length === 1) return first;
   if (first !== undefined)
@@ -70,6 +68,7 @@ function findTable(index: ArchiveIndex, wanted: string): ArchiveEntry {
   const schema = wanted.slice(0, Math.max(0, wanted.indexOf('.')));
   const likeness = (entry: ArchiveEntry) =>
     Number(entry.name.toLowerCase() === bare) * 2 + Number(entry.schema === schema && entry.type !== 'SEQUENCE');
+  const relations = index.entries.filter(isRelation);
   const names = relations.toSorted((a, b) => likeness(b) - likeness(a)).map(showEntry);
   throw missing(`the archive has no table ${wanted}`, 'tables', names);
 }
@@ -81,25 +80,30 @@ function missing(message: string, what: string, names: readonly string[]): Failu
 }
 
 /** A table with its partitions, which hold its rows, and the sequences of its columns. */
-function addTable(index: ArchiveIndex, chosen: Set<ArchiveEntry>, table: ArchiveEntry): void {
-  if (chosen.has(table)) return;
-  chosen.add(table);
-  for (const entry of index.entries) {
-    const isOwnSequence = entry.type === 'SEQUENCE' && entry.dependencies.includes(table.dumpId);
-    if (isOwnSequence) chosen.add(entry);
-    if (entry.type !== 'TABLE ATTACH' || !entry.dependencies.includes(table.dumpId)) continue;
-    const partition = index.relation(entry.schema, entry.name);
-    if (partition !== undefined) addTable(index, chosen, partition);
+function addTable(index: ArchiveIndex, chosen: Set<ArchiveEntry>, wanted: ArchiveEntry): void {
+  // No recursion: how deep partitions are nested is for the archive to say.
+  const waiting = [wanted];
+  for (let table = waiting.pop(); table !== undefined; table = waiting.pop()) {
+    if (chosen.has(table)) continue;
+    chosen.add(table);
+    for (const entry of index.dependentsOf(table)) {
+      if (entry.type === 'SEQUENCE') chosen.add(entry);
+      const partition = entry.type === 'TABLE ATTACH' ? index.relation(entry.schema, entry.name) : undefined;
+      if (partition !== undefined) waiting.push(partition);
+    }
   }
 }
 
-function addNeeded(index: ArchiveIndex, chosen: Set<ArchiveEntry>, entry: ArchiveEntry): void {
-  for (const dependency of index.dependenciesOf(entry)) {
-    if (chosen.has(dependency) || !needed.test(dependency.type)) continue;
-    // A sequence that belongs to another table would bring that one.
-    if (dependency.type === 'SEQUENCE' && index.dependenciesOf(dependency).some((other) => isRelation(other))) continue;
-    chosen.add(dependency);
-    addNeeded(index, chosen, dependency);
+function addNeeded(index: ArchiveIndex, chosen: Set<ArchiveEntry>): void {
+  // What is added while a set is walked through is walked through, too.
+  for (const entry of chosen) {
+    for (const dependency of index.dependenciesOf(entry)) {
+      if (chosen.has(dependency) || !needed.test(dependency.type)) continue;
+      // A sequence that belongs to another table would bring that one.
+      if (dependency.type === 'SEQUENCE' && index.dependenciesOf(dependency).some((other) => isRelation(other)))
+        continue;
+      chosen.add(dependency);
+    }
   }
 }
 

@@ -79,21 +79,23 @@ export class TocCursor {
   }
 
   take(count: number): Buffer {
-    if (this.#held.length - this.#offset < count) throw new Short();
-    this.#offset += count;
-    return this.#held.subarray(this.#offset - count, this.#offset);
+    const at = this.#need(count);
+    return this.#held.subarray(at, at + count);
   }
 
   byte(): number {
-    return this.take(1).readUInt8();
+    const value = this.#held[this.#need(1)];
+    return value ?? 0;
   }
 
   /** One byte of sign, then the value, lowest byte first. */
   integer(): number {
-    const negative = this.byte() !== 0;
-    const bytes = this.take(this.integerBytes);
-    if (bytes.subarray(4).some((high) => high !== 0)) throw this.#damaged('a number in it is too large');
-    return negative ? -bytes.readUInt32LE() : bytes.readUInt32LE();
+    const at = this.#need(1 + this.integerBytes);
+    for (let high = 5; high <= this.integerBytes; high += 1) {
+      if (this.#held[at + high] !== 0) throw this.#damaged('a number in it is too large');
+    }
+    const value = this.#held.readUInt32LE(at + 1);
+    return this.#held[at] === 0 ? value : -value;
   }
 
   /** As `integer` reads it. */
@@ -106,9 +108,31 @@ export class TocCursor {
 
   /** Undefined is NULL, which is not the empty string. */
   text(): Buffer | undefined {
-    const length = this.integer();
+    const length = this.#textLength();
     if (length < 0) return undefined;
+    const text = this.take(length);
+    // To pg_restore it would end there: it would see another text than we do.
+    if (text.includes(0)) throw this.#damaged('a string in it has a zero byte');
+    return text;
+  }
+
+  /** Passes over a text that nobody here needs. */
+  skipText(): void {
+    const length = this.#textLength();
+    if (length > 0) this.#need(length);
+  }
+
+  #textLength(): number {
+    const length = this.integer();
     if (length > maxTextBytes) throw this.#damaged('a string in it is too long');
-    return this.take(length);
+    return length;
+  }
+
+  /** Where the next bytes are; they are taken. */
+  #need(count: number): number {
+    const at = this.#offset;
+    if (this.#held.length - at < count) throw new Short();
+    this.#offset = at + count;
+    return at;
   }
 }

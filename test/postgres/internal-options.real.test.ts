@@ -123,6 +123,21 @@ describe.skipIf(binDirs.length === 0).each(binDirs)(
       },
     );
 
+    test.each(['directory', 'tar'] as const)('so is a %s, with several connections where it can be', async (format) => {
+      const path = join(await stand.at.folder(), 'archive');
+      const env = { ...tools.environment, PGDATABASE: 'marked' };
+      await run(programPath(tools.programs, 'pg_dump'), [`--format=${format}`, `--file=${path}`], { env });
+      await stand.fresh('target');
+      const archive: Archive = { kind: 'path', format, path };
+      const { notes } = await loadArchive(stand.tools, archive, loadOptions('target', { jobs: 2 }), never);
+      expect(await rows('target')).toEqual(await rows('marked'));
+      expect(notes).toHaveLength(format === 'tar' ? 1 : 0);
+      const kept = `SELECT attoptions::text FROM pg_attribute WHERE attoptions IS NOT NULL`;
+      expect(await stand.at.postgres.sql(kept, 'target')).toEqual([
+        { attoptions: '{n_distinct=5,n_distinct_inherited=3}' },
+      ]);
+    });
+
     test('comes through in pieces of any size, and unchanged where there is nothing to leave out', async () => {
       const clean = await stand.dump('clean');
       for (const size of [1, 13, 65_536]) {

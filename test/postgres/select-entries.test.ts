@@ -12,12 +12,12 @@ const entry = (
 ): ArchiveEntry => ({
   dumpId: ++nextId,
   type,
+  pass: 'before',
   schema,
   name,
   owner: 'o',
   dependencies: needs.map(({ dumpId }) => dumpId),
   dropStatement,
-  line: '',
 });
 const contents = (entries: readonly ArchiveEntry[]): ArchiveContents => ({
   archiveVersion: '1.16',
@@ -25,6 +25,7 @@ const contents = (entries: readonly ArchiveEntry[]): ArchiveContents => ({
   internalOptions: false,
   serverMajor: 18,
   entries,
+  largeObjects: { before: [], rows: [], after: [] },
 });
 const selection = (changes: Partial<ArchiveSelection>): ArchiveSelection => ({
   schemaOnly: false,
@@ -97,4 +98,44 @@ describe('selectEntries', () => {
       'left out: large objects',
     ]);
   });
+});
+
+test('what is looked at grows with the archive and not with its square, however it is selected', () => {
+  let looked = 0;
+  const counting = (made: ArchiveEntry): ArchiveEntry =>
+    Object.defineProperty({ ...made }, 'type', {
+      get() {
+        looked += 1;
+        return made.type;
+      },
+    });
+  const schema = entry('SCHEMA', undefined, 'many');
+  const parent = entry('TABLE', 'many', 'parent', [schema]);
+  const key = entry('CONSTRAINT', 'many', 'parent parent_pkey', [parent]);
+  const all = [schema, parent, key];
+  const partitions: ArchiveEntry[] = [];
+  for (let number = 0; number < 2000; number += 1) {
+    const partition = entry('TABLE', 'many', `p ${number}`);
+    const index = entry('CONSTRAINT', 'many', `p ${number} key`, [partition]);
+    partitions.push(partition);
+    all.push(
+      partition,
+      entry('TABLE ATTACH', 'many', partition.name, [partition, parent]),
+      entry('TABLE DATA', 'many', partition.name, [partition]),
+      index,
+      entry('INDEX ATTACH', 'many', `p ${number} key`, [index, key]),
+      entry('COMMENT', 'many', `CONSTRAINT ${number}`, [index]),
+    );
+  }
+  const archive = contents(all.map(counting));
+  for (const chosen of [
+    { schemas: ['many'] },
+    { tables: ['many.parent'] },
+    { tables: ['parent', ...partitions.map(({ name }) => `many.${name}`)] },
+  ]) {
+    looked = 0;
+    const { entries, notes } = selectEntries(archive, selection(chosen), { freshDatabase: true });
+    expect([entries?.length, notes]).toEqual([all.length, []]);
+    expect(looked).toBeLessThan(40 * all.length);
+  }
 });

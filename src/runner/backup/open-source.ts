@@ -60,7 +60,7 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
   const stdbuf = await findStdbuf();
   // Secrets of libpq lie here, readable by us alone, for as long as the dump goes on.
   const session = `${applicationName} ${workshop.attempt}`;
-  const folder = await makeSecretFolder(workshop.root);
+  const folder = await makeSecretFolder(workshop.root, workshop.random);
   const tools: DumpTools = {
     programs,
     ...(stdbuf === undefined ? {} : { stdbuf }),

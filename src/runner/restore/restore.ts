@@ -154,7 +154,7 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
   log.info('source chosen', { ...source.chosen, unchanged: source.unchanged });
   if (source.unchanged) return { kind: 'unchanged' };
 
-  state.secrets = await makeSecretFolder(workshop.root);
+  state.secrets = await makeSecretFolder(workshop.root, workshop.random);
   const tools = await makeTools(task, target, folder, state.secrets, workshop);
   const inputs: PreparedInput[] = [];
   for (const plan of plans) {

@@ -1,0 +1,15 @@
+import { createReadStream } from 'node:fs';
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Bytes } from '../pipeline/bytes.ts';
+import type { Damaged } from './archive-toc.ts';
+import { leaveOutInternalOptions } from './internal-options.ts';
+
+/** Leaves internal options out of a dumped folder, which must be our own copy. @throws `damaged` */
+export async function rewriteToc(folder: string, damaged: Damaged, signal: AbortSignal): Promise<void> {
+  const path = join(folder, 'toc.dat');
+  const source = createReadStream(path, { signal }) satisfies Bytes;
+  const rewritten = `${path}.new`;
+  await writeFile(rewritten, leaveOutInternalOptions(source, damaged, undefined, 'directory'), { mode: 0o600 });
+  await rename(rewritten, path);
+}
