@@ -89,8 +89,48 @@ export function makeLogin(): SftpLogin {
   return new SftpClient('pgbackup', silent) as unknown as SftpLogin;
 }
 
-/** Logs in and starts SFTP; `onStep` is called between the two. */
+/** Protocols that carry files know no smaller packets, and each costs work of ours: eight thousand of them are 8 MiB. */
+const leastPacketBytes = 1024;
+
+/**
+ * Logs in and starts SFTP; `onStep` is called between the two. Rejects with StorageConfigInvalid when the server takes packets of next to
+ * nothing.
+ */
 export function startSftp(login: SftpLogin, config: ssh2.ConnectConfig, onStep: () => void): Promise<SftpChannel> {
-  login.client.once('ready', onStep);
-  return login.connect(config);
+  return new Promise((resolve, reject) => {
+    login.client.once('ready', () => {
+      onStep();
+      guardPackets(login.client, reject);
+    });
+    login.connect(config).then(resolve, reject);
+  });
+}
+
+interface ChannelOpened {
+  readonly packetSize: number;
+}
+type OnChannelOpened = (protocol: unknown, opened: ChannelOpened) => void;
+
+/**
+ * How much a packet to a channel may hold is a number that the server tells when it opens it. ssh2 cuts by it what it sends: by 0 it cuts
+ * for ever, in one step that no timer interrupts, so that one number of a stranger would stop the whole process. Looked at before ssh2
+ * does, which has no public place for that.
+ */
+function guardPackets(client: ssh2.Client, refuse: (failure: Failure) => void): void {
+  const protocol: unknown = Reflect.get(client, '_protocol');
+  const handlers: unknown = typeof protocol === 'object' && protocol !== null && Reflect.get(protocol, '_handlers');
+  const name = 'CHANNEL_OPEN_CONFIRMATION';
+  const open: unknown = typeof handlers === 'object' && handlers !== null && Reflect.get(handlers, name);
+  if (typeof handlers !== 'object' || handlers === null || typeof open !== 'function')
+    return refuse(new Failure('Internal', `ssh2 has no ${name} any more`));
+  const guarded: OnChannelOpened = (self, opened) => {
+    if (opened.packetSize >= leastPacketBytes) return (open as OnChannelOpened)(self, opened);
+    const told = `the SSH server takes packets of ${opened.packetSize} bytes at most`;
+    refuse(
+      new Failure('StorageConfigInvalid', told, {
+        hint: `raise the maximum packet size of the SSH server: usual are 32768 bytes, ${leastPacketBytes} are needed`,
+      }),
+    );
+  };
+  Reflect.set(handlers, name, guarded);
 }

@@ -45,6 +45,8 @@ export interface ToldAttributes {
 export interface SftpHabits {
   /** What `limits@openssh.com` answers, bytes; it is not offered without. What is larger is refused. */
   readonly limits?: { readonly packet: number; readonly read: number; readonly write: number };
+  /** How much a packet to it may hold, told by SSH below SFTP when the channel is opened; default 32768. */
+  readonly packetBytes?: number;
   /** Offered extensions: fsync, posix-rename, hardlink, statvfs, limits. They work, but for what the script says. */
   readonly offers?: readonly string[];
   /** Reads are answered with half of what was asked for. */

@@ -47,6 +47,7 @@ export async function startScriptedSftp(options: {
     (client as ssh2.Connection & { setNoDelay(on: boolean): void }).setNoDelay(true);
     client.on('error', () => undefined);
     client.on('close', () => clients.delete(client));
+    announcePackets(client, () => state.habits.packetBytes);
     const steps = [...(options.chain ?? [])];
     client.on('authentication', (login) => {
       const [wanted] = steps;
@@ -114,6 +115,18 @@ export async function startScriptedSftp(options: {
         for (const client of clients) client.end();
       }),
   };
+}
+
+interface Protocol {
+  channelOpenConfirm: (recipient: number, sender: number, windowBytes: number, packetBytes: number) => void;
+}
+
+/** Has channels opened with another maximum of a packet than ssh2's own, which cannot be set. */
+function announcePackets(client: ssh2.Connection, wanted: () => number | undefined): void {
+  const protocol = Reflect.get(client, '_protocol') as Protocol;
+  const confirm = protocol.channelOpenConfirm.bind(protocol);
+  protocol.channelOpenConfirm = (recipient, sender, windowBytes, packetBytes) =>
+    confirm(recipient, sender, windowBytes, wanted() ?? packetBytes);
 }
 
 /** Whether one way to log in is passed. */

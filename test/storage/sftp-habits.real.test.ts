@@ -92,6 +92,26 @@ describe('the limits of a server', () => {
   });
 });
 
+describe('packets that may hold next to nothing', () => {
+  // With 0 ssh2 would loop for ever in one step: neither this test nor a deadline could end it.
+  test.each([0, 1, 1023])('are refused: %i bytes', async (packetBytes) => {
+    server.habits = { packetBytes };
+    const failure = await storage.put('object', textBody('x'), {}, go).catch((error: Failure) => error);
+    expect(failure).toMatchObject({ reason: 'StorageConfigInvalid' });
+    expect((failure as Failure).message).toContain(`packets of ${packetBytes} bytes`);
+    expect(await readdir(root)).toEqual([]);
+    server.habits = {};
+    await storage.put('object', textBody('x'), {}, go);
+    expect(await readText(storage.get('object', undefined, go))).toBe('x');
+  });
+
+  test('are enough from 1024 bytes on', async () => {
+    server.habits = { packetBytes: 1024, offers: all };
+    await storage.put('object', patternBody(1_000_001), {}, go);
+    expect(await digest(storage.get('object', undefined, go))).toBe(await digest(patternBody(1_000_001)));
+  });
+});
+
 describe('what makes objects last', () => {
   test('is done for the file before it is seen, and for each folder that got a new name', async () => {
     be({ offers: all });
