@@ -12,6 +12,11 @@ export interface ConnectOptions {
   readonly timeoutMs: number;
   /** How long a statement may take, at the server and until its answer is here. Without it statements have no limit. */
   readonly queryLimitMs?: number;
+  /**
+   * How long the answer may take to a statement that reads, or says where a transaction stands. Not to one that changes
+   * something: a CREATE, DROP or ALTER DATABASE waits for a checkpoint, or copies files, and rightly takes as long as that does.
+   */
+  readonly readLimitMs?: number;
 }
 
 /**
@@ -47,7 +52,7 @@ export async function connectClient(
   signal: AbortSignal,
 ): Promise<Connection> {
   if (signal.aborted) throw aborted(signal);
-  const { timeoutMs, queryLimitMs } = options;
+  const { timeoutMs, queryLimitMs, readLimitMs } = options;
   const client = newClient(server, database, timeoutMs);
   const stream = streamOf(client);
   let broken: Error | undefined;
@@ -78,7 +83,10 @@ export async function connectClient(
     throw connectFailure(error, server, database);
   }
 
-  const limit = queryLimitMs === undefined ? {} : { query_timeout: queryLimitMs + answerGraceMs };
+  const limitOf = (text: string): { readonly query_timeout?: number } => {
+    if (queryLimitMs !== undefined) return { query_timeout: queryLimitMs + answerGraceMs };
+    return readLimitMs !== undefined && reads.test(text) ? { query_timeout: readLimitMs } : {};
+  };
   const run = async <T>(statement: () => Promise<T>): Promise<T> => {
     try {
       return await statement();
@@ -92,11 +100,11 @@ export async function connectClient(
   return {
     direct,
     query: async <Row extends object>(text: string, values: readonly unknown[] = []) => {
-      const statement = { text, values: [...values], ...limit };
+      const statement = { text, values: [...values], ...limitOf(text) };
       return (await run(() => client.query<Row>(statement))).rows;
     },
     texts: async (text: string) => {
-      const statement = { text, rowMode: 'array' as const, types: asText, ...limit };
+      const statement = { text, rowMode: 'array' as const, types: asText, ...limitOf(text) };
       return (await run(() => client.query<(string | null)[]>(statement))).rows;
     },
     close,
@@ -179,6 +187,9 @@ async function tryWhileCancelled<T>(work: () => Promise<T>): Promise<T> {
 function isSilence(error: unknown): boolean {
   return error instanceof Error && error.message === 'Query read timeout';
 }
+
+/** Of our own statements: none of these does more than read a catalog, call one function at once, or mark where a transaction stands. */
+const reads = /^\s*(?:SELECT|SHOW|SET|BEGIN|SAVEPOINT|RELEASE|ROLLBACK)\b/i;
 
 /** No value is read as anything but its text. */
 const asText = { getTypeParser: () => (text: string | Buffer) => text.toString() };

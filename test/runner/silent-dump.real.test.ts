@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTcpProxy, type TcpProxy } from '../faults/tcp-proxy.ts';
 import { until } from '../faults/waiting.ts';
+import { freezePostgres } from '../servers/freeze-postgres.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
 import { backupTaskOf, directoryLocation, pgSecret, runWith } from './run-with.ts';
@@ -64,6 +65,25 @@ test('a dump whose session is gone at the server is ended, though its connection
   proxy.plan = () => ({});
   proxy.release();
   expect(ended).toMatchObject({ code: 75, verdict: { verdict: 'Failed', reason: 'ConnectionLost' } });
+});
+
+test('a dump whose server is stopped in the middle is ended, though every connection stands', async () => {
+  const { host, port, user, password } = server;
+  const holder = new Client({ host, port, user, password, database: 'shop' });
+  await holder.connect();
+  await holder.query('BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE');
+  const running = backUp(3_000);
+  await until(
+    'the dump is in the middle',
+    async () => (await server.sql<{ waits: string }>(dumping))[0]?.waits === 'Lock',
+  );
+  const thaw = await freezePostgres(join(folder.path, 'pg'));
+  try {
+    expect(await running).toMatchObject({ code: 75, verdict: { verdict: 'Failed', reason: 'ConnectionLost' } });
+  } finally {
+    thaw();
+    await holder.end();
+  }
 });
 
 test('a dump that waits for a lock is silent, and left alone', async () => {

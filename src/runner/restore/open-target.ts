@@ -60,7 +60,8 @@ export async function openTarget(task: TargetTask, workshop: Workshop, signal: A
   const onAbort = (): void => end.abort(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
-  const session = await connectClient(beside, beside.database, { timeoutMs: connectTimeoutMilliseconds }, end.signal);
+  const limits = { timeoutMs: connectTimeoutMilliseconds, readLimitMs: workshop.stallMilliseconds };
+  const session = await connectClient(beside, beside.database, limits, end.signal);
   const close = async (): Promise<void> => {
     signal.removeEventListener('abort', onAbort);
     await session.close();
