@@ -25,6 +25,10 @@ export interface Branch<R> {
   owes(): boolean;
   /** Grows with every chunk that the sink takes, and when it reaches the end. */
   moves(): number;
+  /** True while the source, or its end, waits for this sink. */
+  holds(): boolean;
+  /** True while the sink is well and has taken all that it got. */
+  isSated(): boolean;
 }
 
 export function openBranch<R>(sink: Sink<R>, ahead: number, onRoom: () => void): Branch<R> {
@@ -38,6 +42,7 @@ export function openBranch<R>(sink: Sink<R>, ahead: number, onRoom: () => void):
   let settled = false;
   let readToEnd = false;
   let givenUp: Failure | undefined;
+  let wentWrong = false;
   let wakeReader = (): void => {};
   let wakeWaiter = (): void => {};
 
@@ -77,7 +82,10 @@ export function openBranch<R>(sink: Sink<R>, ahead: number, onRoom: () => void):
     wakeReader();
   };
 
-  const failed = (failure: Failure): SinkOutcome<R> => ({ name: sink.name, outcome: 'failed', failure });
+  const failed = (failure: Failure): SinkOutcome<R> => {
+    wentWrong = true;
+    return { name: sink.name, outcome: 'failed', failure };
+  };
   const run = async (): Promise<SinkOutcome<R>> => {
     try {
       const result = await sink.write({ [Symbol.asyncIterator]: body }, controller.signal);
@@ -127,5 +135,7 @@ export function openBranch<R>(sink: Sink<R>, ahead: number, onRoom: () => void):
     letGo: () => wakeWaiter(),
     owes: () => !settled && (waiting.length > 0 || state !== 'open' || left),
     moves: () => moves,
+    holds: () => !settled && (waiting.length >= ahead || state === 'ended'),
+    isSated: () => !wentWrong && givenUp === undefined && state !== 'failed' && (settled || waiting.length === 0),
   };
 }

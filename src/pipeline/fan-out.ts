@@ -9,6 +9,13 @@ export interface Sink<R> {
   readonly name: string;
   /** Instead of the stall limit of all. */
   readonly stallMs?: number;
+  /** Of a sink that must not hold others up for long: the limit while one that has no such limit waits for it. */
+  readonly holdMs?: number;
+  /**
+   * True while it is known to work on what it took (a disk that syncs): it has ten times the stall limit then, and while it holds others up
+   * that must not be, the stall limit.
+   */
+  readonly isBusy?: () => boolean;
   /** Takes all of `body`, once, and resolves when it is stored. `signal` aborts when this sink is given up. */
   readonly write: (body: Bytes, signal: AbortSignal) => Promise<R>;
 }
@@ -31,8 +38,9 @@ export interface FanOutOptions {
 
 const paceMs = 1000;
 
-/** How often within the limit it is looked whether a sink moves. */
+/** How often within the shortest limit it is looked whether a sink moves. */
 const stallLooks = 4;
+const busyPatience = 10;
 
 /**
  * Gives one stream to several sinks at once; the slowest one that is left sets the pace, and memory is bounded by the chunks ahead.
@@ -59,9 +67,14 @@ export async function fanOut<R>(
     stall === undefined
       ? undefined
       : Promise.all(
-          branches.map(async (branch, index) =>
-            watch(branch, { ...stall, limitMs: sinks[index]?.stallMs ?? stall.limitMs }, over.signal),
-          ),
+          branches.map(async (branch, index) => {
+            const sink = sinks[index];
+            const { stallMs = stall.limitMs, holdMs, isBusy = () => false } = sink ?? {};
+            const protectedOnes = branches.filter((other, at) => other !== branch && sinks[at]?.holdMs === undefined);
+            const holds = (): boolean => branch.holds() && protectedOnes.some((other) => other.isSated());
+            const limits = { stallMs, holdMs: holdMs ?? Infinity, holds: holdMs === undefined ? () => false : holds };
+            await watch(branch, { ...limits, isBusy, clock: stall.clock }, over.signal);
+          }),
         );
   watching?.catch(() => {});
   const pacing = options.pace === undefined ? undefined : keepPace(branches, options.pace, over.signal);
@@ -142,32 +155,51 @@ async function keepPace(
   }
 }
 
+interface Watch {
+  readonly stallMs: number;
+  readonly holdMs: number;
+  readonly holds: () => boolean;
+  readonly isBusy: () => boolean;
+  readonly clock: Sleeper;
+}
+
 /** Gives a sink up that owes something and does not move. Looks at whether it moved, not at a clock: a pause of us is none of its. */
-async function watch(
-  branch: Branch<unknown>,
-  stall: { readonly limitMs: number; readonly clock: Sleeper },
-  signal: AbortSignal,
-): Promise<void> {
+async function watch(branch: Branch<unknown>, { stallMs, holdMs, holds, isBusy, clock }: Watch, signal: AbortSignal) {
+  const lookMs = Math.min(stallMs, holdMs) / stallLooks;
+  const stallLimit = Math.round(stallMs / lookMs);
+  const holdLimit = holdMs / lookMs;
   let lastMoves = -1;
-  let looks = 0;
+  let still = 0;
+  let held = 0;
+  let sinceGivenUp = -1;
   for (;;) {
     try {
-      await stall.clock.sleep(stall.limitMs / stallLooks, signal);
+      await clock.sleep(lookMs, signal);
     } catch (error) {
       if (signal.aborted) return;
       throw toFailure(error);
     }
+    if (sinceGivenUp >= 0) {
+      sinceGivenUp += 1;
+      if (sinceGivenUp === Math.min(stallLimit, Math.round(holdLimit))) branch.letGo();
+      continue;
+    }
     const moves = branch.moves();
-    looks = branch.owes() && moves === lastMoves ? looks + 1 : 0;
+    const isStill = branch.owes() && moves === lastMoves;
     lastMoves = moves;
-    // Given up at the first full limit; let go of at the second.
-    if (looks === stallLooks) branch.giveUp(stalled(branch, stall.limitMs));
-    if (looks === 2 * stallLooks) branch.letGo();
+    still = isStill ? still + 1 : 0;
+    held = isStill && holds() ? held + 1 : 0;
+    const busy = isBusy();
+    const isStalled = still >= stallLimit * (busy ? busyPatience : 1);
+    if (!isStalled && held < (busy ? stallLimit : holdLimit)) continue;
+    branch.giveUp(stalled(branch, (isStalled ? still : held) * lookMs, !isStalled));
+    sinceGivenUp = 0;
   }
 }
 
-function stalled(branch: Branch<unknown>, limitMs: number): Failure {
-  const seconds = Math.round(limitMs / 1000);
+function stalled(branch: Branch<unknown>, forMs: number, holdsOthers: boolean): Failure {
+  const seconds = Math.round(forMs / 1000);
   const what = branch.isEnded() ? 'did not finish' : 'took no bytes';
-  return new Failure('StorageUnreachable', `${branch.name} ${what} for ${seconds} s`);
+  const others = holdsOthers ? ', and required places waited for it' : '';
+  return new Failure('StorageUnreachable', `${branch.name} ${what} for ${seconds} s${others}`);
 }

@@ -12,7 +12,7 @@ export const idleProgress = {
 } as const satisfies Progress;
 
 /** What is known at a moment. */
-export type ProgressSnapshot = Omit<Progress, 'bytesPerSecond' | 'waiting' | 'detail'>;
+export type ProgressSnapshot = Omit<Progress, 'bytesPerSecond'>;
 
 /**
  * Tells progress at once, then every five seconds, with the rate since the line before, until the returned function is called;

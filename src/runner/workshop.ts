@@ -27,6 +27,8 @@ export interface Workshop {
   readonly stallMilliseconds: number;
   /** Of a dump with a deadline: which places are too slow for it. */
   readonly pace?: Pace;
+  /** Of a dump: places whose disk syncs at this moment, with the monotonic time since when. */
+  readonly syncing?: Map<string, number>;
   readonly signal: AbortSignal;
   /**
    * Opens a place with its secrets; what is asked of it is never waited for without a limit (limitStorage). The signal is the run's if

@@ -53,10 +53,11 @@ export function hostStorage(storage: Storage, answer: (answer: Answer) => void):
       }
     }
     const leftOut: LeftOut = (folder, failure) => answer({ id, is: 'leftOut', folder, failure: carry(failure) });
+    const onSync = (begins: boolean): void => answer({ id, is: 'sync', begins });
     const work = async (): Promise<unknown> => {
       switch (call.do) {
         case 'put':
-          return await storage.put(call.key, body(), call.options, signal);
+          return await storage.put(call.key, body(), { ...call.options, onSync }, signal);
         case 'get':
           return await give(storage.get(call.key, call.range, signal), 1);
         case 'stat':

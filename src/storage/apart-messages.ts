@@ -3,7 +3,7 @@ import type { PutOptions, Range, Unfinished } from './storage.ts';
 
 /** An operation of a storage that is done in another process. */
 export type Call =
-  | { readonly do: 'put'; readonly key: string; readonly options: PutOptions }
+  | { readonly do: 'put'; readonly key: string; readonly options: Omit<PutOptions, 'onSync'> }
   | { readonly do: 'get'; readonly key: string; readonly range: Range | undefined }
   | { readonly do: 'stat'; readonly key: string }
   | {
@@ -31,6 +31,7 @@ export type Order =
 /** From it. The last two end the operation. */
 export type Answer =
   | { readonly id: number; readonly is: 'pull' }
+  | { readonly id: number; readonly is: 'sync'; readonly begins: boolean }
   | { readonly id: number; readonly is: 'items'; readonly items: readonly unknown[] }
   | { readonly id: number; readonly is: 'leftOut'; readonly folder: string; readonly failure: CarriedFailure }
   | { readonly id: number; readonly is: 'done'; readonly value: unknown; readonly conditionalPut: boolean }

@@ -6,7 +6,7 @@ import { Failure } from '../api/failure.ts';
 import { abortFailure, throwIfAborted } from './abortable.ts';
 import type { Answer, Call, CarriedFailure, Order } from './apart-messages.ts';
 import type { DirectoryPlace } from './place.ts';
-import type { Bytes, LeftOut, ObjectStat, Storage, StoredObject, Unfinished } from './storage.ts';
+import type { Bytes, LeftOut, ObjectStat, PutOptions, Storage, StoredObject, Unfinished } from './storage.ts';
 
 const program = fileURLToPath(new URL(`../files${extname(import.meta.url)}`, import.meta.url));
 /**
@@ -76,7 +76,7 @@ export function openApart({ path }: DirectoryPlace): Storage {
   async function* operate(
     call: Call,
     signal: AbortSignal,
-  ): AsyncGenerator<Answer & { is: 'pull' | 'items' | 'leftOut' }, unknown> {
+  ): AsyncGenerator<Answer & { is: 'pull' | 'sync' | 'items' | 'leftOut' }, unknown> {
     throwIfAborted(signal);
     lastId += 1;
     const id = lastId;
@@ -131,7 +131,12 @@ export function openApart({ path }: DirectoryPlace): Storage {
     }
   }
 
-  async function put(call: Call, body: Bytes, signal: AbortSignal): Promise<StoredObject> {
+  async function put(
+    call: Call,
+    body: Bytes,
+    onSync: PutOptions['onSync'],
+    signal: AbortSignal,
+  ): Promise<StoredObject> {
     const chunks = inPieces(body);
     const operation = operate(call, signal);
     let broken: { readonly error: unknown } | undefined;
@@ -141,6 +146,10 @@ export function openApart({ path }: DirectoryPlace): Storage {
         const answer = await operation.next();
         if (answer.done === true) return answer.value as StoredObject;
         const { id } = answer.value;
+        if (answer.value.is === 'sync') {
+          onSync?.(answer.value.begins);
+          continue;
+        }
         // Not waited for: an abort is answered while a source hangs.
         chunks.next().then(
           ({ done, value }) => {
@@ -167,7 +176,7 @@ export function openApart({ path }: DirectoryPlace): Storage {
     get conditionalPut() {
       return conditionalPut;
     },
-    put: (key, body, options, signal) => put({ do: 'put', key, options }, body, signal),
+    put: (key, body, { onSync, ...options }, signal) => put({ do: 'put', key, options }, body, onSync, signal),
     get: (key, range, signal) => items<Uint8Array>({ do: 'get', key, range }, signal),
     stat: (key, signal) => ask<ObjectStat | undefined>({ do: 'stat', key }, signal),
     list: (prefix, after, signal, leftOut) =>

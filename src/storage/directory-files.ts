@@ -5,7 +5,8 @@ import { Failure } from '../api/failure.ts';
 import { asked, errorCode, toDirectoryFailure } from './directory-errors.ts';
 import { BufferPool, gatherParts } from './gather-parts.ts';
 import { compareKeys, isTemporaryName } from './keys.ts';
-import type { Bytes, ObjectStat } from './storage.ts';
+import type { Bytes, ObjectStat, PutOptions } from './storage.ts';
+import { tellSync } from './tell-sync.ts';
 
 const chunkBytes = 256 * 1024;
 const syncEveryBytes = 32 * 1024 * 1024;
@@ -19,7 +20,12 @@ export const nothingThere: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', '
  * written: at the end little is left to sync, however slow the disk is, and who looks whether bytes are taken sees that they are.
  * Resolves with its length.
  */
-export async function writeBody(file: FileHandle, body: Bytes, signal: AbortSignal): Promise<number> {
+export async function writeBody(
+  file: FileHandle,
+  body: Bytes,
+  options: PutOptions,
+  signal: AbortSignal,
+): Promise<number> {
   const pool = new BufferPool(chunkBytes);
   let sent = 0;
   let synced = 0;
@@ -31,7 +37,7 @@ export async function writeBody(file: FileHandle, body: Bytes, signal: AbortSign
       if (sent - synced >= syncEveryBytes) {
         await syncing;
         synced = sent;
-        syncing = asked(file.datasync());
+        syncing = tellSync(options, () => asked(file.datasync()));
         syncing.catch(() => undefined);
       }
       sent += bytes.length;

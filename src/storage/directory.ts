@@ -28,6 +28,7 @@ import {
 } from './keys.ts';
 import type { DirectoryPlace, StorageTools } from './place.ts';
 import type { Bytes, LeftOut, ObjectStat, PutOptions, Range, Storage, StoredObject, Unfinished } from './storage.ts';
+import { tellSync } from './tell-sync.ts';
 
 const chunkBytes = 1024 * 1024;
 /** Less the umask: readable by the group, because pods of other users restore through a common fsGroup. */
@@ -66,8 +67,8 @@ class DirectoryStorage implements Storage {
     const target = join(root, key);
     let published = false;
     try {
-      const sent = await writeBody(file, body, signal);
-      await asked(file.sync());
+      const sent = await writeBody(file, body, options, signal);
+      await tellSync(options, () => asked(file.sync()));
       const held = (await asked(file.stat())).size;
       if (held !== sent) throw new Failure('StoredBytesDiffer', `${key}: ${sent} bytes written, ${held} bytes held`);
       throwIfAborted(signal);

@@ -5,7 +5,8 @@ import { RequestWindow } from './request-window.ts';
 import { sftpStatusOf } from './sftp-errors.ts';
 import { lookAt, sizeAt } from './sftp-look.ts';
 import type { SftpSession } from './sftp-session.ts';
-import type { Bytes } from './storage.ts';
+import type { Bytes, PutOptions } from './storage.ts';
+import { tellSync } from './tell-sync.ts';
 
 /** Unanswered; enough for 40 MB/s over a round trip of 50 ms. */
 const bytesInFlight = 2 << 20;
@@ -22,14 +23,16 @@ export async function writeTemporary(
   path: string,
   handle: Buffer,
   body: Bytes,
+  options: PutOptions,
   signal: AbortSignal,
 ): Promise<number> {
   let sent: number;
   let syncs: boolean;
   try {
     syncs = await trySync(session, path, handle, signal);
-    sent = await writeBody(session, path, handle, body, syncs, signal);
-    if (syncs) await session.sync(path, handle, signal);
+    const sync = (until: AbortSignal): Promise<void> => tellSync(options, () => session.sync(path, handle, until));
+    sent = await writeBody(session, path, handle, body, syncs ? sync : undefined, signal);
+    if (syncs) await sync(signal);
   } catch (error) {
     await closeHandle(session, path, handle).catch(() => undefined);
     throw error;
@@ -67,7 +70,7 @@ async function writeBody(
   path: string,
   handle: Buffer,
   body: Bytes,
-  syncs: boolean,
+  sync: ((until: AbortSignal) => Promise<void>) | undefined,
   signal: AbortSignal,
 ): Promise<number> {
   const stop = new AbortController();
@@ -91,10 +94,10 @@ async function writeBody(
     );
     window.watch(written.then(() => pool.give(bytes)));
     position += bytes.length;
-    if (!syncs || position - synced < syncEveryBytes) continue;
+    if (sync === undefined || position - synced < syncEveryBytes) continue;
     synced = position;
     await window.enter();
-    window.watch(session.sync(path, handle, either));
+    window.watch(sync(either));
   }
   await window.empty();
   throwIfAborted(either);

@@ -77,7 +77,7 @@ class SftpStorage implements Storage {
     if (obstacle !== undefined) throw describeObstacle(obstacle);
     try {
       const handle = await createFile(session, root, temporary, signal);
-      const bytes = await writeTemporary(session, temporary, handle, body, signal);
+      const bytes = await writeTemporary(session, temporary, handle, body, options, signal);
       await publishFile(session, temporary, target, aside, options);
       return { bytes };
     } catch (error) {

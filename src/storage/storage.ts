@@ -24,6 +24,11 @@ export interface PutOptions {
    * the first byte is asked for. Places that know no parts take no notice.
    */
   readonly inParts?: boolean;
+  /**
+   * Told true when the place begins to sync what it took to its disk, and false when that is done: meanwhile it may take no bytes, and is no
+   * less at work. Places that do not tell take no notice.
+   */
+  readonly onSync?: (begins: boolean) => void;
 }
 
 /** What the place says it holds after a put. */

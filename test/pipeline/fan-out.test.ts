@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
 import type { Bytes } from '../../src/pipeline/bytes.ts';
 import { fanOut, type Sink } from '../../src/pipeline/fan-out.ts';
+import type { Sleeper } from '../../src/pipeline/sleeper.ts';
 import { manualSleeper } from './manual-sleeper.ts';
 import { collect, failingAfter, inPieces, rejection, sampleBytes } from './streams.ts';
 
@@ -320,5 +321,55 @@ describe('fanOut with places of different patience', () => {
     expect(first).toMatchObject({ outcome: 'failed', failure: { reason: 'StorageTooSlow' } });
     expect(second).toEqual({ name: 'quick', outcome: 'done', result: 1000 });
     expect(bytesOf(quick).equals(content)).toBe(true);
+  });
+
+  const limits = (clock: Sleeper) => ({ stall: { limitMs: 300_000, clock } });
+  /** Takes 200 bytes, and then nothing until it is given up. */
+  const stuckAt200 = (taken: number): Promise<void> | void => (taken < 200 ? undefined : hang());
+
+  test('a sink that must not hold others up is given up sooner when they wait for it', async () => {
+    const clock = manualSleeper();
+    const stuck = { ...place('stuck', stuckAt200), stallMs: 60_000, holdMs: 20_000 };
+    const needed = place('needed');
+    const running = fanOut(inPieces(content, 100), [stuck, needed], limits(clock), never);
+    let looks = 0;
+    for (; needed.taken.length < 10; looks++) await clock.wake();
+    // Every 5 s; the first look only sees where it stands.
+    expect(looks).toBeLessThanOrEqual(6);
+    for (; looks < 12; looks++) await clock.wake();
+    const [first, second] = await running;
+    const message = 'stuck took no bytes for 20 s, and required places waited for it';
+    expect(first).toMatchObject({ failure: { reason: 'StorageUnreachable', message } });
+    expect(second).toMatchObject({ outcome: 'done', result: 1000 });
+  });
+
+  test.each([
+    ['nobody else is there', []],
+    ['the others must not hold anybody up either', [{ ...place('other'), holdMs: 20_000 }]],
+    ['the others have failed', [place('broken', failAt(0, new Failure('StorageFailed', 'no')))]],
+    ['the others take nothing themselves', [place('slow', stuckAt200)]],
+  ])('and has its whole stall limit when %s', async (_when, others) => {
+    const clock = manualSleeper();
+    const stuck = { ...place('stuck', stuckAt200), stallMs: 60_000, holdMs: 20_000 };
+    const running = fanOut(inPieces(content, 100), [stuck, ...others], limits(clock), never);
+    for (let look = 0; look < 40; look++) await clock.wake();
+    expect((await running)[0]).toMatchObject({ failure: { message: 'stuck took no bytes for 60 s' } });
+  });
+
+  test.each([
+    ['waits ten times its stall limit', undefined, 4 * 10],
+    ['holds required ones up for no longer than its stall limit', 2_000, 4 * 2],
+  ])('a sink that is known to be at work %s', async (_what, holdMs, expected) => {
+    const clock = manualSleeper();
+    const busy = { ...place('busy', stuckAt200), stallMs: 4_000, isBusy: () => true };
+    const sink = holdMs === undefined ? busy : { ...busy, holdMs };
+    const needed = place('needed');
+    const running = fanOut(inPieces(content, 100), [sink, needed], { stall: { limitMs: 400_000, clock } }, never);
+    let looks = 0;
+    for (; needed.taken.length < 10 && looks < 100; looks++) await clock.wake();
+    expect(looks).toBeGreaterThanOrEqual(expected);
+    expect(looks).toBeLessThanOrEqual(expected + 2);
+    for (let more = 0; more < 20; more++) await clock.wake();
+    expect((await running)[1]).toMatchObject({ outcome: 'done', result: 1000 });
   });
 });

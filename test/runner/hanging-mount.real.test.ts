@@ -4,10 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { manifestKey } from '../../src/domain/layout.ts';
 import { parseVerdict } from '../../src/domain/report.ts';
-import type { BackupTask } from '../../src/domain/task.ts';
+import type { BackupTask, RestoreTask } from '../../src/domain/task.ts';
 import { lacksMounts, startHangingMount, type HangingMount, type MountOperation } from '../servers/hanging-mount.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { startRunner, type RunnerProcess } from './runner-process.ts';
+import { restoreTaskOf } from './restore-task-of.ts';
 import { backupTaskOf, directoryLocation, layRoot, pgSecret, podUids, runWith } from './run-with.ts';
 import { startStand, type Stand } from './stand.ts';
 
@@ -80,6 +81,27 @@ describe.each([
   });
 });
 
+test('A disk that syncs for many times the stall limit is waited for, and told as what the run waits for', async () => {
+  const task = backupTaskOf(server, {
+    databases: { names: ['shop'] },
+    destinations: [{ location: directoryLocation('mount', mount.path), required: true }],
+  });
+  await mount.hang('fsync');
+  const running = runWith(stand.folder, task, pgSecret(server), [binDir], { stallMilliseconds });
+  while (!(await mount.met())) await delay(50);
+  // So long it takes; nobody waits for this to have happened.
+  await delay(4 * stallMilliseconds);
+  await mount.hang(undefined);
+  const { verdict, log } = await running;
+  expect(verdict).toMatchObject({ verdict: 'Succeeded', destinations: [{ outcome: 'Stored' }] });
+  expect(log).toMatch(/"detail":"mount syncs for 1\d s"/);
+  expect(log).toContain('WaitingForStorage');
+});
+
+function restoreInto(to: Postgres, database: string): RestoreTask['target'] {
+  return { server: backupTaskOf(to, {}).source, databases: [{ source: 'shop', target: database }] };
+}
+
 /** Resolves when a call of the runner hangs. */
 async function metBy(runner: RunnerProcess): Promise<void> {
   let ended = false;
@@ -117,6 +139,29 @@ describe('The process of a runner', () => {
       runner.kill('SIGTERM');
       expect(await runner.ended).toBe(75);
       expect(await verdict()).toMatchObject({ verdict: 'Failed', reason: 'Aborted' });
+    },
+  );
+
+  test.each(['getattr', 'read'] as const)(
+    'ends on SIGTERM although the folder that it restores from hangs at %s, with its verdict',
+    async (operation) => {
+      const location = directoryLocation('mount', mount.path);
+      const secrets = pgSecret(server);
+      const backup = backupTaskOf(server, {
+        databases: { names: ['shop'] },
+        destinations: [{ location, required: true }],
+      });
+      expect((await runWith(stand.folder, backup, secrets, [binDir])).code).toBe(0);
+      await mount.hang(operation);
+      const root = await mkdtemp(join(stand.folder, 'root-'));
+      const task = restoreTaskOf(server, [location], { target: restoreInto(server, 'restored') });
+      await layRoot(root, task, secrets, podUids.first);
+      const runner = startRunner(root, [binDir]);
+      await metBy(runner);
+      runner.kill('SIGTERM');
+      expect(await runner.ended).toBe(75);
+      const verdict = parseVerdict(await readFile(join(root, 'termination-message'), 'utf8'));
+      expect(verdict).toMatchObject({ kind: 'restore', verdict: 'Failed', reason: 'Aborted', target: 'Untouched' });
     },
   );
 

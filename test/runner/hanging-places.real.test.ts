@@ -4,6 +4,7 @@ import { Failure } from '../../src/api/failure.ts';
 import { manifestKey } from '../../src/domain/layout.ts';
 import type { BackupTask } from '../../src/domain/task.ts';
 import type { Bytes, Storage } from '../../src/storage/storage.ts';
+import { WholeBytes } from '../../src/storage/whole-bytes.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { backupTaskOf, directoryLocation, pgSecret, runWith } from './run-with.ts';
 import { startStand, type Stand } from './stand.ts';
@@ -192,6 +193,35 @@ describe.each(Object.keys(hangs))('A place that hangs at %s', (hang) => {
     expect(verdict).toMatchObject(ends[hang] ?? { verdict: 'Failed', reason: 'Aborted' });
   });
 });
+
+test.each([
+  ['opening', '2 s after the required places'],
+  ['a small file', '5 s after the required places'],
+  ['a volume', 'for 20 s, and required places'],
+] as const)(
+  'A best-effort place that hangs at %s is soon left out of a run with the limits of a real one',
+  async (at, why) => {
+    const { task } = await arrange('', false);
+    const [, bad] = task.destinations;
+    const hanging = (storage: Storage): Storage =>
+      change(storage, {
+        ...(at === 'opening' ? { get: silentItems } : {}),
+        put: (key, body, ...rest) => {
+          const isVolume = !(body instanceof WholeBytes);
+          return (at === 'a volume') === isVolume ? silence : storage.put(key, body, ...rest);
+        },
+      });
+    const decorate = (storage: Storage, location: string): Storage =>
+      location === bad?.location.name ? hanging(storage) : storage;
+    const { code, verdict } = await runWith(stand.folder, task, secrets, [binDir], { decorate });
+    expect(code).toBe(0);
+    const [stored, failed] = verdict.kind === 'backup' ? verdict.destinations : [];
+    expect(stored).toMatchObject({ outcome: 'Stored' });
+    expect(failed).toMatchObject({ outcome: 'Failed', reason: 'StorageUnreachable' });
+    // Required places are ready, or wait: 15 s and a minute are for when they do not.
+    expect(failed?.message).toContain(why);
+  },
+);
 
 test('A place whose listing hangs ends an inspection with StorageUnreachable', async () => {
   const { directory } = await stand.fresh();

@@ -19,7 +19,7 @@ export interface StoredCopy {
 export class Destination {
   readonly location: string;
   readonly required: boolean;
-  readonly #kind: PlaceKind | undefined;
+  readonly kind: PlaceKind | undefined;
   #storage: Storage | undefined;
   #failure: Failure | undefined;
   #copy: StoredCopy | undefined;
@@ -28,7 +28,7 @@ export class Destination {
 
   constructor(location: string, required: boolean, kind?: PlaceKind) {
     this.location = location;
-    this.#kind = kind;
+    this.kind = kind;
     this.required = required;
   }
 
@@ -64,7 +64,7 @@ export class Destination {
 
   /** The first failure counts. It gets the remedy for a place of this kind. */
   failed(failure: Failure): void {
-    this.#failure ??= withRemedy(failure, this.#kind);
+    this.#failure ??= withRemedy(failure, this.kind);
   }
 
   stored(copy: StoredCopy): void {

@@ -9,7 +9,7 @@ import { Verbatim } from '../../support/redaction.ts';
 import type { Workshop } from '../workshop.ts';
 import { tellMessages } from './tell-messages.ts';
 import { openPace } from './pace.ts';
-import { tellProgress } from '../progress.ts';
+import { tellProgress, type ProgressSnapshot } from '../progress.ts';
 import type { DatabaseOutcome } from './database-outcome.ts';
 import type { Destination } from './destination.ts';
 import { dumpOne, endOfPart, type DumpRun } from './dump-one.ts';
@@ -19,6 +19,8 @@ import { storeArtifact } from './store-artifact.ts';
 
 /** How long a server that broke off gets to come back before the others are given up. */
 const comeBackMilliseconds = 30_000;
+
+const longSyncMilliseconds = 10_000;
 
 /** Passes by itself, and soon; the dump was not at fault. */
 const passing: readonly FailureReason[] = ['ConnectionLost', 'ServerUnreachable', 'RecoveryConflict', 'LockTimeout'];
@@ -56,7 +58,8 @@ export async function dumpDatabases(
     nowMs: () => clock.nowMs(),
     bestEffort: new Set(destinations.filter(({ required }) => !required).map(({ location }) => location)),
   });
-  const workshop: Workshop = { ...given, pace };
+  const syncing = new Map<string, number>();
+  const workshop: Workshop = { ...given, pace, syncing };
   const outcomes = new Map<SelectedDatabase, DatabaseOutcome>();
   let current: string | undefined;
   const stopTelling = tellProgress(clock, lines, () => ({
@@ -65,6 +68,7 @@ export async function dumpDatabases(
     ...(current === undefined ? {} : { database: current }),
     databasesDone: outcomes.size,
     databasesTotal: selected.length,
+    ...describeSyncing(syncing, clock.monotonicMs()),
   }));
 
   let gone: Failure | undefined;
@@ -123,6 +127,17 @@ export async function dumpDatabases(
   } finally {
     await stopTelling();
   }
+}
+
+/** A sync is part of the work; one that lasts is what everybody waits for. */
+function describeSyncing(
+  syncing: ReadonlyMap<string, number>,
+  nowMs: number,
+): Pick<ProgressSnapshot, 'waiting' | 'detail'> {
+  const long = [...syncing].filter(([, sinceMs]) => nowMs - sinceMs >= longSyncMilliseconds);
+  if (long.length === 0) return {};
+  const each = long.map(([location, sinceMs]) => `${location} syncs for ${Math.round((nowMs - sinceMs) / 1000)} s`);
+  return { waiting: 'WaitingForStorage', detail: each.join(', ') };
 }
 
 async function dumpGlobals(run: DumpRun): Promise<Omit<DumpedParts, 'databases'>> {

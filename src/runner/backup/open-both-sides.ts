@@ -41,7 +41,7 @@ export async function openBothSides(
   // Told below, after the places had their say.
   opening.catch(() => undefined);
   try {
-    const earlier = await openDestinations(task, destinations, workshop);
+    const earlier = await openDestinations(task, destinations, workshop, opening);
     if (earlier !== undefined) {
       await abandon();
       return { earlier };

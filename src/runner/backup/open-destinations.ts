@@ -7,29 +7,37 @@ import { bounded } from '../bounded.ts';
 import { idleProgress } from '../progress.ts';
 import type { Destination } from './destination.ts';
 import { findCopy } from './find-copy.ts';
+import { requiredFirst } from './required-first.ts';
 import { tellApart } from './tell-apart.ts';
 import { clearHollow } from './clear-hollow.ts';
 
 const retryMilliseconds = 5_000;
-/** A best-effort place that has not answered by then is left out: the required ones do not wait for it. */
+/** A best-effort place that has not answered by then is left out, even if the required ones have not either. */
 const bestEffortMilliseconds = 15_000;
+/** What it gets when all required ones are open, and the server: time for an answer that is on its way. */
+const graceMilliseconds = 2_000;
 /** One try at a required place; Secrets have a limit of their own beside it. */
 const requiredMilliseconds = 60_000;
 
 /**
  * Opens every place and asks it for this backup's manifest. Afterwards each destination is live (nothing there), stored (this very
  * backup is there already, from an earlier try) or failed. A required place that does not answer is waited for as long as the
- * server would be; one that is best-effort is left out when it does not answer soon.
+ * server would be; one that is best-effort is left out when it does not answer soon after the required ones (requiredFirst), or after
+ * the server, which is opened `meanwhile`.
  * @returns the manifest of the earlier try, of the first destination that has one
  */
 export async function openDestinations(
   task: BackupTask,
   destinations: readonly Destination[],
   workshop: Workshop,
+  meanwhile: Promise<unknown>,
 ): Promise<Manifest | undefined> {
   const deadlineMs = workshop.clock.monotonicMs() + task.waitForServerSeconds * 1000;
-  const found = await Promise.all(
-    destinations.map((destination) => openDestination(task, destination, deadlineMs, workshop)),
+  const found = await requiredFirst(
+    destinations,
+    workshop,
+    { graceMs: graceMilliseconds, meanwhile },
+    (destination, until) => openDestination(task, destination, deadlineMs, workshop, until),
   );
   await tellApart(task, destinations, workshop);
   return found.find((manifest, index) => manifest !== undefined && destinations[index]?.copy !== undefined);
@@ -40,11 +48,12 @@ async function openDestination(
   destination: Destination,
   deadlineMs: number,
   workshop: Workshop,
+  until: AbortSignal,
 ): Promise<Manifest | undefined> {
   const { clock, log, lines, signal } = workshop;
   for (;;) {
     try {
-      return await askInTime(task, destination, workshop);
+      return await askInTime(task, destination, workshop, until);
     } catch (error) {
       signal.throwIfAborted();
       const failure = toFailure(error);
@@ -76,13 +85,14 @@ async function askInTime(
   task: BackupTask,
   destination: Destination,
   workshop: Workshop,
+  until: AbortSignal,
 ): Promise<Manifest | undefined> {
   const milliseconds = Math.min(
     workshop.stallMilliseconds + task.waitForSecretSeconds * 1000,
     destination.required ? requiredMilliseconds + task.waitForSecretSeconds * 1000 : bestEffortMilliseconds,
   );
   const late = new AbortController();
-  const signal = AbortSignal.any([workshop.signal, late.signal]);
+  const signal = AbortSignal.any([until, late.signal]);
   return await bounded(workshop.clock, milliseconds, async (limit) => {
     limit.addEventListener('abort', () => late.abort(silent(destination, milliseconds)), { once: true });
     return askDestination(task, destination, workshop, signal);
@@ -110,6 +120,7 @@ async function askDestination(
   if (found === undefined) return undefined;
   if (found.manifest.backup.uid !== task.backup.uid) throw alreadyStored(key, found.manifest);
   if (await clearHollow(storage, key, found.manifest, { ...workshop, signal })) return undefined;
+  signal.throwIfAborted();
   destination.stored(found.copy);
   workshop.log.info('the backup is already stored there, by an earlier try', {
     location: destination.location,

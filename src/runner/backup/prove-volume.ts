@@ -30,7 +30,7 @@ export async function proveVolume(
     const { storage } = destination;
     if (storage === undefined || (proven && how === 'Sample')) return;
     try {
-      const tools = { ...workshop, stallMilliseconds: stallOf(destination, workshop) };
+      const tools = { ...workshop, stallMilliseconds: stallOf(destination, workshop).stallMs };
       destination.proved(await readBack(storage, sent, how, tools, signal));
     } catch (error) {
       if (!signal.aborted) dropOut(destination, toFailure(error), workshop);

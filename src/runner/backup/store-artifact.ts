@@ -121,15 +121,27 @@ async function storeVolume(
   workshop: Workshop,
 ): Promise<readonly Holder[]> {
   const live = destinations.filter((destination) => destination.live);
+  const syncing = workshop.syncing ?? new Map<string, number>();
   const sinks = live.map((destination) => ({
     name: destination.location,
-    stallMs: stallOf(destination, workshop),
+    ...stallOf(destination, workshop),
+    isBusy: () => syncing.has(destination.location),
     write: async (body: Bytes, signal: AbortSignal): Promise<StoredObject> => {
       const { storage } = destination;
       if (storage === undefined) throw new Failure('Internal', `${destination.location} is not open`);
       destination.begin(key);
       // The key is of this attempt alone: whatever is there is not ours, and the place takes one name for another.
-      return storage.put(key, body, { onlyIfAbsent: true }, signal);
+      let syncs = 0;
+      const onSync = (begins: boolean): void => {
+        syncs += begins ? 1 : -1;
+        if (syncs === 0) syncing.delete(destination.location);
+        else if (begins && syncs === 1) syncing.set(destination.location, workshop.clock.monotonicMs());
+      };
+      try {
+        return await storage.put(key, body, { onlyIfAbsent: true, onSync }, signal);
+      } finally {
+        syncing.delete(destination.location);
+      }
     },
   }));
   const { clock, pace, stallMilliseconds } = workshop;

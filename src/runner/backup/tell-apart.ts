@@ -7,9 +7,13 @@ import type { Workshop } from '../workshop.ts';
 import { cleanUp } from './clean-up.ts';
 import type { Destination } from './destination.ts';
 import { dropOut } from './drop-out.ts';
+import { requiredFirst } from './required-first.ts';
 
 /** For a few small requests; a place that cannot answer them in time takes no dump either. */
 const limitMilliseconds = { required: 30_000, bestEffort: 10_000 } as const;
+
+/** For a best-effort place when the required ones are done: a disk that has to sync a small file may be busy. */
+const graceMilliseconds = 5_000;
 
 /**
  * Finds destinations that are one place under two names (a bucket twice; a folder, and SFTP to it): each gets a mark of its own below this
@@ -74,18 +78,16 @@ async function atEach(
   work: (destination: Destination, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const { clock, signal } = workshop;
-  await Promise.all(
-    destinations.map(async (destination) => {
-      const milliseconds = destination.required ? limitMilliseconds.required : limitMilliseconds.bestEffort;
-      try {
-        await bounded(clock, milliseconds, (limit) => work(destination, AbortSignal.any([signal, limit])));
-      } catch (error) {
-        signal.throwIfAborted();
-        destination.forgetCopy();
-        dropOut(destination, toFailure(error), workshop);
-      }
-    }),
-  );
+  await requiredFirst(destinations, workshop, { graceMs: graceMilliseconds }, async (destination, until) => {
+    const milliseconds = destination.required ? limitMilliseconds.required : limitMilliseconds.bestEffort;
+    try {
+      await bounded(clock, milliseconds, (limit) => work(destination, AbortSignal.any([until, limit])));
+    } catch (error) {
+      signal.throwIfAborted();
+      destination.forgetCopy();
+      dropOut(destination, toFailure(error), workshop);
+    }
+  });
 }
 
 function rejectSame(destination: Destination, same: Destination, workshop: Workshop): void {
