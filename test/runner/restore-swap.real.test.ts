@@ -139,6 +139,33 @@ test('the database that one connects to first can be replaced, too', async () =>
   expect(await listAll(stand.server)).toEqual(databases);
 });
 
+test('while the database that one connects to first is replaced, others can create databases: nobody sits in their template', async () => {
+  const checks = [{ sql: 'SELECT pg_sleep(60)', operator: 'Equal', value: '' }] as const;
+  const stopped = new AbortController();
+  const task = stand.taskOf({ checks: [...checks] });
+  const target = { ...task.target, databases: [{ source: 'shop', target: 'postgres' }] };
+  const running = runWith(stand.folder, { ...task, target }, pgSecret(stand.server), [stand.binDir], {
+    signal: stopped.signal,
+  });
+  await until(
+    async () => (await stand.server.sql(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)).length > 0,
+  );
+  await stand.server.sql('CREATE DATABASE meanwhile', 'shop');
+  await stand.server.sql('DROP DATABASE meanwhile', 'shop');
+  stopped.abort();
+  expect((await running).verdict).toMatchObject({ reason: 'Aborted', target: 'Untouched' });
+  await expectUntouched();
+});
+
+test('a restore of every database that there is says which one is needed besides', async () => {
+  const task = stand.taskOf();
+  const databases = ['postgres', ...stand.names].map((name) => ({ source: 'shop', target: name }));
+  const ended = await run({ ...task, target: { ...task.target, databases } });
+  expect(ended).toMatchObject({ verdict: { reason: 'SpecInvalid', target: 'Untouched', readBytes: 0 } });
+  expect(ended.verdict.hint).toContain('maintenanceDatabase');
+  await expectUntouched();
+});
+
 /** Passes everything on, until a client says `words`: the server hears it, its answer never arrives. */
 async function startProxy(to: Postgres, words: string) {
   let cuts = 0;

@@ -1,14 +1,14 @@
-import { Failure, toFailure } from '../../api/failure.ts';
+import { toFailure, type Failure } from '../../api/failure.ts';
 import type { RestoreTaskTarget } from '../../domain/task.ts';
 import { connectClient, type Connection } from '../../postgres/connection.ts';
 import { inspectServer, type ServerFacts } from '../../postgres/inspect.ts';
 import type { Server } from '../../postgres/server.ts';
 import { readSettable, steadied } from '../../postgres/steady-session.ts';
 import { lockTargets } from '../../postgres/target-lock.ts';
-import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { idleProgress } from '../progress.ts';
 import { readServer } from '../read-server.ts';
 import type { Workshop } from '../workshop.ts';
+import { chooseBeside } from './choose-beside.ts';
 import { sessionName } from './scratch-names.ts';
 
 const connectTimeoutMilliseconds = 30_000;
@@ -45,17 +45,10 @@ export async function openTarget(task: TargetTask, workshop: Workshop, signal: A
   const { clock } = workshop;
   const given = await readServer(task.target.server, workshop.secrets, signal);
   const names = task.target.databases.map(({ target }) => target);
-  const beside = { ...given, database: besideTargets(given.database, names) };
   const waiting = tellWaiting(workshop);
-  await waitForServer(
-    beside,
-    {
-      budgetMs: task.waitForServerSeconds * 1000,
-      clock,
-      onWaiting: ({ message }) => waiting(message),
-    },
-    signal,
-  );
+  const budgetMs = task.waitForServerSeconds * 1000;
+  const wait = { budgetMs, clock, onWaiting: ({ message }: Failure) => waiting(message) };
+  const beside = { ...given, database: await chooseBeside(given, names, wait, signal) };
   const end = new AbortController();
   const onAbort = (): void => end.abort(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
@@ -91,15 +84,6 @@ export async function openTarget(task: TargetTask, workshop: Workshop, signal: A
     signal.throwIfAborted();
     throw toFailure(error);
   }
-}
-
-/** Nobody can rename the database that he is connected to. */
-function besideTargets(wanted: string, targets: readonly string[]): string {
-  const beside = [wanted, 'postgres', 'template1'].find((name) => !targets.includes(name));
-  if (beside !== undefined) return beside;
-  throw new Failure('SpecInvalid', 'all databases that could be connected to are targets of the restore', {
-    hint: 'name another database in target.postgres.maintenanceDatabase',
-  });
 }
 
 function tellWaiting({ clock, lines }: Workshop): (detail: string) => void {
