@@ -80,8 +80,9 @@ const timeout = 300_000;
 test('with one destination memory does not grow with the database', { timeout }, async () => {
   const { ratio, peak } = await measureGrowth(['directory']);
   expect(ratio).toBeLessThanOrEqual(1.1);
-  // The limit is 200. How much of the program is counted in both processes depends on what else the machine keeps in memory.
-  expect(peak).toBeLessThanOrEqual(200 * megabyte);
+  // Here the sources run, whose types Node strips in each of the two processes: some 30 MB more than the built program, whose limit is
+  // 200 (npm run bench:backup -- --directory).
+  expect(peak).toBeLessThanOrEqual(240 * megabyte);
 });
 
 test('nor does it with three destinations', { timeout }, async () => {
