@@ -4,7 +4,7 @@ import { destinationOutcomes } from '../api/backup.ts';
 import { noteSum } from '../api/notes.ts';
 import { failureReasonNames } from '../api/reasons.ts';
 import { restoredOutcomes } from '../api/restore-request.ts';
-import { restoredSource } from '../api/restore-spec.ts';
+import { readSource } from './fit-source.ts';
 import { proposedRemains, remainsSeen } from './remains-report.ts';
 
 /**
@@ -18,6 +18,8 @@ export const verdictMaxBytes = 3 * 1024;
 const reason = z.enum(failureReasonNames);
 const time = z.string();
 const size = z.int().min(0);
+/** Read leniently: a name of a stranger's file that is too long must not cost the verdict. */
+const toldSource = z.unknown().transform(readSource);
 
 const verdictDestination = z.object({
   location: z.string(),
@@ -121,7 +123,7 @@ export const restoreVerdict = z.object({
   startedAt: time,
   completedAt: time,
   /** As soon as it was chosen. */
-  source: restoredSource().optional(),
+  source: toldSource.optional(),
   readBytes: size,
   plainBytes: size,
   resultLines: size,
@@ -138,7 +140,7 @@ export const cleanupVerdict = z.object({
   /** Restored: the swap had been done, and what was left of it is finished. Untouched: it had not; the scratch databases are gone. */
   target: z.enum(['Restored', 'Untouched']).optional(),
   /** What was restored, if the target tells. */
-  source: restoredSource().optional(),
+  source: toldSource.optional(),
   startedAt: time,
   completedAt: time,
   /** Databases that were dropped: at most 20 names. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { restoredSource, type RestoredSource } from '../api/restore-spec.ts';
+import type { RestoredSource } from '../api/restore-spec.ts';
+import { fitSource, readSource } from './fit-source.ts';
 
 /**
  * What stands in the comment of a database while a restore works on it. (A comment, because its owner may set it; a setting of our
@@ -15,7 +16,7 @@ const marker = z.object({
     swapped: z.boolean(),
     /** Name under which the replaced database stays. */
     previous: z.string().optional(),
-    source: restoredSource().optional(),
+    source: z.unknown().transform(readSource).optional(),
   }),
   /** The comment that the database gets at the end. */
   comment: z.string().optional(),
@@ -30,8 +31,9 @@ export interface RestoreMarker {
   readonly comment?: string | undefined;
 }
 
-export function printRestoreMarker({ comment, ...rest }: RestoreMarker): string {
-  return JSON.stringify({ pgbackup: { v: 1, ...rest }, comment } satisfies z.input<typeof marker>);
+export function printRestoreMarker({ comment, source, ...rest }: RestoreMarker): string {
+  const told = source === undefined ? {} : { source: fitSource(source) };
+  return JSON.stringify({ pgbackup: { v: 1, ...rest, ...told }, comment } satisfies z.input<typeof marker>);
 }
 
 /** The marker in a comment, or undefined when the comment is somebody else's. */

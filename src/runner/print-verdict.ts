@@ -21,11 +21,26 @@ const budgets = [
  */
 export function printVerdict(verdict: Verdict, redactor: Redactor): string {
   let text = '';
-  for (const [message, hint, destination] of budgets) {
-    text = JSON.stringify(shorten(verdict, redactor, { message, hint, destination }));
-    if (Buffer.byteLength(text) <= verdictMaxBytes) return text;
+  for (const told of shorterAndShorter(verdict)) {
+    for (const [message, hint, destination] of budgets) {
+      text = JSON.stringify(shorten(told, redactor, { message, hint, destination }));
+      if (Buffer.byteLength(text) <= verdictMaxBytes) return text;
+    }
   }
   return text;
+}
+
+/** Facts that are as long as a stranger made them: left out one after the other, for a verdict that is cut cannot be read at all. */
+function* shorterAndShorter(verdict: Verdict): Generator<Verdict, void, void> {
+  yield verdict;
+  if (verdict.kind !== 'restore' && verdict.kind !== 'cleanup') return;
+  const names = verdict.kind === 'cleanup' ? { dropped: [] } : {};
+  const { member: _member, ...source } = verdict.source ?? {};
+  yield { ...verdict, ...names, source };
+  const { key: _key, ...named } = source;
+  yield { ...verdict, ...names, source: named };
+  const { source: _source, ...bare } = verdict;
+  yield { ...bare, ...names };
 }
 
 function shorten(

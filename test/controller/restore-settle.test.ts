@@ -103,6 +103,18 @@ describe('A restore whose end is not known', () => {
     expect(await cluster.openJobs('cleanup')).toEqual([cleanupJob]);
   });
 
+  it('is never told as untouched when a runner ended with 0, though no verdict of it can be read', async () => {
+    await runs();
+    await cluster.setPodStatus('pod-1', terminated(0, '{"v":1,"kind":"restore","verd', cluster.now()));
+    await cluster.setJobCondition(runnerJob, 'Complete', '');
+    await cluster.advance(3000);
+    await cluster.finishJob(cleanupJob, cleanupVerdict());
+    await cluster.advance(3000);
+    expect(await succeeded()).toBe('False RunnerKilled');
+    expect(await message()).toContain('nobody knows what the target is now');
+    expect((await request()).status).not.toHaveProperty('databases');
+  });
+
   it('has succeeded when the runner says so after all', async () => {
     await runs();
     await cluster.client.delete(resources.job, 'shop', runnerJob, { propagation: 'Orphan' }, never);

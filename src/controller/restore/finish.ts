@@ -155,7 +155,8 @@ function readDatabases(results: readonly ResultLine[] | undefined): Databases | 
 function readDatabase(line: RestoredDatabase): Databases[number] {
   const { source, target, outcome, reason, detail, previous, notes } = line;
   return {
-    source,
+    // What an archive says of itself may be no name of a database.
+    source: source === '' || (source?.length ?? 0) > 63 ? undefined : source,
     target,
     outcome,
     reason,

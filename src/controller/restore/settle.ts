@@ -79,6 +79,11 @@ function findCommitted({ pods, run }: RestoreSeen) {
   return undefined;
 }
 
+/** A runner ended with exit code 0, whatever else of it can be read. */
+function endedWell({ pods, run }: RestoreSeen): boolean {
+  return [...pods, ...run.pods].some((pod) => runnerState(pod)?.terminated?.exitCode === 0);
+}
+
 function isAlive(pod: PodSeen): boolean {
   const { phase } = pod.status ?? {};
   return phase !== 'Succeeded' && phase !== 'Failed' && runnerState(pod)?.terminated === undefined;
@@ -150,7 +155,9 @@ function planCleaning(
       return endRequest(seen, request, finishRecovered(request, found, nowMs));
     }
     if (verdict.verdict === 'Succeeded' && target === 'Untouched') {
-      return endRequest(seen, request, finishSilently(request, failure, 'Untouched', nowMs));
+      // Who ends with 0 has restored. That nothing tells of it any more is no proof that nothing was done.
+      const state = endedWell(seen) ? undefined : ('Untouched' as const);
+      return endRequest(seen, request, finishSilently(request, failure, state, nowMs));
     }
     return giveUp(seen, request, failure, `${verdict.reason ?? ''}: ${verdict.message ?? 'the cleanup failed'}`);
   }

@@ -1,4 +1,5 @@
 import { toFailure } from '../../api/failure.ts';
+import { fitSource } from '../../domain/fit-source.ts';
 import { reportVersion, type CleanupVerdict } from '../../domain/report.ts';
 import type { CleanupTask } from '../../domain/task.ts';
 import { isoTime } from '../iso-time.ts';
@@ -36,7 +37,7 @@ export async function cleanUp(task: CleanupTask, workshop: Workshop): Promise<Cl
       ...envelope(dropped),
       verdict: 'Succeeded',
       target: outcome,
-      ...(source === undefined ? {} : { source }),
+      ...(source === undefined ? {} : { source: fitSource(source) }),
     };
   } catch (error) {
     signal.throwIfAborted();

@@ -1,6 +1,7 @@
 import type { Failure } from '../../api/failure.ts';
 import { remedyFor } from '../../api/remedies.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
+import { fitSource } from '../../domain/fit-source.ts';
 import { reportVersion, type RestoreVerdict } from '../../domain/report.ts';
 import { cutText } from '../cut-text.ts';
 import type { ReportLines } from '../report-lines.ts';
@@ -31,8 +32,6 @@ export interface DatabaseEnd {
 
 const notesMax = 16;
 const noteMaxBytes = 500;
-/** Key and member have up to 1 024 characters each; the verdict has 3 KiB in all. */
-const sourceMaxBytes = 2_200;
 
 export function judgeRestored(
   totals: RestoreTotals,
@@ -76,15 +75,8 @@ function envelope(totals: RestoreTotals) {
     v: reportVersion,
     kind: 'restore',
     ...rest,
-    ...(source === undefined ? {} : { source: shorten(source) }),
+    ...(source === undefined ? {} : { source: fitSource(source) }),
   } as const;
-}
-
-/** Without the member rather than without a verdict that can be read. */
-function shorten(source: RestoredSource): RestoredSource {
-  const { member, ...rest } = source;
-  if (member === undefined || Buffer.byteLength(JSON.stringify(source)) <= sourceMaxBytes) return source;
-  return rest;
 }
 
 /** What became of all targets together. */
