@@ -44,7 +44,7 @@ const variants: Readonly<Partial<Record<FailureReason, Readonly<Partial<Record<R
   },
   DeadlineExceeded: {
     backup: 'Raise runner.deadlineSeconds, or split the databases over several policies.',
-    restore: 'Raise runner.deadlineSeconds, or options.jobs with a scratch volume.',
+    restore: 'Raise runner.deadlineSeconds, or options.jobs.',
   },
   StorageUnreachable: {
     s3: 'Check endpoint, port, network policies and that the S3 server runs.',

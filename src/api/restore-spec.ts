@@ -132,10 +132,23 @@ const inPlace = withRules(
 );
 
 const options = z.strictObject({
-  jobs: z.int().min(1).max(32).default(1).meta({
+  jobs: z.int().min(1).max(32).optional().meta({
     format: 'int32',
     description:
-      '1: streamed, no disk is used. More: the archive is first fetched to the scratch volume, then restored by as many connections.',
+      'How many connections load. The rows of a backup are streamed through one, and as many then make its indexes and constraints; no disk is used. A file of others is first fetched to the scratch volume if it is more than 1. Default: 2 for backups with modes Replace and Create where the server has room for them and no pooler is between; else 1.',
+  }),
+  maintenanceWorkMem: z
+    .string()
+    .max(16)
+    .regex(/^[1-9][0-9]{0,9}(kB|MB|GB)$/)
+    .optional()
+    .meta({
+      description:
+        'maintenance_work_mem of each connection that loads, with modes Replace and Create. Default: 256MB, or what the server gives if that is more.',
+    }),
+  synchronousCommit: z.boolean().default(false).meta({
+    description:
+      'With modes Replace and Create: wait for the server’s disk at each commit of the load. Nobody sees the database before the swap, which waits for all of it.',
   }),
   noOwner: z.boolean().default(false).meta({ description: 'Objects belong to the user who restores (or to role).' }),
   noPrivileges: z.boolean().default(false).meta({ description: 'Without grants.' }),
@@ -222,7 +235,8 @@ export const restoreShape = {
     .optional()
     .meta({ description: 'Must all hold before the swap; else nothing is changed and the request fails.' }),
   scratch: scratchVolume.prefault({}).meta({
-    description: 'The volume for parallel restores, and for formats that cannot be streamed.',
+    description:
+      'The volume for files of others that several connections restore, and for formats that cannot be streamed.',
   }),
   runner: runnerOptions().prefault({}).meta({ description: 'How the Job runs.' }),
 };
@@ -255,8 +269,8 @@ export const restoreRules = [
     'dataOnly needs tables to fill: use mode InPlace',
   ),
   rule<{ mode?: string; options?: { jobs?: number } }>(
-    "self.mode != 'InPlace' || self.options.jobs == 1",
-    (self) => self.mode !== 'InPlace' || self.options?.jobs === 1,
+    "self.mode != 'InPlace' || !has(self.options.jobs) || self.options.jobs == 1",
+    (self) => self.mode !== 'InPlace' || (self.options?.jobs ?? 1) === 1,
     'jobs must be 1 with mode InPlace, which is one transaction',
   ),
   rule<{ source: { database?: string }; target: { databases?: unknown } }>(

@@ -70,7 +70,11 @@ export function addLocalRestore(
         'Replace: beside the target, then swapped; Create: it must not exist; InPlace',
       ).choices(['Replace', 'Create', 'InPlace']),
     )
-    .option('--jobs <count>', 'connections; more than one fetch to disk first', wholeNumber(1, 32))
+    .option(
+      '--jobs <count>',
+      'connections that make indexes; of a foreign archive that load, from disk',
+      wholeNumber(1, 32),
+    )
     .option('--keep-previous', 'keep the replaced database under a name with the date')
     .option('--globals', 'create roles that are missing')
     .option('--no-owner', 'objects belong to the user who restores')

@@ -225,7 +225,10 @@ export const restoreTask = z.strictObject({
     dataOnly: z.boolean(),
   }),
   options: z.strictObject({
-    jobs: z.int().min(1),
+    /** Absent: as many as suit the source and the target. */
+    jobs: z.int().min(1).optional(),
+    maintenanceWorkMem: z.string().optional(),
+    synchronousCommit: z.boolean().optional(),
     noOwner: z.boolean(),
     noPrivileges: z.boolean(),
     role: z.string().optional(),

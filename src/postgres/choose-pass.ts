@@ -20,16 +20,14 @@ export function passChooser(): (entry: Pick<TocEntry, 'type' | 'section'>) => Lo
   };
 }
 
-/** Dump ids by pass, in the order of the archive (large objects last: nothing needs them), without passes that have nothing to do. `selected`: undefined is all. */
+/** Dump ids by pass, in the order of the archive (large objects last: nothing needs them). `selected`: undefined is all. */
 export function splitByPass(
   { entries, largeObjects }: Pick<ArchiveContents, 'entries' | 'largeObjects'>,
   selected: readonly ArchiveEntry[] | undefined,
-): readonly (readonly number[])[] {
-  const order = ['before', 'rows', 'after'] as const;
-  return order
-    .map((pass) => [
-      ...(selected ?? entries).filter((entry) => entry.pass === pass).map(({ dumpId }) => dumpId),
-      ...(selected === undefined ? largeObjects[pass] : []),
-    ])
-    .filter((ids) => ids.length > 0);
+): Readonly<Record<LoadPass, readonly number[]>> {
+  const of = (pass: LoadPass): readonly number[] => [
+    ...(selected ?? entries).filter((entry) => entry.pass === pass).map(({ dumpId }) => dumpId),
+    ...(selected === undefined ? largeObjects[pass] : []),
+  ];
+  return { before: of('before'), rows: of('rows'), after: of('after') };
 }

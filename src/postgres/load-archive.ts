@@ -1,9 +1,14 @@
-import { unlink } from 'node:fs/promises';
+import { rm, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { splitByPass } from './choose-pass.ts';
-import type { Archive, LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types.ts';
+import { keepHead } from './keep-head.ts';
+import type { Archive, ArchiveContents, LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types.ts';
 import { databaseArgument, newKey } from './psql.ts';
 import { runAsScript, startRestore, withRestore, type RestoreRun } from './run-restore.ts';
 import { writeList } from './write-list.ts';
+
+/** What of a stream is kept for several connections at most: far more than tables of contents are, far less than archives. */
+const mostHeadBytes = 256 * 1024 * 1024;
 
 /**
  * Loads an archive into a database that exists. Resolves only after every byte of `open()` was read, so that the source has proved
@@ -20,24 +25,37 @@ export async function loadArchive(
   signal: AbortSignal,
   hooks: LoadHooks = {},
 ): Promise<LoadResult> {
-  return withRestore(tools, archive, options, signal, hooks, async (run) => {
+  const head = join(tools.folder, `head-${newKey(tools)}`);
+  const load = async (run: RestoreRun): Promise<LoadResult> => {
     const drain = async (): Promise<void> => run.source?.drain();
     const asScript = run.chosen.mode === 'filtered' || options.singleTransaction;
     const oneJob = options.jobs > 1 ? whyOneJob(archive, run, options, asScript) : undefined;
     if (asScript) {
       await runAsScript(run, options.database, options.singleTransaction ? 'commit' : 'plain', [], drain);
-    } else {
-      if (options.jobs === 1 || oneJob !== undefined) await runDirectly(run, options);
-      else await runInPasses(run, options);
+    } else if (options.jobs === 1 || oneJob !== undefined) {
+      await runDirectly(run, options);
       await drain();
+    } else if (run.source === undefined) {
+      const { before, rows, after } = splitByPass(run.contents, run.entries);
+      for (const ids of [before, rows, after]) await runPass(run, options, ids, options.jobs);
+    } else {
+      const { before, rows, after } = splitByPass(run.contents, run.entries);
+      await runPass(run, options, [...before, ...rows], 1);
+      // Only now the head is known to be the one that was stored.
+      await drain();
+      await runPass({ ...run, source: undefined, path: head }, options, after, options.jobs);
     }
-    return {
-      notes: [
-        ...run.notes,
-        ...(oneJob === undefined ? [] : [`loaded by one connection instead of ${options.jobs}: ${oneJob}`]),
-      ],
-    };
-  });
+    const isTold = oneJob !== undefined && options.jobsByDefault !== true;
+    const notes = !isTold ? [] : [`loaded by one connection instead of ${options.jobs}: ${oneJob}`];
+    return { notes: [...run.notes, ...notes] };
+  };
+  try {
+    return await withRestore(tools, archive, options, signal, hooks, load, (stream, contents) =>
+      options.jobs > 1 && isHeadKept(archive, contents) ? keepHead(stream, head, contents.headBytes) : stream,
+    );
+  } finally {
+    await rm(head, { force: true });
+  }
 }
 
 /** pg_restore loads into the database itself. */
@@ -46,21 +64,24 @@ async function runDirectly(run: RestoreRun, { database }: LoadOptions, args: rea
   for await (const _nothing of command.stdout);
 }
 
-/** With several connections: each pass is a pg_restore of its own, because only its end tells that all of it is done. */
-async function runInPasses(run: RestoreRun, options: LoadOptions): Promise<void> {
-  for (const ids of splitByPass(run.contents, run.entries)) {
-    const list = await writeList(run.tools.folder, ids, newKey(run.tools));
-    try {
-      await runDirectly(run, options, [`--use-list=${list}`, `--jobs=${options.jobs}`]);
-    } finally {
-      await unlink(list);
-    }
+/** Each pass is a pg_restore of its own, because only its end tells that all of it is done. */
+async function runPass(run: RestoreRun, options: LoadOptions, ids: readonly number[], jobs: number): Promise<void> {
+  if (ids.length === 0) return;
+  const list = await writeList(run.tools.folder, ids, newKey(run.tools));
+  try {
+    await runDirectly(run, options, [`--use-list=${list}`, ...(jobs === 1 ? [] : [`--jobs=${jobs}`])]);
+  } finally {
+    await unlink(list);
   }
+}
+
+function isHeadKept(archive: Archive, { headBytes }: ArchiveContents): boolean {
+  return archive.kind === 'stream' && archive.format === 'custom' && headBytes <= mostHeadBytes;
 }
 
 function whyOneJob(
   archive: Archive,
-  { source }: RestoreRun,
+  { source, contents }: RestoreRun,
   options: LoadOptions,
   asScript: boolean,
 ): string | undefined {
@@ -68,7 +89,8 @@ function whyOneJob(
   // Each pass would drop what it creates only, in the wrong order.
   if (options.clean) return 'what is there is dropped first';
   if (asScript) return 'the archive needs a newer pg_restore than the server’s, which writes a script';
-  if (archive.kind === 'stream') return 'the archive is streamed';
   if (archive.format === 'tar') return 'tar archives can only be read in order';
+  if (archive.kind === 'stream')
+    return isHeadKept(archive, contents) ? undefined : 'its table of contents is too large to be kept';
   return source === undefined ? undefined : 'column options that only some servers know are left out on the way';
 }

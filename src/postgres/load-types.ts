@@ -10,7 +10,7 @@ export interface LoadTools {
   readonly serverMajor: number;
   /** From `libpqEnvironment`; PGDATABASE is set for each load. */
   readonly environment: Readonly<Record<string, string>>;
-  /** A folder of our own for lists and unpacked archives. */
+  /** A folder of our own for lists, heads and unpacked archives. */
   readonly folder: string;
   readonly clock: Sleeper;
   /** For keys that no script can guess. */
@@ -37,8 +37,12 @@ export interface LoadOptions {
   readonly noPrivileges: boolean;
   /** SET ROLE before everything. */
   readonly role?: string | undefined;
-  /** More than 1 needs an archive that is a file or a folder. */
+  /** More than 1: of a file or folder all is loaded by so many connections, of a stream what comes after the rows. */
   readonly jobs: number;
+  /** Nobody asked for so many: nobody is told when fewer do. */
+  readonly jobsByDefault?: boolean;
+  /** What the sessions that load set for themselves; left out behind a pooler. Values are plain words. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** All or nothing (InPlace). */
   readonly singleTransaction: boolean;
   /** DROP … IF EXISTS before each CREATE. */
@@ -74,6 +78,8 @@ export interface ArchiveContents {
   readonly largeObjects: Readonly<Record<LoadPass, readonly number[]>>;
   /** Columns have options that only some servers know (internal-options.ts). */
   readonly internalOptions: boolean;
+  /** Of the table of contents, with all that is before it. */
+  readonly headBytes: number;
 }
 
 /** What several connections may load at once: one pass has ended before the next one begins (load-passes.ts). */

@@ -64,6 +64,7 @@ export async function readContents(
       serverMajor: Number(/^\d+/.exec(head.serverVersion)?.[0] ?? 0),
       ...keep.all(),
       internalOptions,
+      headBytes: cursor.length,
     };
   } finally {
     await cursor.leave();

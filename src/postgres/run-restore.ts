@@ -31,6 +31,7 @@ export interface RestoreRun {
   readonly args: readonly string[];
   /** What is loaded, in the archive's order; undefined: all. */
   readonly entries: readonly ArchiveEntry[] | undefined;
+  readonly settings: Readonly<Record<string, string>>;
   /** That pg_restore opens itself; else it gets `source`. */
   readonly path: string | undefined;
   readonly source: WholeSource | undefined;
@@ -38,7 +39,7 @@ export interface RestoreRun {
 
 /**
  * Prepares a pg_restore, lets `work` run it, and clears up. When it fails in a way that damaged bytes could be the cause of, the
- * source is read to its end: what it throws is the better reason.
+ * source is read to its end: what it throws is the better reason. `passing` sees what pg_restore gets, if that is a stream.
  */
 export async function withRestore<Result>(
   tools: LoadTools,
@@ -47,6 +48,7 @@ export async function withRestore<Result>(
   signal: AbortSignal,
   hooks: LoadHooks,
   work: (run: RestoreRun) => Promise<Result>,
+  passing: (stream: Bytes, contents: ArchiveContents) => Bytes = (stream) => stream,
 ): Promise<Result> {
   const contents = options.contents ?? (await readContents(tools, archive, signal));
   const { entries, notes } = selectEntries(contents, options.selection, options);
@@ -63,7 +65,7 @@ export async function withRestore<Result>(
   const damaged = (what: string) => new Failure(tools.damaged ?? 'FileDamaged', what);
   if (archive.format === 'directory' && contents.internalOptions) await rewriteToc(archive.path, damaged, signal);
   const stream = openStream(archive, contents, damaged, signal);
-  const source = stream === undefined ? undefined : readWhole(stream, hooks.onBytes);
+  const source = stream === undefined ? undefined : readWhole(passing(stream, contents), hooks.onBytes);
   const about: LoadSubject = {
     subject: `pg_restore into database "${options.database}"`,
     damaged: tools.damaged ?? 'FileDamaged',
@@ -77,7 +79,8 @@ export async function withRestore<Result>(
   ];
   const path = archive.kind === 'path' && stream === undefined ? archive.path : undefined;
   try {
-    return await work({ tools, contents, chosen, about, notes, signal, args, entries, path, source });
+    const { settings = {} } = options;
+    return await work({ tools, settings, contents, chosen, about, notes, signal, args, entries, path, source });
   } catch (error) {
     if (signal.aborted) throw aborted(signal);
     const failure = toFailure(error);
@@ -114,7 +117,7 @@ async function* readPath(path: string, signal: AbortSignal): AsyncGenerator<Uint
 
 /** Of arguments that are given twice the last counts: those of `args` do. */
 export function startRestore(run: RestoreRun, args: readonly string[]): Command {
-  const { tools, chosen, about, source, signal } = run;
+  const { tools, chosen, about, source, signal, settings } = run;
   const path = programPath(chosen.programs, 'pg_restore');
   const all = [...run.args, ...args, ...(run.path === undefined ? [] : [run.path])];
   return runCommand(
@@ -122,13 +125,24 @@ export function startRestore(run: RestoreRun, args: readonly string[]): Command 
       ...(tools.stdbuf === undefined
         ? { program: path, args: all }
         : { program: tools.stdbuf, args: ['--output=1M', path, ...all] }),
-      env: tools.environment,
+      env: withSettings(tools.environment, settings),
       ...(source === undefined ? {} : { stdin: source.bytes }),
       clock: tools.clock,
       classify: (end) => classifyLoadEnd(end, about),
     },
     signal,
   );
+}
+
+/** Where sessions may start with settings at all, which poolers refuse, there are some already. */
+function withSettings(
+  environment: LoadTools['environment'],
+  settings: Readonly<Record<string, string>>,
+): LoadTools['environment'] {
+  const { PGOPTIONS } = environment;
+  if (PGOPTIONS === undefined) return environment;
+  const more = Object.entries(settings).map(([name, value]) => ` -c ${name}=${value}`);
+  return { ...environment, PGOPTIONS: `${PGOPTIONS}${more.join('')}` };
 }
 
 /** pg_restore writes a script and psql runs it; `beforeEnd` is awaited before its last statements. */

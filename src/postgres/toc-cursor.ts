@@ -18,6 +18,8 @@ export class TocCursor {
   readonly #damaged: (what: string) => Failure;
   #held: Buffer = Buffer.alloc(0);
   #offset = 0;
+  /** Bytes of the pieces before the one that was read last. */
+  #before = 0;
 
   constructor(source: Bytes, damaged: (what: string) => Failure) {
     this.#chunks = source[Symbol.asyncIterator]();
@@ -27,6 +29,7 @@ export class TocCursor {
   /** Calls `parse` until there are enough bytes for it: it must only read, and return. Throws what the source throws. */
   async piece<Piece>(parse: () => Piece): Promise<Piece> {
     this.#held = this.#held.subarray(this.#offset);
+    this.#before += this.#offset;
     for (;;) {
       this.#offset = 0;
       try {
@@ -53,6 +56,11 @@ export class TocCursor {
   /** In the bytes of the piece that is being read. */
   get position(): number {
     return this.#offset;
+  }
+
+  /** Of all pieces that were read. */
+  get length(): number {
+    return this.#before + this.#offset;
   }
 
   /** The bytes of the piece that was read last; valid until the next one is. */

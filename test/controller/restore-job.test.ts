@@ -86,7 +86,7 @@ describe('The Job of a RestoreRequest', () => {
       mode: 'InPlace',
       clean: true,
       select: { tables: ['public.a'], dataOnly: true, schemaOnly: false },
-      options: { jobs: 1, noOwner: true, noPrivileges: false, role: 'r', globals: false, analyze: false },
+      options: { noOwner: true, noPrivileges: false, role: 'r', globals: false, analyze: false },
       afterSql: ['SELECT 2'],
       checks,
       unlessRestored: { backup: 'zero', backupUid: 'u' },

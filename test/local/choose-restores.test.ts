@@ -110,7 +110,7 @@ describe('choosing what is restored', () => {
           database: 'copy',
         },
         mode: 'Create',
-        options: { jobs: 1, noOwner: false, globals: false },
+        options: { noOwner: false, globals: false },
       },
     });
     expect(made(flags)?.spec['target']).not.toHaveProperty('postgres.databases');

@@ -36,7 +36,14 @@ export function restoreRequest(
       keepPrevious: false,
       inPlace: { clean: false, acknowledgeDataLoss: false },
       select: { schemaOnly: false, dataOnly: false },
-      options: { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: true },
+      options: {
+        jobs: 1,
+        synchronousCommit: false,
+        noOwner: false,
+        noPrivileges: false,
+        globals: false,
+        analyze: true,
+      },
       scratch: {},
       runner: {
         resources: {},

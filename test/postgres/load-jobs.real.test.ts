@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process';
-import { readFile, symlink } from 'node:fs/promises';
+import { readdir, readFile, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Failure } from '../../src/api/failure.ts';
 import { loadArchive } from '../../src/postgres/load-archive.ts';
 import type { Archive, LoadOptions } from '../../src/postgres/load-types.ts';
 import { programPath } from '../../src/postgres/programs.ts';
+import { readContents } from '../../src/postgres/read-contents.ts';
+import { failingAfter, rejection } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { fileOf, loadOptions, openLoadStand, streamOf, type LoadStand } from './load-stand.ts';
 
@@ -130,6 +133,50 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('several connections on a se
     const server = { ...stand.at.server, user: 'plain', password: 'plain' };
     const { environment } = await stand.at.tools(server);
     await expectSame('a file made through a pipe', { jobs: 3 }, environment);
+  });
+
+  test('begin with what comes after the rows only when the stream has proved itself, and keep nothing', async () => {
+    const piped = await stand.dump('source');
+    const damage = new Failure('BackupDamaged', 'hashes differ');
+    const archive: Archive = {
+      kind: 'stream',
+      format: 'custom',
+      open: () => failingAfter(piped, piped.length, 8192, damage),
+    };
+    await fresh();
+    const contents = await readContents(stand.tools, streamOf(piped), never);
+    const options = loadOptions('back', { jobs: 2, contents });
+    expect(await rejection(loadArchive(stand.tools, archive, options, never))).toBe(damage);
+    const after = `SELECT (SELECT count(*)::int FROM pg_trigger) + (SELECT count(*)::int FROM pg_index WHERE indexrelid >= 16384
+      AND indrelid::regclass::text NOT LIKE 'pg_toast%') AS made`;
+    expect(await stand.at.postgres.sql(after, 'back')).toEqual([{ made: 0 }]);
+    expect(await readdir(stand.tools.folder)).toEqual([]);
+  });
+
+  test('of a stream need its head only, which may be marked, and set what they are told to', async () => {
+    await stand.fresh('settings');
+    await stand.at.postgres.sql(
+      `CREATE TABLE t AS SELECT i FROM generate_series(1, 100000) i;
+       CREATE INDEX ON t (i);
+       CREATE MATERIALIZED VIEW seen AS SELECT current_setting('maintenance_work_mem') AS memory,
+         current_setting('synchronous_commit') AS commit, count(*)::int FROM t;
+       SET allow_system_table_mods = on;
+       UPDATE pg_attribute SET attoptions = '{pg_attver=1}' WHERE attnum > 0 AND attrelid = 't'::regclass`,
+      'settings',
+    );
+    const environment = { ...stand.tools.environment, PGOPTIONS: '-c client_min_messages=warning' };
+    const settings = { maintenance_work_mem: '77MB', synchronous_commit: 'off' };
+    await stand.fresh('back');
+    const { notes } = await loadArchive(
+      { ...stand.tools, environment },
+      streamOf(await stand.dump('settings')),
+      loadOptions('back', { jobs: 2, settings }),
+      never,
+    );
+    expect(notes).toEqual([]);
+    expect(await stand.at.postgres.sql('SELECT * FROM seen', 'back')).toEqual([
+      { memory: '77MB', commit: 'off', count: 100_000 },
+    ]);
   });
 
   test('restore a selection, definitions alone, and rows alone', async () => {

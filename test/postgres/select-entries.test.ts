@@ -26,6 +26,7 @@ const contents = (entries: readonly ArchiveEntry[]): ArchiveContents => ({
   serverMajor: 18,
   entries,
   largeObjects: { before: [], rows: [], after: [] },
+  headBytes: 0,
 });
 const selection = (changes: Partial<ArchiveSelection>): ArchiveSelection => ({
   schemaOnly: false,

@@ -7,7 +7,7 @@ import type { RestoreTask, TaskLocation } from '../../src/domain/task.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
 import { describeSchema } from './nasty-database.ts';
-import { listAll, restoreTaskOf } from './restore-task-of.ts';
+import { asFile, listAll, restoreTaskOf } from './restore-task-of.ts';
 import { checksumTables } from './restore-with-stock-tools.ts';
 import { backupTaskOf, directoryLocation, pgSecret, runWith } from './run-with.ts';
 import { required } from './stand.ts';
@@ -73,7 +73,8 @@ describe.skipIf(!isRoot)('a restore that runs out of room (mounts, so as root)',
   test('on the scratch volume leaves the target as it was, and says what to do', async () => {
     const scratch = await mountSmall('scratch', '1m');
     const before = await look();
-    const ended = await restore(scratch, { options: { ...options, jobs: 2 } });
+    const task = await asFile(restoreTaskOf(server, [place], { options: { ...options, jobs: 2 } }));
+    const ended = await runWith(scratch, task, pgSecret(server), [binDir]);
     expect(ended.verdict).toMatchObject({ verdict: 'Failed', reason: 'DiskFull', target: 'Untouched' });
     expect(ended.verdict.message).toContain('no room for the archive on the scratch volume');
     expect(ended.verdict.hint).toContain('scratch.size');
@@ -91,7 +92,9 @@ describe.skipIf(!isRoot)('a restore that runs out of room (mounts, so as root)',
     expect(await look()).toEqual(before);
 
     await run('mount', ['-o', 'remount,size=96m', join(folder.path, 'disk')]);
-    const ended = await restore(folder.path);
+    // What our own backups need of the scratch volume is nothing, however many connections there are.
+    const small = await mountSmall('small', '256k');
+    const ended = await restore(small, { options: { ...options, jobs: 4 } });
     expect(ended.verdict).toMatchObject({ verdict: 'Succeeded', target: 'Restored' });
     // In the tablespace where it was.
     expect(

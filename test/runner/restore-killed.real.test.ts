@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { RestoreTask } from '../../src/domain/task.ts';
-import { cleanupTaskOf, listAll, requestDigits } from './restore-task-of.ts';
+import { asFile, cleanupTaskOf, listAll, requestDigits } from './restore-task-of.ts';
 import { layRoot, pgSecret, podUids, runWith, type RunEnd } from './run-with.ts';
 import { startRunner } from './runner-process.ts';
 import { startTwoDatabases, type TwoDatabases } from './two-databases.ts';
@@ -95,7 +95,7 @@ async function hold(statement: string, wait = true): Promise<() => Promise<void>
 
 describe('a restore whose runner is killed, after the cleanup, is as if it had never been', () => {
   test('while it fetches', async () => {
-    const task = stand.taskOf({ options: { ...options, jobs: 2 } });
+    const task = await asFile(stand.taskOf({ options: { ...options, jobs: 2 } }));
     await killAt(task, async (root) => {
       const files: readonly string[] = await readdir(join(root, 'work', 'restore', 'input-0')).catch(() => []);
       return files.includes('archive');

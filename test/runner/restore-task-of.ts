@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { manifestKey } from '../../src/domain/layout.ts';
 import type { CleanupTask, RestoreTask, TaskLocation } from '../../src/domain/task.ts';
 import type { Postgres } from '../servers/postgres.ts';
@@ -58,6 +58,22 @@ export function cleanupTaskOf(task: RestoreTask): CleanupTask {
     keepPrevious,
     waitForServerSeconds,
     waitForSecretSeconds,
+  };
+}
+
+/** The same of the first database's dump, as a file that anybody could have made: with several connections it is fetched to disk. */
+export async function asFile(task: RestoreTask): Promise<RestoreTask> {
+  const { source, target } = task;
+  const location = source.backup?.copies[0]?.location;
+  const [database] = target.databases;
+  const root = location?.place.directory?.path;
+  if (location === undefined || database === undefined || root === undefined) throw new Error('no dump in a folder');
+  const files = await readdir(root, { recursive: true });
+  const key = files.find((name) => basename(name).startsWith(`${database.source}.dump`));
+  return {
+    ...task,
+    source: { file: { location, key } },
+    target: { ...target, databases: [{ target: database.target }] },
   };
 }
 

@@ -32,6 +32,8 @@ export function buildRestoreTask(
     },
     options: {
       jobs: options.jobs,
+      maintenanceWorkMem: options.maintenanceWorkMem,
+      synchronousCommit: options.synchronousCommit,
       noOwner: options.noOwner,
       noPrivileges: options.noPrivileges,
       role: options.role,

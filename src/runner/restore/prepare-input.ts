@@ -11,6 +11,7 @@ import { chooseRestorePrograms } from '../../postgres/restore-programs.ts';
 import { selectEntries } from '../../postgres/select-entries.ts';
 import { tryDefinitions } from '../../postgres/try-definitions.ts';
 import type { TargetPlan } from './check-target.ts';
+import type { LoadMeans } from './choose-means.ts';
 import { fetchArchive } from './fetch-archive.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import type { RestoreInput } from './source.ts';
@@ -34,9 +35,10 @@ export async function prepareInput(
   input: RestoreInput,
   task: RestoreTask,
   tools: LoadTools,
+  means: LoadMeans,
   signal: AbortSignal,
 ): Promise<PreparedInput> {
-  const options = loadOptions(plan, task);
+  const options = loadOptions(plan, task, means);
   if (input.format === 'sql') return prepareScript(plan, input, task, options, tools);
   const folder = join(tools.folder, `input-${plan.index}`);
   await mkdir(folder, { recursive: true });
@@ -53,9 +55,11 @@ export async function prepareInput(
       if (isNewer(contents, tools) && task.mode !== 'InPlace') {
         notes.push(...(await tryDefinitions(tools, archive, options, until)).notes);
       }
-      const ready = await fetchFor(archive, options, folder, plan, progress, until);
+      // The rows of our own backups are streamed whatever the number of connections.
+      const isOwn = task.source.backup !== undefined;
+      const ready = isOwn ? archive : await fetchFor(archive, options, folder, plan, progress, until);
       progress.at('Loading', plan.target);
-      notes.push(...(await loadWhole(ready, options, tools, progress, until)));
+      notes.push(...(await loadWhole(ready, { ...options, contents }, tools, progress, until)));
       await rm(folder, { recursive: true, force: true });
       return notes;
     },
@@ -101,8 +105,8 @@ function prepareScript(
   };
 }
 
-function loadOptions(plan: TargetPlan, task: RestoreTask): LoadOptions {
-  const { noOwner, noPrivileges, role, jobs } = task.options;
+function loadOptions(plan: TargetPlan, task: RestoreTask, means: LoadMeans): LoadOptions {
+  const { noOwner, noPrivileges, role } = task.options;
   const inPlace = task.mode === 'InPlace';
   return {
     database: plan.loadInto,
@@ -110,7 +114,7 @@ function loadOptions(plan: TargetPlan, task: RestoreTask): LoadOptions {
     noOwner,
     noPrivileges,
     role,
-    jobs,
+    ...means,
     singleTransaction: inPlace,
     clean: task.clean,
     freshDatabase: !inPlace,

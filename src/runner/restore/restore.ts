@@ -13,6 +13,7 @@ import { withRemedy } from '../with-remedy.ts';
 import type { Workshop } from '../workshop.ts';
 import { checkExtensions, checkRoles } from './check-needs.ts';
 import { checkTargets, type TargetPlan } from './check-target.ts';
+import { chooseMeans } from './choose-means.ts';
 import { chooseLikeness } from './choose-likeness.ts';
 import { createRoles } from './create-roles.ts';
 import { noneLeft, withoutCopy } from './next-copy.ts';
@@ -156,12 +157,13 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
 
   state.secrets = await makeSecretFolder(workshop.root, workshop.random);
   const tools = await makeTools(task, target, folder, state.secrets, workshop);
+  const means = await chooseMeans(task, target.session);
   const inputs: PreparedInput[] = [];
   for (const plan of plans) {
     state.working = plan;
     const found = source.inputs.find(({ target: name }) => name === plan.target);
     if (found === undefined) throw new Failure('Internal', `the source has nothing for "${plan.target}"`);
-    inputs.push(await prepareInput(plan, found.input, task, tools, signal));
+    inputs.push(await prepareInput(plan, found.input, task, tools, means, signal));
   }
   state.working = undefined;
   await checkExtensions(inputs, task, target.session);
