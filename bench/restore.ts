@@ -29,6 +29,7 @@ const races = ['streaming', 'parallel'].filter((race) => values.only === undefin
 if (![scale, pairs].every((one) => Number.isInteger(one) && one > 0) || races.length === 0) {
   throw new Error('--scale and --pairs are whole numbers from 1, --only is streaming or parallel');
 }
+const streamed = 'rclone cat | zstd -d | pg_restore';
 const tell = (line: string): void => void process.stdout.write(`${line}\n`);
 
 needPrograms('rclone', 'zstd');
@@ -36,8 +37,8 @@ const owned = openOwned();
 try {
   const stand = await prepare();
   tell(`scale ${scale}, ${pairs} pairs after a warm-up, from ${stand.s3.kind} on loopback, zstd, without ANALYZE`);
-  if (races.includes('streaming')) await race('runner, jobs 1', 1, 'rclone cat | zstd -d | pg_restore', stand);
-  if (races.includes('parallel')) await race('runner, jobs 2', 2, 'rclone copyto, zstd -d, pg_restore -j2', stand);
+  if (races.includes('streaming')) await race('runner, jobs 1', 1, streamed, stand);
+  if (races.includes('parallel')) await race('runner, jobs 2', 2, streamed, stand);
 } finally {
   await owned.disposeAsync();
 }
@@ -66,12 +67,9 @@ async function prepare(): Promise<RestoreStand> {
   return { folder, s3, bucket, target, backup };
 }
 
+/** Neither uses a disk. */
 async function race(ours: string, jobs: number, theirs: string, stand: RestoreStand): Promise<void> {
-  const load = '"$PG_RESTORE" --exit-on-error -d bench';
-  const script =
-    jobs === 1
-      ? `rclone cat "$REMOTE" | zstd -dc | ${load}`
-      : `rclone copyto "$REMOTE" dump.zst; zstd -dq --rm dump.zst -o dump; ${load} -j${jobs} dump`;
+  const script = 'rclone cat "$REMOTE" | zstd -dc | "$PG_RESTORE" --exit-on-error -d bench';
   const contenders = [restoreRunner(ours, stand, jobs), restoreShell(theirs, script, stand)];
   tell(['', ...printResults(await runInTurns(contenders, pairs))].join('\n'));
 }
