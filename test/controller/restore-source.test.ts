@@ -1,9 +1,17 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Backup, BackupLocation } from '../../src/api/kinds.ts';
+import type { Backup, BackupLocation, BackupPolicy } from '../../src/api/kinds.ts';
 import { resolveSource } from '../../src/controller/restore/resolve-source.ts';
 import { stamp } from '../../src/domain/stamp.ts';
-import { buildBackup, buildLocation, buildRestore, condition, failed, succeeded } from '../builders/objects.ts';
+import {
+  buildBackup,
+  buildLocation,
+  buildPolicy,
+  buildRestore,
+  condition,
+  failed,
+  succeeded,
+} from '../builders/objects.ts';
 import { testMode } from './fake-cluster.ts';
 
 type Status = Backup['status'];
@@ -19,22 +27,25 @@ const good = (hour: number, more: Partial<Status> = {}): Status =>
   });
 const named = (name: string, status?: Status): Backup =>
   buildBackup({ name, ...(status === undefined ? {} : { status }) });
-const looked = { conditions: [condition('Available', 'True', 'ProbePassed')], lastProbeTime: at(1) };
+const looked = { conditions: [condition('Available', 'True', 'ProbePassed')], lastProbeTime: at(1), backups: 3 };
 const place = (name: string, more: object = {}): BackupLocation => buildLocation({ name, status: looked, ...more });
 
 interface Given {
   readonly spec?: object;
   readonly backups?: readonly Backup[];
   readonly locations?: readonly BackupLocation[];
+  readonly policy?: BackupPolicy;
   readonly now?: string;
 }
 
-function resolve({ spec = {}, backups = [], locations = [place('near'), place('far')], now = at(20) }: Given) {
+function resolve(given: Given) {
+  const { spec = {}, backups = [], locations = [place('near'), place('far')], now = at(20), policy } = given;
   const found = resolveSource({
     nowMs: Date.parse(now),
     request: buildRestore({ spec, metadata: { creationTimestamp: at(19) } }),
     locations: new Map(locations.map((object) => [object.metadata.name, { object, fault: undefined }])),
     backupNamed: (name) => backups.find(({ metadata }) => metadata.name === name),
+    policyNamed: () => policy,
     backupsOfPolicy: (policy) => backups.filter((backup) => backup.spec.policy === policy),
     mode: testMode,
   });
@@ -252,7 +263,11 @@ describe('The source of a restore', () => {
         locations: [
           place('near', {
             metadata: { creationTimestamp: '2026-01-02T19:30:00Z' },
-            status: { ...looked, catalogue: { page: 1, backups: 1000, storedBytes: 1, damagedManifests: 0 } },
+            status: {
+              ...looked,
+              backups: undefined,
+              catalogue: { page: 1, backups: 1000, storedBytes: 1, damagedManifests: 0 },
+            },
           }),
         ],
       },
@@ -272,12 +287,119 @@ describe('The source of a restore', () => {
     expect(resolve(given)).toBe(expected);
   });
 
-  it('does not wait for places that cannot be looked at, nor longer than there is patience', () => {
-    const broken = { conditions: [condition('Available', 'False', 'StorageDenied')] };
-    const locations = [place('near'), place('broken', { status: broken })];
-    expect(resolve({ spec: latest, backups: three, locations })).toBe('three at near');
-    const old = buildLocation({ name: 'new', metadata: { creationTimestamp: at(18) } });
-    expect(resolve({ spec: latest, backups: three, locations: [place('near'), old] })).toBe('three at near');
+  describe('says what is the newest only when it is known', () => {
+    const denied = { ...condition('Available', 'False', 'StorageDenied'), message: 'no such key' };
+    const broken = (status: object = {}) => place('broken', { status: { conditions: [denied], ...status } });
+    const known = { lastProbeTime: at(1), backups: 3 };
+    const denies =
+      'waits StorageDenied: what broken holds is not known (StorageDenied: no such key); name another location in the source, or mend this one';
+    const policy = buildPolicy();
+    const atBroken = [...three, named('four', good(7, { destinations: [copy('broken'), copy('near')] }))];
+    const latestAt = (location: string) => ({ source: { policy: { name: 'nightly', latest: true, location } } });
+
+    it.each<readonly [string, Given, string]>([
+      [
+        'not when a place was never read',
+        { spec: latest, backups: three, locations: [place('near'), broken()] },
+        denies,
+      ],
+      ['nor for a time', { spec: upTo(at(3)), backups: three, locations: [place('near'), broken()] }, denies],
+      ['nor that there is none', { spec: latest, locations: [broken()] }, denies],
+      [
+        'nor when its inspection said nothing',
+        {
+          spec: latest,
+          backups: three,
+          locations: [
+            place('x', {
+              status: { conditions: [condition('Available', 'Unknown', 'Internal')], lastProbeTime: at(1) },
+            }),
+          ],
+        },
+        'waits Internal: what x holds is not known (Internal); name another location in the source, or mend this one',
+      ],
+      [
+        'nor when its catalogue broke off',
+        {
+          spec: latest,
+          backups: three,
+          locations: [
+            broken({ lastProbeTime: at(1), catalogue: { page: 1, backups: 9, storedBytes: 1, damagedManifests: 0 } }),
+          ],
+        },
+        denies,
+      ],
+      [
+        'nor when it was never looked at in all the time',
+        {
+          spec: latest,
+          backups: three,
+          locations: [buildLocation({ name: 'new', metadata: { creationTimestamp: at(18) } })],
+        },
+        'waits StorageUnreachable: what new holds is not known (Inspecting: it has not been looked at); name another location in the source, or mend this one',
+      ],
+      [
+        'nor when a destination of the policy is not there yet',
+        { spec: latest, backups: three, policy, locations: [place('other')] },
+        'waits LocationMissing: there is no BackupLocation near',
+      ],
+      [
+        'nor where there is no place',
+        { spec: latest, locations: [] },
+        'waits LocationMissing: there is no BackupLocation in this namespace',
+      ],
+      [
+        'nor when another cluster stores to a place that has gone away',
+        { spec: latest, backups: atBroken, locations: [place('near'), broken(known)] },
+        denies,
+      ],
+      [
+        'but when runs of this cluster went there',
+        { spec: latest, backups: atBroken, policy, locations: [place('near'), broken(known)] },
+        'four at broken, near',
+      ],
+      [
+        'but when a place that has gone away holds none of the policy',
+        { spec: latest, backups: three, locations: [place('near'), broken(known)] },
+        'three at near',
+      ],
+      [
+        'but of another place',
+        { spec: latestAt('near'), backups: three, locations: [place('near'), broken()] },
+        'three at near',
+      ],
+      ['nor of that place', { spec: latestAt('broken'), backups: three, locations: [place('near'), broken()] }, denies],
+      [
+        'nor of a place that is not there',
+        { spec: latestAt('gone'), backups: three },
+        'waits LocationMissing: there is no BackupLocation gone',
+      ],
+      [
+        'nor that nobody has the name',
+        { spec: byName(), locations: [broken()] },
+        denies.replace('waits StorageDenied: ', 'waits StorageDenied: there is no Backup one; '),
+      ],
+      [
+        'but what is named is taken all the same',
+        { spec: byName(), backups: three, locations: [place('near'), broken()] },
+        'one at near',
+      ],
+    ])('%s', (_, given, expected) => {
+      expect(resolve(given)).toBe(expected);
+    });
+
+    it('and never takes a manifest from the future for the newest, but by its name', () => {
+      const future = named('future', { ...good(1), startedAt: '2026-01-03T00:00:00Z' });
+      expect(resolve({ spec: latest, backups: [...three, future] })).toBe('three at near');
+      expect(resolve({ spec: upTo('2030-01-01T00:00:00Z'), backups: [...three, future] })).toBe('three at near');
+      expect(resolve({ spec: latest, backups: [future] })).toBe(
+        'failed BackupMissing: no usable backup of nightly holds app; there are: future (started 2026-01-03T00:00:00Z, which is still to come, at near: app)',
+      );
+      expect(resolve({ spec: { source: { backup: { name: 'future' } } }, backups: [future] })).toBe('future at near');
+      // Two machines never agree to the second.
+      const soon = named('soon', { ...good(1), startedAt: '2026-01-02T20:04:00Z' });
+      expect(resolve({ spec: latest, backups: [...three, soon] })).toBe('soon at near');
+    });
   });
 
   it('is always the newest that fits, whatever there is', () => {

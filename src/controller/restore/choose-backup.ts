@@ -37,12 +37,20 @@ export function findLacking({ status }: Backup, { source, target }: RestoreReque
   return isOnly || wanted === undefined || has(wanted) ? [] : [wanted];
 }
 
+/** Clocks of two machines may differ by so much. */
+const clockToleranceMs = 5 * 60_000;
+
 /**
  * The newest backup that was started at or before the time that is asked for, of those that are committed where they are wanted and hold
- * what is wanted. Nothing else is ever taken instead.
+ * what is wanted. Nothing else is ever taken instead. A manifest from the future is a wrong clock or a forgery, and never the newest:
+ * who wants it asks for it by name.
  */
-export function chooseBackup(backups: readonly Backup[], spec: RestoreRequest['spec']): Backup | undefined {
-  const before = readStamp(spec.source.policy?.at) ?? Infinity;
+export function chooseBackup(
+  backups: readonly Backup[],
+  spec: RestoreRequest['spec'],
+  nowMs: number,
+): Backup | undefined {
+  const before = Math.min(readStamp(spec.source.policy?.at) ?? Infinity, nowMs + clockToleranceMs);
   return committedBackups(backups, spec.source).find((backup) => {
     return startedAt(backup) <= before && findLacking(backup, spec).length === 0;
   });
@@ -64,7 +72,7 @@ const startedAt = ({ status }: Backup): number => readStamp(status?.startedAt) ?
 const shownBackups = 5;
 
 /** Why there is none: what was asked for, and what there is. */
-export function explainMissing(backups: readonly Backup[], spec: RestoreRequest['spec']): string {
+export function explainMissing(backups: readonly Backup[], spec: RestoreRequest['spec'], nowMs: number): string {
   const { policy, database } = spec.source;
   const { databases, database: target } = spec.target;
   const wanted = databases?.map(({ source }) => source) ?? [database ?? target ?? ''];
@@ -74,18 +82,19 @@ export function explainMissing(backups: readonly Backup[], spec: RestoreRequest[
   ];
   // Wherever they are: one that is elsewhere is worth naming.
   const there = committedBackups(backups, {});
-  const shown = there.slice(0, shownBackups).map(describeBackup);
+  const shown = there.slice(0, shownBackups).map((backup) => describeBackup(backup, nowMs));
   const more = there.length > shown.length ? `; and ${there.length - shown.length} older ones` : '';
   const what = shown.length === 0 ? 'there are no committed ones at all' : `there are: ${shown.join('; ')}${more}`;
   return `no usable backup of ${policy?.name ?? ''}${asked.join('')} holds ${wanted.join(', ')}; ${what}`;
 }
 
-function describeBackup(backup: Backup): string {
+function describeBackup(backup: Backup, nowMs: number): string {
   const { metadata, status } = backup;
   const places = findCopies(backup, undefined).map(({ location }) => location);
   const stored = status?.databases?.stored;
+  const fromFuture = startedAt(backup) > nowMs + clockToleranceMs ? ', which is still to come' : '';
   const shown = stored === undefined ? 'databases not known' : listNames(stored);
-  return `${metadata.name} (started ${status?.startedAt ?? ''}, at ${places.join(', ')}: ${shown})`;
+  return `${metadata.name} (started ${status?.startedAt ?? ''}${fromFuture}, at ${places.join(', ')}: ${shown})`;
 }
 
 export function listNames(names: readonly string[], max = 10): string {

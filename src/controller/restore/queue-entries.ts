@@ -75,6 +75,7 @@ export function observeSource(
     request,
     locations: world.locationsIn(namespace),
     backupNamed: (name): Backup | undefined => world.backup(namespace, name)?.object,
+    policyNamed: (name) => world.policy(namespace, name)?.object,
     backupsOfPolicy: (policy) => world.backupsOfPolicy(namespace, policy).map(({ object }) => object),
     mode,
   };

@@ -1,13 +1,13 @@
-import type { Backup, BackupLocation, RestoreRequest } from '../../api/kinds.ts';
+import type { Backup, BackupLocation, BackupPolicy, RestoreRequest } from '../../api/kinds.ts';
 import type { FailureReason, Reason } from '../../api/reasons.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { findCondition } from '../conditions.ts';
 import { findLocationProblem } from '../destinations.ts';
-import { awaitsInspection } from '../location/first-inspection.ts';
 import { resultOf } from '../outcome.ts';
 import type { ControllerMode } from '../mode.ts';
 import type { Read } from '../read-object.ts';
 import { chooseBackup, explainMissing, findCopies, findLacking, listNames, type Copy } from './choose-backup.ts';
+import { findUnread } from './unread-locations.ts';
 
 export interface SourceSeen {
   readonly nowMs: number;
@@ -15,6 +15,8 @@ export interface SourceSeen {
   /** Those of its namespace, by name. */
   readonly locations: ReadonlyMap<string, Read<BackupLocation>>;
   readonly backupNamed: (name: string) => Backup | undefined;
+  /** Undefined when it is not in this cluster (any more). */
+  readonly policyNamed: (name: string) => BackupPolicy | undefined;
   /** All that name the policy, found ones included. */
   readonly backupsOfPolicy: (policy: string) => readonly Backup[];
   readonly mode: Pick<ControllerMode, 'claimRequired' | 'firstInspectionGateMs' | 'referenceBudgetMs'>;
@@ -63,12 +65,13 @@ function resolvePolicy(seen: SourceSeen): ResolvedSource {
   const { policy } = spec.source;
   if (policy === undefined) return { state: 'failed', reason: 'SpecInvalid', message: 'the request names no source' };
   // The newest of what is known so far may not be the newest.
-  const waits = findInspection(seen, policy.location);
-  if (waits !== undefined) return waits;
   const backups = seen.backupsOfPolicy(policy.name);
-  const chosen = chooseBackup(backups, spec);
+  const asked = { location: policy.location, policy: seen.policyNamed(policy.name), backups };
+  const unread = findUnread(seen, asked);
+  if (unread !== undefined) return { state: 'waits', ...unread };
+  const chosen = chooseBackup(backups, spec, seen.nowMs);
   if (chosen === undefined) {
-    return { state: 'failed', reason: 'BackupMissing', message: explainMissing(backups, spec) };
+    return { state: 'failed', reason: 'BackupMissing', message: explainMissing(backups, spec, seen.nowMs) };
   }
   return openCopies(seen, chosen, policy.location);
 }
@@ -79,11 +82,15 @@ function resolveNamed(seen: SourceSeen): ResolvedSource {
   const backup = seen.backupNamed(name);
   if (backup === undefined || backup.metadata.deletionTimestamp !== undefined) {
     const message = `there is no Backup ${name}`;
-    const waits = findInspection(seen, location);
-    if (waits !== undefined) return waits;
     const createdAt = readStamp(request.metadata.creationTimestamp) ?? nowMs;
     const arrivesBy = createdAt + Math.min(arrivalMs, mode.referenceBudgetMs);
-    if (nowMs >= arrivesBy) return { state: 'failed', reason: 'BackupMissing', message };
+    // One that is applied with the request comes first: places may have nothing to do with it.
+    const unread = findUnread(seen, { location });
+    if (unread?.patient === true) return { state: 'waits', ...unread };
+    if (nowMs >= arrivesBy) {
+      if (unread !== undefined) return { state: 'waits', ...unread, message: `${message}; ${unread.message}` };
+      return { state: 'failed', reason: 'BackupMissing', message };
+    }
     return { state: 'waits', reason: 'BackupMissing', message, patient: true, wakeAt: arrivesBy };
   }
   if (resultOf(backup) === undefined) {
@@ -128,19 +135,4 @@ function openCopies(seen: SourceSeen, backup: Backup, location: string | undefin
   const [problem] = problems;
   const message = problems.map((each) => each.message).join('; ');
   return { state: 'waits', patient: false, reason: problem?.reason ?? 'LocationMissing', message };
-}
-
-/** The first inspections of the places in question, as long as they may be waited for. */
-function findInspection(seen: SourceSeen, location: string | undefined): ResolvedSource | undefined {
-  const { nowMs, locations, mode } = seen;
-  const budgetMs = mode.firstInspectionGateMs ?? mode.referenceBudgetMs;
-  for (const [name, { object, fault }] of locations) {
-    const isConcerned = location === undefined || name === location;
-    if (!isConcerned || fault !== undefined || object.metadata.deletionTimestamp !== undefined) continue;
-    const until = (readStamp(object.metadata.creationTimestamp) ?? nowMs) + budgetMs;
-    if (!awaitsInspection(object) || nowMs >= until) continue;
-    const message = `waits until ${name} has been looked at for the first time`;
-    return { state: 'waits', reason: 'Inspecting', message, patient: true, wakeAt: until };
-  }
-  return undefined;
 }
