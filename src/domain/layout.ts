@@ -1,3 +1,5 @@
+import { shortHash } from './attempt.ts';
+
 /** Where things lie in storage (docs/format.md). Keys are relative to the location's prefix. */
 
 /** All that a probe ever writes begins so. */
@@ -7,9 +9,7 @@ export const keptProbe = 'kept';
 
 /** Who looks at a place: one BackupLocation of one cluster, as 8 hexadecimal digits (FNV-1a of its uid). */
 export function inspectorOf(locationUid: string): string {
-  let hash = 0x811c9dc5;
-  for (const char of locationUid) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
-  return hash.toString(16).padStart(8, '0');
+  return shortHash(locationUid);
 }
 
 /** Where one try of one inspector writes: no two ever meet. */

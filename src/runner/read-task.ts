@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../api/failure.ts';
+import { attemptOf } from '../domain/attempt.ts';
 import { parseTask, runnerFiles, type Task } from '../domain/task.ts';
 
 export interface GivenTask {
   readonly task: Task;
-  /** The pod's try: the first 8 hex digits of its uid. */
+  /** The pod's try (domain/attempt.ts). Two pods never share one, so that they never write the same keys. */
   readonly attempt: string;
 }
 
@@ -15,14 +16,10 @@ export interface GivenTask {
  */
 export async function readTask(root: string): Promise<GivenTask> {
   const task = parseTask(await readText(join(root, runnerFiles.task)));
-  return { task, attempt: attemptOf(await readText(join(root, runnerFiles.podUid))) };
-}
-
-/** Two pods never share an attempt, so that they never write the same keys. */
-function attemptOf(podUid: string): string {
-  const attempt = podUid.trim().toLowerCase().replaceAll('-', '').slice(0, 8);
-  if (!/^[0-9a-f]{8}$/.test(attempt)) throw new Failure('TaskInvalid', 'the uid of the pod is no uid');
-  return attempt;
+  const podUid = await readText(join(root, runnerFiles.podUid));
+  const attempt = attemptOf(podUid, task.kind === 'backup' ? task.backup.uid : undefined);
+  if (attempt === undefined) throw new Failure('TaskInvalid', 'the uid of the pod is no uid');
+  return { task, attempt };
 }
 
 async function readText(path: string): Promise<string> {

@@ -12,7 +12,7 @@ import { changeStorage as change } from '../builders/change-storage.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { startS3 } from '../servers/s3.ts';
 import { manifestOf } from './manifest-of.ts';
-import { backupTaskOf, directoryLocation, pgSecret, podUids, runWith, s3Location } from './run-with.ts';
+import { attempts, backupTaskOf, directoryLocation, pgSecret, podUids, runWith, s3Location } from './run-with.ts';
 import { placeKinds, required, startStand, type Stand } from './stand.ts';
 import { wrapPgDump } from './wrap-programs.ts';
 
@@ -419,7 +419,7 @@ test('a dump that is tried again where nothing can be deleted gets a name of its
   const { manifest } = (await findCopy(storage, key, never)) ?? {};
   await storage.close();
   const named = manifest?.databases.flatMap(({ artifacts }) => artifacts.flatMap(({ volumes }) => volumes));
-  const attempt = `shop/nightly/nightly-20260101t030000z/${podUids.first.slice(0, 8)}`;
+  const attempt = `shop/nightly/nightly-20260101t030000z/${attempts.first}`;
   expect(named?.map((volume) => volume.key)).toContain(`${attempt}/beta~2.dump`);
   const keys = await stand.keys(s3);
   for (const volume of named ?? []) expect(keys).toContain(volume.key);
@@ -452,12 +452,9 @@ describe('a second try', () => {
     for (const volume of volumes) await storage.delete(volume, never);
     await storage.close();
     const second = await runWith(stand.folder, task, secrets, [binDir], { podUid: podUids.second });
-    expect(second.verdict).toMatchObject({ verdict: 'Succeeded', attempt: podUids.second.slice(0, 8) });
+    expect(second.verdict).toMatchObject({ verdict: 'Succeeded', attempt: attempts.second });
     expect(await stand.keys(place)).toEqual(
-      [
-        ...volumes.map((volume) => volume.replace(podUids.first.slice(0, 8), podUids.second.slice(0, 8))),
-        key,
-      ].toSorted(),
+      [...volumes.map((volume) => volume.replace(attempts.first, attempts.second)), key].toSorted(),
     );
   });
 

@@ -7,12 +7,15 @@ import { clearAttempts } from '../../src/runner/backup/clear-attempts.ts';
 import { Destination } from '../../src/runner/backup/destination.ts';
 import { openDirectory } from '../../src/storage/directory.ts';
 import type { Storage } from '../../src/storage/storage.ts';
-import { systemRandom } from '../../src/support/clock.ts';
+import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { silentLog } from '../../src/support/log.ts';
+import { printManifest } from '../../src/domain/manifest.ts';
 import { changeStorage } from '../builders/change-storage.ts';
+import { manifestOf } from './manifest-of.ts';
 import { listTree } from '../servers/temporary-folder.ts';
 
 const never = new AbortController().signal;
+const tools = { clock: systemClock, random: systemRandom, log: silentLog, attempt: '22222222', signal: never };
 const temporary = `.pgbackup-tmp,${'0a'.repeat(12)}`;
 const kept = [
   'shop/nightly/one/11111111/orders.dump.zst',
@@ -57,7 +60,7 @@ async function clear(storage: Storage, { appendOnly = false, holds = true } = {}
     backup: { name: 'one', uid: '' },
     destinations: [{ location, required: true }],
   };
-  await clearAttempts(task, destination, { log: silentLog, attempt: '22222222' }, never);
+  await clearAttempts(task, destination, new Set(holds ? ['11111111'] : []), tools, never);
   return (await listTree(folder)).filter((path) => !path.endsWith('/')).map((path) => path.slice(folder.length + 1));
 }
 
@@ -102,4 +105,85 @@ test('a place that refuses deletes keeps what it has, and the run goes on', asyn
     },
   });
   expect(await clear(refusing)).toEqual([...kept, ...others].toSorted());
+});
+
+/** A run that failed: no manifest stands, and these tries had left something when it began. */
+async function clearAfterFailure(
+  change: (storage: Storage) => Storage = (storage) => storage,
+  { appendOnly = false, earlier = ['33333333', '44444444', '11111111'], manifest = false } = {},
+): Promise<readonly string[]> {
+  if (!manifest) await rm(join(folder, 'shop/nightly/one/manifest.json'));
+  const destination = new Destination('place', true);
+  destination.opened(change(place));
+  destination.looksForEarlier(async () => new Set(earlier));
+  // What comes later is not looked at.
+  destination.looksForEarlier(async () => new Set(['22222222']));
+  const location = { name: 'place', place: {}, ...(appendOnly ? { appendOnly } : {}) };
+  const task = {
+    namespace: 'shop',
+    policy: { name: 'nightly', uid: '' },
+    backup: { name: 'one', uid: '' },
+    destinations: [{ location, required: true }],
+  };
+  // Another place holds what try 1 committed.
+  await clearAttempts(task, destination, new Set(['11111111']), tools, never);
+  return (await listTree(folder)).filter((path) => !path.endsWith('/')).map((path) => path.slice(folder.length + 1));
+}
+
+const standing = 'shop/nightly/one/manifest.json';
+const unseen = kept.filter((key) => key !== standing);
+
+test('a run that failed removes what earlier tries left, and nothing of a try that is committed elsewhere', async () => {
+  expect(await clearAfterFailure()).toEqual(unseen.toSorted());
+});
+
+test('a run that failed removes nothing of tries that had left nothing when it began', async () => {
+  expect(await clearAfterFailure(undefined, { earlier: ['33333333'] })).toEqual(
+    [...unseen, ...others.filter((key) => key.includes('/44444444/'))].toSorted(),
+  );
+});
+
+test.each<[string, (storage: Storage) => Storage, Parameters<typeof clearAfterFailure>[1]]>([
+  ['shows a manifest', (storage) => storage, { manifest: true }],
+  [
+    'shows a manifest only in its listing',
+    (storage) => changeStorage(storage, { stat: async () => undefined }),
+    { manifest: true },
+  ],
+  ['is AppendOnly', (storage) => storage, { appendOnly: true }],
+  [
+    'does not say whether there is a manifest',
+    (storage) => changeStorage(storage, { stat: () => Promise.reject(new Failure('StorageUnreachable', 'silent')) }),
+    {},
+  ],
+])('a run that failed removes nothing at a place that %s', async (_, change, given) => {
+  const all = [...(given?.manifest === true ? kept : unseen), ...others];
+  expect(await clearAfterFailure(change, given)).toEqual(all.toSorted());
+});
+
+test('a manifest that a try puts while its volumes go does not stay; one that has volumes does', async () => {
+  const manifest = (attempt: string) => {
+    const key = `shop/nightly/one/${attempt}/orders.dump.zst`;
+    const digest = { bytes: Buffer.byteLength(key), sha256: 'a'.repeat(64) };
+    const artifact = { volumes: [{ key, ...digest }], plain: digest, stored: digest };
+    const artifacts = [{ ...artifact, format: 'custom', compression: 'zstd' }] as const;
+    return manifestOf('one', {
+      attempt,
+      databases: [{ name: 'orders', outcome: 'stored', artifacts: [...artifacts] }],
+    });
+  };
+  const putting = (storage: Storage, attempt: string): Storage =>
+    changeStorage(storage, {
+      delete: async (key, signal) => {
+        await storage.delete(key, signal);
+        if (key !== standing) await writeFile(join(folder, standing), printManifest(manifest(attempt)));
+      },
+    });
+  expect(await clearAfterFailure((storage) => putting(storage, '33333333'))).toEqual(unseen.toSorted());
+  for (const key of others) {
+    await mkdir(dirname(join(folder, key)), { recursive: true });
+    await writeFile(join(folder, key), key);
+  }
+  await writeFile(join(folder, standing), '');
+  expect(await clearAfterFailure((storage) => putting(storage, '22222222'))).toEqual(kept.toSorted());
 });

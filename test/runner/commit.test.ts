@@ -97,6 +97,36 @@ test('a backup with another uid is never written over', async () => {
   expect(await readFile(join(folder, key), 'utf8')).toBe(printManifest(foreign));
 });
 
+test('volumes that another try removes while the manifest is put are no backup: the manifest goes, too', async () => {
+  const { destination, keys } = await commitAt(
+    withFault({
+      put: async (...args) => {
+        const stored = await place.put(...args);
+        if (args[0] === key) await place.delete(volume, never);
+        return stored;
+      },
+    }),
+  );
+  expect(destination.copy).toBeUndefined();
+  expect(destination.failure).toMatchObject({ reason: 'StoredBytesDiffer' });
+  expect(keys).toEqual([]);
+});
+
+test('a place that cannot be looked at after the commit has its copy', async () => {
+  let listings = 0;
+  const { destination } = await commitAt(
+    withFault({
+      async *list(...given) {
+        listings += 1;
+        if (listings > 1) throw new Failure('StorageUnreachable', 'silent');
+        yield* place.list(...given);
+      },
+    }),
+  );
+  expect(listings).toBeGreaterThan(1);
+  expect(destination.copy).toBeDefined();
+});
+
 test('an answer that got lost is no failure: what stands there counts', async () => {
   const { destination, keys } = await commitAt(
     withFault({

@@ -10,7 +10,15 @@ import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
 import { describeSchema } from './nasty-database.ts';
 import { listAll, restoreTaskOf, sha256OfManifest } from './restore-task-of.ts';
 import { checksumTables } from './restore-with-stock-tools.ts';
-import { backupTaskOf, directoryLocation, pgSecret, runWith, type RunEnd, type TestSecrets } from './run-with.ts';
+import {
+  attempts,
+  backupTaskOf,
+  directoryLocation,
+  pgSecret,
+  runWith,
+  type RunEnd,
+  type TestSecrets,
+} from './run-with.ts';
 import { required } from './stand.ts';
 
 const binDir = (await listBinDirs(process.env['POSTGRES_BINDIRS']))[0] ?? '';
@@ -95,7 +103,7 @@ beforeEach(async () => {
 
 describe('a restore that fails leaves everything as it was', () => {
   const volumes = async (location: TaskLocation): Promise<readonly string[]> => {
-    const root = join(location.place.directory?.path ?? '', key, '..', '11111111');
+    const root = join(location.place.directory?.path ?? '', key, '..', attempts.first);
     return (await readdir(root)).sort().map((name) => join(root, name));
   };
 

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Writable } from 'node:stream';
 import { transports } from 'winston';
+import { attemptOf } from '../../src/domain/attempt.ts';
 import { findResults, parseVerdict, type ResultLine, type Verdict } from '../../src/domain/report.ts';
 import { runnerFiles, type BackupTask, type Task, type TaskLocation } from '../../src/domain/task.ts';
 import { runTask, type RunOptions } from '../../src/runner/run.ts';
@@ -26,6 +27,12 @@ export interface RunEnd {
 export const podUids = {
   first: '11111111-0000-4000-8000-000000000000',
   second: '22222222-0000-4000-8000-000000000000',
+} as const;
+
+/** Their tries at the Backup of `backupTaskOf`. */
+export const attempts = {
+  first: attemptOf(podUids.first, 'backup-uid') ?? '',
+  second: attemptOf(podUids.second, 'backup-uid') ?? '',
 } as const;
 
 /** Lays out a runner's root as a pod sees it. */

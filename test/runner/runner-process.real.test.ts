@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findProgress, findResults, parseVerdict } from '../../src/domain/report.ts';
 import type { BackupTask } from '../../src/domain/task.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
-import { backupTaskOf, layRoot, podUids, runWith, s3Location, type TestSecrets } from './run-with.ts';
+import { attempts, backupTaskOf, layRoot, podUids, runWith, s3Location, type TestSecrets } from './run-with.ts';
 import { lookAtTree, startRunner, watchTree, type RunnerProcess } from './runner-process.ts';
 import { wrapPgDump } from './wrap-programs.ts';
 import { placeKinds, required, startStand, type Stand } from './stand.ts';
@@ -154,10 +154,10 @@ test('a killed runner leaves no manifest, and the next try of the same backup su
   const left = await stand.keys(directory);
   expect(left.filter((key) => key.endsWith('manifest.json'))).toEqual([]);
   const next = await runWith(stand.folder, task, secrets, [binDir], { podUid: podUids.second });
-  expect(next).toMatchObject({ code: 0, verdict: { verdict: 'Succeeded', attempt: '22222222' } });
+  expect(next).toMatchObject({ code: 0, verdict: { verdict: 'Succeeded', attempt: attempts.second } });
   const keys = await stand.keys(directory);
-  expect(keys.filter((key) => key.includes('/11111111/'))).toEqual([]);
-  expect(keys.filter((key) => key.includes('/22222222/')).length).toBeGreaterThan(0);
+  expect(keys.filter((key) => key.includes(`/${attempts.first}/`))).toEqual([]);
+  expect(keys.filter((key) => key.includes(`/${attempts.second}/`)).length).toBeGreaterThan(0);
 });
 
 test('while a Secret or the server is missing the log says what it waits for', async () => {

@@ -243,11 +243,12 @@ function requireCopy(destinations: readonly Destination[]): void {
 
 /** Deletes what is not part of a committed backup, in a time of its own, and closes the places. */
 async function tidy(task: BackupTask, destinations: readonly Destination[], workshop: Workshop): Promise<void> {
+  const committed = new Set(destinations.flatMap(({ copy }) => copy?.attempt ?? []));
   const clean = async (limit: AbortSignal): Promise<void> => {
     await Promise.all(
       destinations.map(async (destination) => {
         await cleanUp(destination, workshop, limit);
-        await clearAttempts(task, destination, workshop, limit);
+        await clearAttempts(task, destination, committed, workshop, limit);
       }),
     );
   };

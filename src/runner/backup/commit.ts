@@ -6,6 +6,7 @@ import { WholeBytes } from '../../storage/whole-bytes.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Workshop } from '../workshop.ts';
 import { checkVolumes } from './check-volumes.ts';
+import { clearHollow } from './clear-hollow.ts';
 import type { Destination } from './destination.ts';
 import { dropOut } from './drop-out.ts';
 import { describeCopy } from './find-copy.ts';
@@ -55,7 +56,7 @@ async function commitAt(
   workshop: Tools,
   signal: AbortSignal,
 ): Promise<void> {
-  const { storage, location } = destination;
+  const { storage } = destination;
   if (storage === undefined) return;
   try {
     await checkVolumes(storage, manifest, workshop, signal);
@@ -72,8 +73,7 @@ async function commitAt(
   switch (standing.is) {
     case 'ours':
       settleVolumes(destination, manifest);
-      destination.stored(describeCopy(manifest, bytes));
-      workshop.log.info('committed', { location });
+      await acceptOurs(storage, key, manifest, bytes, destination, workshop, signal);
       return;
     case 'theirs':
       await acceptTheirs(storage, key, manifest, standing, destination, workshop, signal);
@@ -84,6 +84,48 @@ async function commitAt(
     default:
       if (isRefused && standing.is === 'absent') destination.failed(putFailure);
       else await takeBack(manifest, standing.is, storage, destination, putFailure, workshop, signal);
+  }
+}
+
+async function acceptOurs(
+  storage: Storage,
+  key: string,
+  manifest: Manifest,
+  bytes: Buffer,
+  destination: Destination,
+  workshop: Tools,
+  signal: AbortSignal,
+): Promise<void> {
+  const lost = await lostVolumes(storage, key, manifest, workshop, signal);
+  if (lost !== undefined) {
+    destination.failed(lost);
+    return;
+  }
+  destination.stored(describeCopy(manifest, bytes));
+  workshop.log.info('committed', { location: destination.location });
+}
+
+/**
+ * A later try of this backup takes this one's pod for dead when Kubernetes does, and may have cleared the volumes since they were compared:
+ * then there is no backup. A manifest with nothing behind it goes; one that lost a part stays, as it would before a run. A place that does
+ * not answer changes nothing.
+ */
+async function lostVolumes(
+  storage: Storage,
+  key: string,
+  manifest: Manifest,
+  { log, ...workshop }: Tools,
+  signal: AbortSignal,
+): Promise<Failure | undefined> {
+  try {
+    if (!(await clearHollow(storage, key, manifest, { ...workshop, log, signal }))) return undefined;
+    const what = 'the volumes were removed while the manifest was written: another try of this backup has taken over';
+    return new Failure('StoredBytesDiffer', what);
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.reason === 'StoredBytesDiffer') return failure;
+    log.warn('the volumes could not be looked at once more after the commit', { error: failure.message });
+    return undefined;
   }
 }
 

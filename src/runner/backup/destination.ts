@@ -23,6 +23,7 @@ export class Destination {
   #storage: Storage | undefined;
   #failure: Failure | undefined;
   #copy: StoredCopy | undefined;
+  #earlier: Promise<ReadonlySet<string>> | undefined;
   #readBackBytes = 0;
   readonly #begun = new Set<string>();
 
@@ -56,6 +57,16 @@ export class Destination {
   /** Keys that may exist there and are not part of a committed backup. */
   get begun(): readonly string[] {
     return [...this.#begun];
+  }
+
+  /** Tries of this very Backup that left something there before this one began (findEarlier). */
+  get earlier(): Promise<ReadonlySet<string>> {
+    return this.#earlier ?? Promise.resolve(new Set());
+  }
+
+  /** The first look counts: a later one could show a try that came after ours. */
+  looksForEarlier(look: () => Promise<ReadonlySet<string>>): void {
+    this.#earlier ??= look();
   }
 
   opened(storage: Storage): void {

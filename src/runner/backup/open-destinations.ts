@@ -7,6 +7,7 @@ import { bounded } from '../bounded.ts';
 import { idleProgress } from '../progress.ts';
 import type { Destination } from './destination.ts';
 import { findCopy } from './find-copy.ts';
+import { findEarlier } from './find-earlier.ts';
 import { requiredFirst } from './required-first.ts';
 import { tellApart } from './tell-apart.ts';
 import { clearHollow } from './clear-hollow.ts';
@@ -117,7 +118,11 @@ async function askDestination(
   const found = await findCopy(storage, key, signal);
   // It was given up meanwhile.
   signal.throwIfAborted();
-  if (found === undefined) return undefined;
+  if (found === undefined) {
+    // Beside the run: nobody waits for it.
+    destination.looksForEarlier(() => findEarlier(task, storage, workshop));
+    return undefined;
+  }
   if (found.manifest.backup.uid !== task.backup.uid) throw alreadyStored(key, found.manifest);
   if (await clearHollow(storage, key, found.manifest, { ...workshop, signal })) return undefined;
   signal.throwIfAborted();
