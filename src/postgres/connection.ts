@@ -121,7 +121,7 @@ function newClient(server: Server, database: string, timeoutMs: number): Client 
     database,
     ssl: tlsOptions(server),
     connectionTimeoutMillis: timeoutMs,
-    application_name: applicationName,
+    application_name: server.sessionName ?? applicationName,
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,
     ...(server.startupOptions === undefined ? {} : { options: server.startupOptions }),

@@ -41,7 +41,7 @@ export async function libpqEnvironment(server: Server, dir: string): Promise<Rea
     PGHOST: server.host,
     PGPORT: String(server.port),
     PGUSER: server.user,
-    PGAPPNAME: applicationName,
+    PGAPPNAME: server.sessionName ?? applicationName,
     PGCONNECT_TIMEOUT: String(connectTimeoutSeconds),
     ...(server.startupOptions === undefined ? {} : { PGOPTIONS: server.startupOptions }),
     PGGSSENCMODE: 'disable',

@@ -22,6 +22,8 @@ export interface Server {
   readonly database: string;
   /** Settings that every session starts with (steady-session.ts); known once the server's major is, and only without a pooler. */
   readonly startupOptions?: string;
+  /** What sessions call themselves in pg_stat_activity; `applicationName` if absent. */
+  readonly sessionName?: string;
 }
 
 /** What a connection calls itself in pg_stat_activity. */

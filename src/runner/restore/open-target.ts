@@ -43,7 +43,12 @@ interface TargetTask {
  */
 export async function openTarget(task: TargetTask, workshop: Workshop, signal: AbortSignal): Promise<OpenTarget> {
   const { clock } = workshop;
-  const given = await readServer(task.target.server, workshop.secrets, signal);
+  const holder = sessionName(task.request.uid);
+  const given = {
+    ...(await readServer(task.target.server, workshop.secrets, signal)),
+    // All sessions, those of the programs too: the next try finds and ends them.
+    sessionName: holder,
+  };
   const names = task.target.databases.map(({ target }) => target);
   const waiting = tellWaiting(workshop);
   const budgetMs = task.waitForServerSeconds * 1000;
@@ -63,12 +68,7 @@ export async function openTarget(task: TargetTask, workshop: Workshop, signal: A
     const facts = await inspectServer(session);
     const settable = await readSettable(session, facts.major);
     const server = steadied(beside, { direct: session.direct, major: facts.major, settable });
-    await lockTargets(
-      session,
-      names,
-      { holder: sessionName(task.request.uid), waitMs: lockWaitMilliseconds, clock, onWaiting: waiting },
-      signal,
-    );
+    await lockTargets(session, names, { holder, waitMs: lockWaitMilliseconds, clock, onWaiting: waiting }, signal);
     const [row] = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
     return {
       server,
