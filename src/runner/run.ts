@@ -225,8 +225,12 @@ async function kindOfTask(root: string): Promise<string | undefined> {
   }
 }
 
+/** Committed in part: whatever the reason, another try would do again what is done. */
+const committedInPart = 3;
+
 function exitCode(verdict: Verdict): number {
   if (verdict.verdict === 'Succeeded') return 0;
+  if (verdict.kind === 'restore' && verdict.target !== 'Untouched') return committedInPart;
   return failureReasons[verdict.reason ?? 'Internal'].exitCode;
 }
 
