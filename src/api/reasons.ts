@@ -331,8 +331,9 @@ export const failureReasons = {
   FileRefused: {
     consequence: 'never',
     exitCode: 65,
-    meaning: 'The file could do harm: paths that lead outside, or far more content than its size admits.',
-    remedy: 'Find out who made it.',
+    meaning:
+      'The file could do harm (paths that lead outside, or far more content than its size admits), or it is what a run of another namespace stored.',
+    remedy: 'Find out who made it; of another namespace: restore it there, or set source.file.foreign: true.',
   },
   SqlRefused: {
     consequence: 'never',

@@ -31,6 +31,10 @@ const file = withRules(
     member: z.string().min(1).max(1024).optional().meta({
       description: 'Which file inside of a ZIP (same patterns); needed when it holds several that could be meant.',
     }),
+    foreign: z.boolean().default(false).meta({
+      description:
+        'true: also what runs of another namespace stored there (<namespace>/<policy>/<backup>/<attempt>/…). Without it such a key is refused, and no pattern finds one.',
+    }),
   }),
   exactlyOne('key', 'pattern'),
 );

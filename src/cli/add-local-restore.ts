@@ -58,6 +58,7 @@ export function addLocalRestore(
       'where the file lies, or the backup’s copy is taken from (of a file: default the only one)',
     )
     .option('--member <pattern>', 'which file inside of a ZIP')
+    .option('--foreign', 'of --file and --pattern: also what runs of another namespace stored')
     .optionsGroup('Where to (one of the first three, and a database):')
     .option('--target <secret>', 'server by the key uri of this Secret')
     .option('--target-env <variable>', 'server by the uri in this environment variable (never on the command line)')
@@ -110,6 +111,7 @@ function readRestoreOptions(given: GivenOptions): LocalRestoreOptions {
       file: given.file,
       pattern: given.pattern,
       member: given.member,
+      foreign: given.foreign ?? false,
       target: given.target,
       targetEnv: given.targetEnv,
       targetOf: given.targetOf,

@@ -115,6 +115,15 @@ export function parseAttemptKey(key: string): AttemptPlace | undefined {
   return { namespace, policy, backup, attempt };
 }
 
+/**
+ * Whose it is by its key: the namespace of the run that stored it; undefined when no run did. Capitals count as small letters, as in
+ * folders that do not tell them apart.
+ */
+export function ownerOfKey(key: string): string | undefined {
+  const small = key.toLowerCase();
+  return (parseAttemptKey(small) ?? parseManifestKey(small))?.namespace;
+}
+
 /** The same of what is unfinished: a volume's upload, or a temporary file in the folder of an attempt. */
 export function parseUnfinishedKey(key: string, isUpload: boolean): AttemptPlace | undefined {
   return parseAttemptKey(isUpload ? key : key.replace(/[^/]*$/, 'any.dump'));

@@ -211,6 +211,8 @@ export const restoreTask = z.strictObject({
         key: z.string().optional(),
         pattern: z.string().optional(),
         member: z.string().optional(),
+        /** Also what runs of other namespaces stored. */
+        foreign: z.boolean().optional(),
       })
       .optional(),
   }),

@@ -68,7 +68,7 @@ function checkRequest(object: LoadedObject['object'] & { readonly spec: unknown 
 }
 
 function makeSource(flags: RestoreFlags, objects: readonly LoadedObject[], namespace: string): Fields {
-  const { backup, policy, file, pattern, member, latest, at, location } = flags;
+  const { backup, policy, file, pattern, member, foreign, latest, at, location } = flags;
   const ways = { '--backup': backup, '--policy': policy, '--file': file, '--pattern': pattern };
   const given = Object.entries(ways).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   if (given.length !== 1) {
@@ -87,6 +87,9 @@ function makeSource(flags: RestoreFlags, objects: readonly LoadedObject[], names
   if (member !== undefined && file === undefined && pattern === undefined) {
     throw new Failure('SpecInvalid', '--member goes with --file or --pattern', { hint: help });
   }
+  if (foreign && file === undefined && pattern === undefined) {
+    throw new Failure('SpecInvalid', '--foreign goes with --file or --pattern', { hint: help });
+  }
   if (location !== undefined) findObject(objects, 'BackupLocation', location, namespace, 'LocationMissing');
   const copy = location === undefined ? {} : { location };
   if (backup !== undefined) return { backup: { name: backup, ...copy } };
@@ -101,6 +104,7 @@ function makeSource(flags: RestoreFlags, objects: readonly LoadedObject[], names
       location: location ?? findOnlyLocation(objects, namespace),
       ...(file === undefined ? { pattern } : { key: file }),
       ...(member === undefined ? {} : { member }),
+      ...(foreign ? { foreign } : {}),
     },
   };
 }

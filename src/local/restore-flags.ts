@@ -11,6 +11,7 @@ export interface RestoreFlags {
   readonly file: string | undefined;
   readonly pattern: string | undefined;
   readonly member: string | undefined;
+  readonly foreign: boolean;
   /** Name of a Secret with a uri. */
   readonly target: string | undefined;
   /** Name of a variable that holds a uri. */
@@ -39,6 +40,7 @@ export function listGivenFlags(flags: RestoreFlags): readonly string[] {
     '--file': flags.file,
     '--pattern': flags.pattern,
     '--member': flags.member,
+    '--foreign': flags.foreign || undefined,
     '--target': flags.target,
     '--target-env': flags.targetEnv,
     '--target-of': flags.targetOf,

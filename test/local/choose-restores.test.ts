@@ -53,6 +53,7 @@ const none: RestoreFlags = {
   file: undefined,
   pattern: undefined,
   member: undefined,
+  foreign: false,
   target: undefined,
   targetEnv: undefined,
   targetOf: undefined,
@@ -117,9 +118,16 @@ describe('choosing what is restored', () => {
   });
 
   it('makes a request of flags: a file of the only location, to the uri of a Secret', () => {
-    const flags = { pattern: 'dumps/*.zip', member: '*.sql', target: 'staging', databases: ['shop'], jobs: 4 };
+    const flags = {
+      pattern: 'dumps/*.zip',
+      member: '*.sql',
+      foreign: true,
+      target: 'staging',
+      databases: ['shop'],
+      jobs: 4,
+    };
     expect(made({ ...flags, owner: false, privileges: false, globals: true, keepPrevious: true })?.spec).toMatchObject({
-      source: { file: { location: 'disk', pattern: 'dumps/*.zip', member: '*.sql' } },
+      source: { file: { location: 'disk', pattern: 'dumps/*.zip', member: '*.sql', foreign: true } },
       target: { postgres: { credentials: { secretName: 'staging' } }, database: 'shop' },
       mode: 'Replace',
       keepPrevious: true,
@@ -187,6 +195,13 @@ describe('what cannot be restored is told before anything starts', () => {
     ],
     ['latest of a file', { ...shop, file: 'x', latest: true }, 'SpecInvalid', /go with --policy/, /--help/],
     ['member of a backup', { ...shop, backup: 'x', member: 'y' }, 'SpecInvalid', /--member goes with/, /--help/],
+    [
+      'other namespaces of a backup',
+      { ...shop, backup: 'x', foreign: true },
+      'SpecInvalid',
+      /--foreign goes/,
+      /--help/,
+    ],
     ['no database', { backup: 'a', target: 'staging' }, 'SpecInvalid', /--database says/, /--help/],
     ['an empty name', { ...shop, backup: 'a', databases: ['=x'] }, 'SpecInvalid', /--database =x/, /RestoreRequest/],
     ['no server', { backup: 'a', databases: ['shop'] }, 'SpecInvalid', /one of --target, /, /--help/],

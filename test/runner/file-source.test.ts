@@ -1,5 +1,5 @@
-import { rename, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, rename, utimes, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
@@ -297,6 +297,39 @@ describe('Choosing', () => {
       /^FileMissing: no file matches x\/\*\.zip in file:.*; there are \d+ files, newest: [^,]+(, [^,]+){4}$/,
     );
     expect(await failureOf(open('nowhere'))).toContain('FileMissing: there is no file nowhere');
+  });
+
+  it('takes nothing that runs of another namespace stored, and names none of it, unless it is asked to', async () => {
+    const own = await mkdtemp(join(folder.path, 'shared-'));
+    const shared = openDirectory({ path: own }, { random: systemRandom });
+    const of = (file: { key?: string; pattern?: string; foreign?: boolean }) =>
+      openFileSource(fileTask(file), workshopOf({ files: shared })).then(({ chosen }) => chosen.key);
+    const theirs = 'other/nightly/n-1/a1b2c3d4/secret.dump';
+    const shouted = 'OTHER/nightly/n-1/A1B2C3D4/Secret.dump';
+    const ours = 'test/nightly/n-1/a1b2c3d4/app.dump';
+    for (const [key, seconds] of [
+      ['dumps/a.dump', 1000],
+      [ours, 2000],
+      [theirs, 3000],
+      [shouted, 4000],
+    ] as const) {
+      await mkdir(join(own, dirname(key)), { recursive: true });
+      await writeFile(join(own, key), sql);
+      await utimes(join(own, key), seconds, seconds);
+    }
+    for (const key of [theirs, shouted, 'other/nightly/n-1/manifest.json', 'other/n/n/a1b2c3d4/globals.sql.zst']) {
+      expect(await failureOf(of({ key }))).toBe(
+        `FileRefused: ${key} is what a run of another namespace than test stored`,
+      );
+    }
+    expect(await of({ pattern: '**' })).toBe(ours);
+    expect(await of({ key: 'dumps/a.dump' })).toBe('dumps/a.dump');
+    const missing = await failureOf(of({ pattern: 'other/**' }));
+    expect(missing).toContain('FileMissing: no file matches other/**');
+    expect(missing).toMatch(/there are 2 files, newest: test\/\S+, dumps\/a\.dump$/);
+    expect(await of({ pattern: 'o*/**', foreign: true })).toBe(theirs);
+    expect(await of({ key: theirs, foreign: true })).toBe(theirs);
+    await shared.close();
   });
 
   it('finds the one that was restored last unchanged, until it changes', async () => {

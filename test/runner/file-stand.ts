@@ -8,7 +8,7 @@ const run = promisify(execFile);
 
 /** A task for a file in the location `files`. */
 export function fileTask(
-  file: { key?: string; pattern?: string; member?: string },
+  file: { key?: string; pattern?: string; member?: string; foreign?: boolean },
   changes: Partial<RestoreTask> = {},
 ): RestoreTask {
   return {

@@ -71,8 +71,9 @@ export function manifestUidOf({ metadata, spec }: Backup): string | undefined {
 
 function describeSource({ spec }: RestoreRequest, source: Found, claims: Claims): RestoreTask['source'] {
   if ('file' in source) {
-    const { key, pattern, member } = spec.source.file ?? {};
-    return { file: { location: taskLocation(source.file, claims), key, pattern, member } };
+    const { key, pattern, member, foreign } = spec.source.file ?? {};
+    const also = foreign === true ? { foreign } : {};
+    return { file: { location: taskLocation(source.file, claims), key, pattern, member, ...also } };
   }
   const { backup, copies } = source;
   return {

@@ -1,4 +1,5 @@
 import { fitSource } from '../../domain/fit-source.ts';
+import { ownerOfKey } from '../../domain/layout.ts';
 import { Failure } from '../../api/failure.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import type { RestoreTask } from '../../domain/task.ts';
@@ -31,11 +32,16 @@ export async function chooseFile(
   wait: StoreWait,
 ): Promise<ChosenFile> {
   const { clock, signal } = workshop;
-  const key = wanted.key ?? (await wait.try(() => findNewest(storage, wanted.pattern ?? '', signal)));
+  const mayTake = (name: string): boolean => {
+    const owner = wanted.foreign === true ? undefined : ownerOfKey(name);
+    return owner === undefined || owner === task.namespace;
+  };
+  if (wanted.key !== undefined && !mayTake(wanted.key)) throw notOurs(wanted.key, task.namespace);
+  const key = wanted.key ?? (await wait.try(() => findNewest(storage, wanted.pattern ?? '', mayTake, signal)));
   const look = async (): Promise<ObjectStat> => {
     const stat = await wait.try(() => storage.stat(key, signal));
     if (stat !== undefined) return stat;
-    throw await wait.try(() => missing(storage, `there is no file ${key}`, signal));
+    throw await wait.try(() => missing(storage, `there is no file ${key}`, mayTake, signal));
   };
   let before = await look();
   if (isRestored(before, wanted, task.unlessRestored)) return { stat: before, unchanged: true };
@@ -80,14 +86,25 @@ function isRestored(stat: ObjectStat, wanted: FileWanted, restored: RestoredSour
   );
 }
 
-async function findNewest(storage: Storage, pattern: string, signal: AbortSignal): Promise<string> {
+function notOurs(key: string, namespace: string): Failure {
+  return new Failure('FileRefused', `${key} is what a run of another namespace than ${namespace} stored`, {
+    hint: 'restore it in that namespace, or set source.file.foreign: true',
+  });
+}
+
+async function findNewest(
+  storage: Storage,
+  pattern: string,
+  mayTake: (key: string) => boolean,
+  signal: AbortSignal,
+): Promise<string> {
   const isMeant = compileFilePattern(pattern);
   let newest: ObjectStat | undefined;
   for await (const found of storage.list(literalPrefix(pattern), undefined, signal, goOn)) {
-    if (found.key.endsWith('/') || !isMeant(found.key)) continue;
+    if (found.key.endsWith('/') || !isMeant(found.key) || !mayTake(found.key)) continue;
     if (newest === undefined || compareAge(found, newest) > 0) newest = found;
   }
-  if (newest === undefined) throw await missing(storage, `no file matches ${pattern}`, signal);
+  if (newest === undefined) throw await missing(storage, `no file matches ${pattern}`, mayTake, signal);
   return newest.key;
 }
 
@@ -98,14 +115,19 @@ function compareAge(a: ObjectStat, b: ObjectStat): number {
   return a.modifiedAtMs - b.modifiedAtMs || compareKeys(a.key, b.key);
 }
 
-/** Says what there is instead. */
-async function missing(storage: Storage, what: string, signal: AbortSignal): Promise<Failure> {
+/** Says what there is instead, of what may be taken: names of others are theirs. */
+async function missing(
+  storage: Storage,
+  what: string,
+  mayTake: (key: string) => boolean,
+  signal: AbortSignal,
+): Promise<Failure> {
   let count = 0;
   let newest: ObjectStat[] = [];
   const closed = new Set<string>();
   const note = (folder: string): void => void (closed.size < namesShown && closed.add(folder));
   for await (const found of storage.list('', undefined, signal, note)) {
-    if (found.key.endsWith('/')) continue;
+    if (found.key.endsWith('/') || !mayTake(found.key)) continue;
     count += 1;
     newest = [...newest, found].sort((a, b) => compareAge(b, a)).slice(0, namesShown);
     if (count === mostCounted) break;
