@@ -87,7 +87,7 @@ export const restoreRequestStatus = z.strictObject({
     .array(postgresName())
     .max(500)
     .optional()
-    .meta({ description: 'Roles that globals created; they stay, whatever became of the restore.' }),
+    .meta({ description: 'Roles that globals created. A restore that leaves its target as it was drops them again.' }),
 });
 
 export type RestoreRequestSpec = z.infer<typeof restoreRequestSpec>;

@@ -10,6 +10,7 @@ import {
   timestamp,
 } from './parts.ts';
 import { postgresServerShape } from './postgres-server.ts';
+import { restoreOptions } from './restore-options.ts';
 import { exactlyOne, rule, withRules } from './rules.ts';
 
 /** Databases of one request: their swaps are one transaction. */
@@ -135,34 +136,6 @@ const inPlace = withRules(
   ),
 );
 
-const options = z.strictObject({
-  jobs: z.int().min(1).max(32).optional().meta({
-    format: 'int32',
-    description:
-      'How many connections load. The rows of a backup are streamed through one, and as many then make its indexes and constraints; no disk is used. A file of others is first fetched to the scratch volume if it is more than 1. Default: 2 for backups with modes Replace and Create where the server has room for them and no pooler is between; else 1.',
-  }),
-  maintenanceWorkMem: z
-    .string()
-    .max(16)
-    .regex(/^[1-9][0-9]{0,9}(kB|MB|GB)$/)
-    .optional()
-    .meta({
-      description:
-        'maintenance_work_mem of each connection that loads, with modes Replace and Create. Default: 256MB, or what the server gives if that is more.',
-    }),
-  synchronousCommit: z.boolean().default(false).meta({
-    description:
-      'With modes Replace and Create: wait for the server’s disk at each commit of the load. Nobody sees the database before the swap, which waits for all of it.',
-  }),
-  noOwner: z.boolean().default(false).meta({ description: 'Objects belong to the user who restores (or to role).' }),
-  noPrivileges: z.boolean().default(false).meta({ description: 'Without grants.' }),
-  role: postgresName().optional().meta({ description: 'SET ROLE to this before the restore.' }),
-  globals: z.boolean().default(false).meta({
-    description: 'Create the roles and grants of memberships that are missing; roles that exist stay as they are.',
-  }),
-  analyze: z.boolean().default(true).meta({ description: 'ANALYZE before the checks.' }),
-});
-
 export const checkOperators = ['Equal', 'NotEqual', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'] as const;
 
 const check = z.strictObject({
@@ -228,7 +201,7 @@ export const restoreShape = {
     .meta({ description: 'With Replace: the replaced database stays, under a name with the date.' }),
   inPlace: inPlace.prefault({}).meta({ description: 'Counts with mode InPlace.' }),
   select: select.prefault({}).meta({ description: 'What of the archive is restored; default all. Not with Replace.' }),
-  options: options.prefault({}).meta({ description: 'How it is restored.' }),
+  options: restoreOptions.prefault({}).meta({ description: 'How it is restored.' }),
   afterSql: z.array(z.string().min(1).max(16_384)).max(16).optional().meta({
     description:
       'SQL that runs in each restored database before the checks and before anybody sees it, for example to mask personal data.',
@@ -271,6 +244,11 @@ export const restoreRules = [
     "self.mode != 'Create' || !self.select.dataOnly",
     (self) => self.mode !== 'Create' || self.select?.dataOnly !== true,
     'dataOnly needs tables to fill: use mode InPlace',
+  ),
+  rule<{ options?: { globals?: boolean; privilegedGlobals?: boolean } }>(
+    '!self.options.privilegedGlobals || self.options.globals',
+    ({ options: given }) => given?.privilegedGlobals !== true || given.globals === true,
+    'privilegedGlobals goes with globals',
   ),
   rule<{ mode?: string; options?: { jobs?: number } }>(
     "self.mode != 'InPlace' || !has(self.options.jobs) || self.options.jobs == 1",

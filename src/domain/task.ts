@@ -235,6 +235,8 @@ export const restoreTask = z.strictObject({
     noPrivileges: z.boolean(),
     role: z.string().optional(),
     globals: z.boolean(),
+    /** Also what makes new roles mighty. */
+    privilegedGlobals: z.boolean().optional(),
     analyze: z.boolean(),
   }),
   afterSql: z.array(z.string()),

@@ -22,11 +22,13 @@ const maxNotes = 12;
  * script has them), settings, comments and memberships. Roles that exist stay exactly as they are; a membership is granted when
  * one of its two roles is new. Tablespaces are left out, and so is what pg_dumpall does not write. Nothing of the script itself is
  * executed: statements are made anew from what was read. All in one transaction, after the script was read whole.
+ * @param privileged also what gives power over more than the restored databases: who wrote the script would have it on this server
  * @throws Failure what `open` throws; PermissionDenied; RestoreFailed when a role cannot be created
  */
 export async function loadGlobals(
   connection: Connection,
   open: (signal: AbortSignal) => Bytes,
+  privileged: boolean,
   signal: AbortSignal,
 ): Promise<LoadedGlobals> {
   const statements = readGlobals(await readScript(open, signal));
@@ -38,11 +40,12 @@ export async function loadGlobals(
   await connection.query('BEGIN');
   try {
     for (const { role, attributes } of wantedRoles(statements, there, notes)) {
-      await createRole(connection, role, attributes);
+      await createRole(connection, role, privileged ? attributes : withoutPower(role, attributes, notes));
       rolesCreated.push(role);
       there.add(role);
     }
-    const rest = plan(statements, { created: new Set(rolesCreated), there, serverMajor: await majorOf(connection) });
+    const serverMajor = await majorOf(connection);
+    const rest = plan(statements, { created: new Set(rolesCreated), there, serverMajor, privileged });
     for (const { sql, what } of rest.steps) {
       const refused = await tryStep(connection, sql);
       if (refused !== undefined) rest.notes.push(`left out: ${what}: ${refused.message}`);
@@ -91,6 +94,28 @@ function wantedRoles(
   });
 }
 
+const powers = ['SUPERUSER', 'CREATEROLE', 'REPLICATION', 'BYPASSRLS'];
+
+function withoutPower(role: string, attributes: RoleAttributes, notes: string[]): RoleAttributes {
+  const lost = attributes.flags.filter((flag) => powers.includes(flag));
+  if (lost.length > 0) notes.push(`left out: ${lost.join(', ')} of role ${show(role)}: it needs privilegedGlobals`);
+  return { ...attributes, flags: attributes.flags.filter((flag) => !powers.includes(flag)) };
+}
+
+/** Takes back what `loadGlobals` made, one by one. @returns those that cannot be dropped, because somebody uses them by now */
+export async function dropRoles(connection: Connection, names: readonly string[]): Promise<readonly string[]> {
+  const kept: string[] = [];
+  for (const name of names) {
+    try {
+      await connection.query(`DROP ROLE IF EXISTS ${quoteName(name)}`);
+    } catch (error) {
+      if (!(error instanceof Failure) || error.consequence === 'retry') throw error;
+      kept.push(name);
+    }
+  }
+  return kept;
+}
+
 async function createRole(connection: Connection, role: string, attributes: RoleAttributes): Promise<void> {
   const { flags, connectionLimit, password, validUntil } = attributes;
   const words = [
@@ -119,7 +144,12 @@ interface Step {
 /** What follows for new roles. Each may be refused without harm to the others: settings of other versions, rights of fewer users. */
 function plan(
   statements: readonly GlobalStatement[],
-  roles: { readonly created: ReadonlySet<string>; readonly there: ReadonlySet<string>; readonly serverMajor: number },
+  roles: {
+    readonly created: ReadonlySet<string>;
+    readonly there: ReadonlySet<string>;
+    readonly serverMajor: number;
+    readonly privileged: boolean;
+  },
 ): { readonly steps: readonly Step[]; readonly notes: string[] } {
   const { created, there } = roles;
   const steps: Step[] = [];
@@ -140,7 +170,11 @@ function plan(
         }
         break;
       case 'parameter':
-        if (created.has(statement.role)) {
+        if (created.has(statement.role) && !roles.privileged) {
+          notes.push(
+            `left out: right to set ${show(statement.name)} of role ${show(statement.role)}: it needs privilegedGlobals`,
+          );
+        } else if (created.has(statement.role)) {
           const grant = statement.grantable ? ' WITH GRANT OPTION' : '';
           const sql = `GRANT ${statement.privileges} ON PARAMETER ${quoteName(statement.name)} TO ${quoteName(statement.role)}${grant}`;
           steps.push({ sql, what: `right to set ${show(statement.name)} of role ${show(statement.role)}` });
@@ -152,7 +186,9 @@ function plan(
         const missing = [statement.role, statement.member].find((role) => !there.has(role));
         const narrowed = statement.inherit === false || statement.set === false;
         if (missing !== undefined) notes.push(`left out: ${what}: there is no role ${show(missing)}`);
-        else if (narrowed && roles.serverMajor < 16) notes.push(`left out: ${what}: this server cannot limit it`);
+        else if (!roles.privileged && !created.has(statement.role)) {
+          notes.push(`left out: ${what}, which was there before: it needs privilegedGlobals`);
+        } else if (narrowed && roles.serverMajor < 16) notes.push(`left out: ${what}: this server cannot limit it`);
         else steps.push({ sql: membership(statement, roles.serverMajor), what });
         break;
       }

@@ -42,6 +42,7 @@ export function restoreRequest(
         noOwner: false,
         noPrivileges: false,
         globals: false,
+        privilegedGlobals: false,
         analyze: true,
       },
       scratch: {},

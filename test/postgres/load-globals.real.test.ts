@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
 import { connectClient } from '../../src/postgres/connection.ts';
 import { dumpGlobals } from '../../src/postgres/dump.ts';
-import { loadGlobals } from '../../src/postgres/load-globals.ts';
+import { dropRoles, loadGlobals } from '../../src/postgres/load-globals.ts';
 import { collect, inPieces, rejection } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { temporaryPostgres, type TemporaryPostgres } from './temporary-postgres.ts';
@@ -38,10 +38,10 @@ describe.skipIf(ends.length === 0).each(pairs)('roles of a server of %s on one o
   let source: TemporaryPostgres;
   let target: TemporaryPostgres;
   let script: Buffer;
-  const load = async (content: Uint8Array, server = target.server) => {
+  const load = async (content: Uint8Array, server = target.server, privileged = true) => {
     const connection = await connectClient(server, 'postgres', { timeoutMs: 10_000 }, never);
     try {
-      return await loadGlobals(connection, () => inPieces(content, 100), never);
+      return await loadGlobals(connection, () => inPieces(content, 100), privileged, never);
     } finally {
       await connection.close();
     }
@@ -72,7 +72,7 @@ describe.skipIf(ends.length === 0).each(pairs)('roles of a server of %s on one o
       yield script;
       throw damage;
     };
-    expect(await rejection(loadGlobals(connection, open, never))).toBe(damage);
+    expect(await rejection(loadGlobals(connection, open, true, never))).toBe(damage);
     await connection.close();
     expect(await target.postgres.sql(facts)).toEqual([]);
   });
@@ -86,6 +86,40 @@ describe.skipIf(ends.length === 0).each(pairs)('roles of a server of %s on one o
     });
     await target.postgres.sql('DROP ROLE maker');
     expect(await target.postgres.sql(facts)).toEqual([]);
+  });
+
+  test('a script gives nobody power over the server unless it may; what was made can be taken back', async () => {
+    await target.postgres.sql(`CREATE ROLE existing`);
+    const before = await target.postgres.sql<Fact>(facts);
+    const mighty = `ALTER ROLE alice WITH SUPERUSER INHERIT CREATEROLE CREATEDB LOGIN REPLICATION BYPASSRLS;`;
+    const content = Buffer.concat([script, Buffer.from(`${mighty}GRANT existing TO alice WITH ADMIN OPTION;`)]);
+    const { rolesCreated, notes } = await load(content, target.server, false);
+    expect(rolesCreated).toEqual(['Bob; --', 'alice', 'group 1', 'new\nline"q']);
+    expect(notes).toEqual([
+      'left out: CREATEROLE, REPLICATION, BYPASSRLS of role Bob; --: it needs privilegedGlobals',
+      'left out: SUPERUSER, CREATEROLE, REPLICATION, BYPASSRLS of role alice: it needs privilegedGlobals',
+      ...notes.slice(2),
+    ]);
+    expect(notes.slice(2).toSorted()).toEqual([
+      'left out: membership of alice in existing, which was there before: it needs privilegedGlobals',
+      'left out: membership of alice in pg_read_all_data, which was there before: it needs privilegedGlobals',
+      'left out: right to set work_mem of role alice: it needs privilegedGlobals',
+    ]);
+    const now = await target.postgres.sql(`SELECT 1 AS one FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> 'admin'
+      AND (rolsuper OR rolcreaterole OR rolreplication OR rolbypassrls)`);
+    expect(now).toEqual([]);
+    const reach = await target.postgres.sql(`SELECT 1 AS one FROM pg_auth_members m
+      WHERE m.roleid IN (SELECT oid FROM pg_roles WHERE rolname ~ '^pg_' OR rolname = 'existing')
+        AND m.member IN (SELECT oid FROM pg_roles WHERE rolname IN ('alice', 'Bob; --'))`);
+    expect(reach).toEqual([]);
+    await target.postgres.sql(`CREATE DATABASE used OWNER alice`);
+    const connection = await connectClient(target.server, 'postgres', { timeoutMs: 10_000 }, never);
+    expect(await dropRoles(connection, rolesCreated)).toEqual(['alice']);
+    await target.postgres.sql(`DROP DATABASE used`);
+    expect(await dropRoles(connection, rolesCreated)).toEqual([]);
+    await connection.close();
+    expect(await target.postgres.sql<Fact>(facts)).toEqual(before);
+    await target.postgres.sql(`DROP ROLE existing`);
   });
 
   test('missing ones are created as they were; those that exist stay as they are; twice changes nothing', async () => {

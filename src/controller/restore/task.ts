@@ -38,6 +38,7 @@ export function buildRestoreTask(
       noPrivileges: options.noPrivileges,
       role: options.role,
       globals: options.globals,
+      ...(options.privilegedGlobals ? { privilegedGlobals: true } : {}),
       analyze: options.analyze,
     },
     afterSql: spec.afterSql ?? [],

@@ -15,7 +15,7 @@ import { checkExtensions, checkRoles } from './check-needs.ts';
 import { checkTargets, type TargetPlan } from './check-target.ts';
 import { chooseMeans } from './choose-means.ts';
 import { chooseLikeness } from './choose-likeness.ts';
-import { createRoles } from './create-roles.ts';
+import { createRoles, takeBackRoles, tellRoles, type CreatedRoles } from './create-roles.ts';
 import { noneLeft, withoutCopy } from './next-copy.ts';
 import { openTarget, type OpenTarget } from './open-target.ts';
 import { prepareInput, type PreparedInput } from './prepare-input.ts';
@@ -167,9 +167,33 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
   }
   state.working = undefined;
   await checkExtensions(inputs, task, target.session);
-  const globalNotes = task.options.globals ? await createRoles(source, target, workshop) : [];
-  await checkRoles(inputs, task, target.session);
-  const progress = openProgress(workshop, plans.length, estimate(inputs));
+  const roles: CreatedRoles = task.options.globals
+    ? await createRoles(source, target, task.options, workshop)
+    : { names: [], notes: [] };
+  try {
+    await checkRoles(inputs, task, target.session);
+    const ends = await load(task, inputs, source, target, state, workshop);
+    const isUntouched = ends.every(({ outcome }) => outcome === 'Untouched');
+    if (isUntouched) await takeBackRoles(roles, target, workshop);
+    else tellRoles(roles, workshop);
+    return { kind: 'done', ends: ends.map((end) => ({ ...end, notes: [...end.notes, ...roles.notes] })) };
+  } catch (error) {
+    // What may have been swapped may need them.
+    if (error instanceof Unsettled) tellRoles(roles, workshop);
+    else await takeBackRoles(roles, target, workshop);
+    throw error;
+  }
+}
+
+async function load(
+  task: RestoreTask,
+  inputs: readonly PreparedInput[],
+  source: RestoreSource,
+  target: OpenTarget,
+  state: RunState,
+  workshop: Workshop,
+): Promise<readonly DatabaseEnd[]> {
+  const progress = openProgress(workshop, inputs.length, estimate(inputs));
   state.progress = progress;
   const onWork = (plan: TargetPlan | undefined): void => {
     state.working = plan;
@@ -178,13 +202,10 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
     task.mode === 'InPlace'
       ? await restoreInPlace(task, inputs, target, progress, workshop, onWork)
       : await beside(task, inputs, source, target, progress, workshop, onWork);
-  return {
-    kind: 'done',
-    ends: ends.map(({ plan, notes, ...end }) => {
-      const from = inputs.find((input) => input.plan === plan)?.input.database;
-      return { ...end, source: from, target: plan.target, notes: [...notes, ...globalNotes] };
-    }),
-  };
+  return ends.map(({ plan, ...end }) => {
+    const from = inputs.find((input) => input.plan === plan)?.input.database;
+    return { ...end, source: from, target: plan.target };
+  });
 }
 
 async function beside(

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { postgresName } from './parts.ts';
+
+/** How a restore is done. */
+export const restoreOptions = z.strictObject({
+  jobs: z.int().min(1).max(32).optional().meta({
+    format: 'int32',
+    description:
+      'How many connections load. The rows of a backup are streamed through one, and as many then make its indexes and constraints; no disk is used. A file of others is first fetched to the scratch volume if it is more than 1. Default: 2 for backups with modes Replace and Create where the server has room for them and no pooler is between; else 1.',
+  }),
+  maintenanceWorkMem: z
+    .string()
+    .max(16)
+    .regex(/^[1-9][0-9]{0,9}(kB|MB|GB)$/)
+    .optional()
+    .meta({
+      description:
+        'maintenance_work_mem of each connection that loads, with modes Replace and Create. Default: 256MB, or what the server gives if that is more.',
+    }),
+  synchronousCommit: z.boolean().default(false).meta({
+    description:
+      'With modes Replace and Create: wait for the server’s disk at each commit of the load. Nobody sees the database before the swap, which waits for all of it.',
+  }),
+  noOwner: z.boolean().default(false).meta({ description: 'Objects belong to the user who restores (or to role).' }),
+  noPrivileges: z.boolean().default(false).meta({ description: 'Without grants.' }),
+  role: postgresName().optional().meta({ description: 'SET ROLE to this before the restore.' }),
+  globals: z.boolean().default(false).meta({
+    description:
+      'Create the roles and grants of memberships that are missing; roles that exist stay as they are. Without what privilegedGlobals names.',
+  }),
+  privilegedGlobals: z.boolean().default(false).meta({
+    description:
+      'With globals: new roles also get SUPERUSER, REPLICATION, BYPASSRLS, CREATEROLE, rights to set parameters, and membership in roles that were there before, as the source has it. Only for sources that you trust like the server’s superuser.',
+  }),
+  analyze: z.boolean().default(true).meta({ description: 'ANALYZE before the checks.' }),
+});
