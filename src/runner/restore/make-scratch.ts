@@ -1,5 +1,6 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
+import { hideSetting, type RefusedStatement } from '../../postgres/hide-setting.ts';
 import type { Connection } from '../../postgres/connection.ts';
 import { createDatabase } from '../../postgres/create-database.ts';
 import { closeStatement, propertyStatements, type DatabaseProperties } from '../../postgres/database-properties.ts';
@@ -42,7 +43,8 @@ export async function makeScratch(
   const made = (await findDatabases(session, facts.major, [name])).get(name);
   if (made === undefined) throw new Failure('TargetBusy', `the database "${name}" vanished as soon as it was made`);
   const refused = await rehearse(session, name, made.owner, like.properties);
-  const [first] = refused;
+  const told = refused.map(hideSetting);
+  const [first] = told;
   if (first !== undefined && existing !== undefined) {
     throw new Failure('PermissionDenied', `"${target}" has a property that we may not set: ${first.error}`, {
       hint: `it is: ${first.statement}`,
@@ -55,13 +57,8 @@ export async function makeScratch(
     owner: made.owner,
     properties: without(like.properties, made.owner, name, new Set(refused.map(({ statement }) => statement))),
     comment: like.comment,
-    notes: [...like.notes, ...refused.map(({ statement, error }) => `left out: ${statement} (${error})`)],
+    notes: [...like.notes, ...told.map(({ statement, error }) => `left out: ${statement} (${error})`)],
   };
-}
-
-interface Refused {
-  readonly statement: string;
-  readonly error: string;
 }
 
 async function rehearse(
@@ -69,8 +66,8 @@ async function rehearse(
   name: string,
   owner: string,
   properties: DatabaseProperties,
-): Promise<readonly Refused[]> {
-  const refused: Refused[] = [];
+): Promise<readonly RefusedStatement[]> {
+  const refused: RefusedStatement[] = [];
   await session.query('BEGIN');
   try {
     for (const statement of propertyStatements(name, owner, properties)) {
