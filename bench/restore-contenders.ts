@@ -19,6 +19,8 @@ export interface RestoreStand {
   /** The server that is restored to. */
   readonly target: BenchDatabase;
   readonly backup: StoredBackup;
+  /** Plain SQL of the same without what comes behind the rows, alone in its folder. */
+  readonly script: { readonly folder: string; readonly key: string; readonly bytes: number };
 }
 
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -29,17 +31,32 @@ const path = (process.env['PATH'] ?? '')
 
 /** The built runner, mode Create, without ANALYZE and checks. */
 export function restoreRunner(name: string, stand: RestoreStand, jobs: number): Contender {
+  return runRunner(name, stand, taskOf(stand, jobs), (measured) => finish(stand, measured, stand.backup.storedBytes));
+}
+
+/** The same with the plain SQL, from its folder. */
+export function restoreScript(name: string, stand: RestoreStand): Contender {
+  const { folder, key } = stand.script;
+  const task: RestoreTask = {
+    ...taskOf(stand, 1),
+    source: { file: { location: { name: 'files', place: { directory: { path: folder } } }, key } },
+    target: { ...taskOf(stand, 1).target, databases: [{ target: databaseName }] },
+  };
+  return runRunner(name, stand, task, (measured) => finishScript(stand, measured));
+}
+
+function runRunner(
+  name: string,
+  stand: RestoreStand,
+  task: RestoreTask,
+  end: (measured: Omit<BenchRun, 'storedBytes'>) => Promise<BenchRun>,
+): Contender {
   return {
     name,
     run: async () => {
-      const { folder, s3, target, backup } = stand;
+      const { folder, s3, target } = stand;
       const root = await mkdtemp(join(folder, 'root-'));
-      await layRoot(
-        root,
-        taskOf(stand, jobs),
-        { ...s3Secret(s3), ...pgSecret(target) },
-        '12345678-0000-4000-8000-000000000000',
-      );
+      await layRoot(root, task, { ...s3Secret(s3), ...pgSecret(target) }, '12345678-0000-4000-8000-000000000000');
       const terminationMessage = join(root, 'termination-message');
       try {
         await dropDatabase(target);
@@ -53,7 +70,7 @@ export function restoreRunner(name: string, stand: RestoreStand, jobs: number): 
         const verdict = parseVerdict(await readFile(terminationMessage, 'utf8'));
         if (verdict?.kind !== 'restore' || verdict.verdict !== 'Succeeded')
           throw new Error(`the runner says ${verdict?.verdict}: ${verdict?.message}`);
-        return await finish(stand, measured, backup.storedBytes);
+        return await end(measured);
       } finally {
         await rm(root, { recursive: true, force: true });
       }
@@ -63,6 +80,20 @@ export function restoreRunner(name: string, stand: RestoreStand, jobs: number): 
 
 /** Shell commands in an empty folder; `$REMOTE` is the artifact for rclone, `$PG_RESTORE` the program. The database is there, and empty. */
 export function restoreShell(name: string, script: string, stand: RestoreStand): Contender {
+  return runShell(name, script, stand, (measured) => finish(stand, measured, stand.backup.storedBytes));
+}
+
+/** The same, where what is restored is the plain SQL `$SCRIPT`; `$PSQL` is the program. */
+export function restoreScriptShell(name: string, script: string, stand: RestoreStand): Contender {
+  return runShell(name, script, stand, (measured) => finishScript(stand, measured));
+}
+
+function runShell(
+  name: string,
+  script: string,
+  stand: RestoreStand,
+  end: (measured: Omit<BenchRun, 'storedBytes'>) => Promise<BenchRun>,
+): Contender {
   return {
     name,
     run: async () => {
@@ -77,12 +108,14 @@ export function restoreShell(name: string, script: string, stand: RestoreStand):
           WORK: work,
           REMOTE: `bench:${bucket}/${backup.key}`,
           PG_RESTORE: join(target.binDir, 'pg_restore'),
+          PSQL: join(target.binDir, 'psql'),
+          SCRIPT: join(stand.script.folder, stand.script.key),
           PGHOST: target.host,
           PGPORT: String(target.port),
           PGUSER: target.user,
           ...rcloneEnvironment(s3),
         });
-        return await finish(stand, measured, backup.storedBytes);
+        return await end(measured);
       } finally {
         await rm(work, { recursive: true, force: true });
       }
@@ -140,6 +173,15 @@ async function finish(
   const rows = await countRows(stand.target);
   if (rows !== stand.backup.rows) throw new Error(`restored ${rows} instead of ${stand.backup.rows}`);
   return { ...measured, storedBytes };
+}
+
+/** Rows alone: the script ends before the indexes. */
+async function finishScript(stand: RestoreStand, measured: Omit<BenchRun, 'storedBytes'>): Promise<BenchRun> {
+  const [rows, wanted] = [await countRows(stand.target), stand.backup.rows].map((text) =>
+    text.replace(/\|[0-9]+$/, ''),
+  );
+  if (rows !== wanted) throw new Error(`restored ${rows} instead of ${wanted}`);
+  return { ...measured, storedBytes: stand.script.bytes };
 }
 
 /** Rows and indexes of everything. */

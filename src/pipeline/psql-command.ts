@@ -35,11 +35,3 @@ function parseDatabase(text: string): string | undefined {
 export function psqlCommandName(line: string): string {
   return /^\\[A-Za-z_?!;:.]+/.exec(line)?.[0].slice(0, 40) ?? line.slice(0, 2);
 }
-
-const setByPsql =
-  /^(AUTOCOMMIT|COMP_KEYWORD_CASE|DBNAME|ECHO|ECHO_HIDDEN|ENCODING|ERROR|FETCH_COUNT|HIDE_\w+|HIST\w+|HOST|IGNOREEOF|LAST_ERROR_\w+|ON_ERROR_\w+|PIPELINE\w*|PORT|PROMPT[123]|QUIET|ROW_COUNT|SERVER_\w+|SERVICE\w*|SHELL_\w+|SHOW_\w+|SINGLELINE|SINGLESTEP|SQLSTATE|USER|VERBOSITY|VERSION\w*|WATCH_INTERVAL)$/;
-
-/** Variables that psql sets itself: what it puts in the place of `:NAME` is read as SQL. */
-export function isPsqlVariable(name: string): boolean {
-  return setByPsql.test(name);
-}

@@ -1,4 +1,4 @@
-/** Classes of bytes outside of literals, as psql's scanner has them. */
+/** Classes of bytes outside of literals, as the server's scanner has them. */
 export const byteKind = {
   other: 0,
   space: 1,
@@ -15,7 +15,6 @@ export const byteKind = {
   semicolon: 12,
   backslash: 13,
   carriageReturn: 14,
-  colon: 15,
 } as const;
 
 export const byteKinds: Uint8Array = classify();
@@ -32,6 +31,7 @@ function classify(): Uint8Array {
     [' ', byteKind.space],
     ['\t', byteKind.space],
     ['\f', byteKind.space],
+    ['\v', byteKind.space],
     ['\n', byteKind.lineFeed],
     ['\r', byteKind.carriageReturn],
     ["'", byteKind.quote],
@@ -43,7 +43,6 @@ function classify(): Uint8Array {
     [')', byteKind.close],
     [';', byteKind.semicolon],
     ['\\', byteKind.backslash],
-    [':', byteKind.colon],
   ] as const) {
     kinds[char.charCodeAt(0)] = kind;
   }
@@ -61,7 +60,7 @@ export function endOfName(buffer: Uint8Array, start: number): number {
   return at;
 }
 
-/** Letters and digits only: a dollar quote's tag, or a variable of psql. */
+/** Letters and digits only: a dollar quote's tag. */
 export function endOfTag(buffer: Uint8Array, start: number): number {
   let at = start;
   for (; at < buffer.length; at += 1) {
@@ -100,7 +99,7 @@ export function endOfNumber(buffer: Uint8Array, start: number): number {
 
 const plainNumber = /^(?:[0-9][0-9_.]*(?:e[0-9_]+)?|0x[0-9a-f_]+|0o[0-7_]+|0b[01_]+)$/i;
 
-/** Whether every psql takes [start, end) for one number. */
+/** Whether every server takes [start, end) for one number. */
 export function isNumber(buffer: Buffer, start: number, end: number): boolean {
   if (endOfDigits(buffer, start) === end) return true;
   const text = buffer.toString('latin1', start, end);

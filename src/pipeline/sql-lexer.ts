@@ -11,17 +11,24 @@ import {
   findLineEnd,
   isNumber,
 } from './sql-bytes.ts';
-import { isPsqlVariable } from './psql-command.ts';
-import { trackCopyRows } from './sql-copy.ts';
+import { cutCopyRows, type CopyPiece } from './sql-copy.ts';
 import { trackBlockComment, trackEscapeString } from './sql-literals.ts';
 import { type SqlEvents, trackSqlStatement } from './sql-statement.ts';
 
 export interface SqlLexer {
   /**
-   * Takes what can be understood without what follows; returns how many bytes that were. The rest is to come again in front of the
-   * next buffer. With `last` all is taken. @throws Failure SqlRefused, FileDamaged, and what the events throw
+   * Takes what can be understood without what follows, at most up to the end of a statement or to where rows begin; returns how many
+   * bytes that were. The rest is to come again in front of the next buffer. With `last` all is taken, piece by piece: when nothing is
+   * left, an empty buffer is the end. @throws Failure SqlRefused, FileDamaged, and what the events throw
    */
   feed(buffer: Buffer, last: boolean): number;
+  /** Rows of COPY come next: they are read by `feedRows` until it is done. */
+  inRows(): boolean;
+  /** The same, or as soon as the line with the COPY is read to its end. */
+  expectsRows(): boolean;
+  feedRows(buffer: Buffer, last: boolean): CopyPiece;
+  /** standard_conforming_strings, as the server has it: whether a backslash is a letter in '…'. */
+  setConforming(conforming: boolean): void;
   /** Number of the line in which `offset` of the buffer that is being fed lies. */
   lineAt(offset: number): number;
 }
@@ -39,38 +46,40 @@ const whereItEnds: Readonly<Partial<Record<Place, string>>> = {
 };
 
 const longestWord = 64 * 1024;
-const shownLine = 4096;
-const shownComment = 120;
+const [shownLine, shownComment] = [4096, 300];
+
 /**
- * Reads a script as psql does (15 to 18, with standard_conforming_strings on): what is a literal, where a statement ends, where COPY's
- * rows begin and end, and where a backslash is a command of psql. What not every psql reads the same way is refused.
+ * Cuts a script: what is a literal, where a statement ends, where COPY's rows begin and end, and where a backslash is a command of
+ * psql. Each statement goes to the server alone, which reads it again: what is cut wrongly here is an error there, and nothing else.
  */
 export function openSqlLexer(events: SqlEvents): SqlLexer {
   const statement = trackSqlStatement(events);
-  const rows = trackCopyRows();
-  const escapeString = trackEscapeString();
-  const comment = trackBlockComment();
+  const [escapeString, comment] = [trackEscapeString(), trackBlockComment()];
   let place: Place = 'sql';
   let buffer: Buffer = Buffer.alloc(0);
   let linesBefore = 0;
   let final = false;
   /** What begins at the place where a reading stopped is not whole. */
   let waiting = false;
+  /** A statement has ended: its settings may change how the next one is read. */
+  let stopped = false;
+  let conforming = true;
+  let atLineStart = true;
   let dollarTag: Buffer = Buffer.alloc(0);
-  /** Behind E'…': directly, after blanks, after blanks with a carriage return. */
-  let behindEscape: 'no' | 'directly' | 'blank' | 'return' = 'no';
+  /** Behind E'…': directly, after blanks, or after a line's end, where a quote goes on with it. */
+  let behindEscape: 'no' | 'directly' | 'blank' | 'line' = 'no';
 
   const lineAt = (offset: number): number => linesBefore + countLines(buffer, 0, offset) + 1;
-  const refuse = (offset: number, what: string): Failure =>
-    new Failure('SqlRefused', `line ${lineAt(offset)}: ${what}`);
-  const ambiguous = (at: number, what: string): Failure => refuse(at, `${what}, which not every psql reads alike`);
+  const refuse = (at: number, what: string): Failure => new Failure('SqlRefused', `line ${lineAt(at)}: ${what}`);
+  const ambiguous = (at: number, what: string): Failure => refuse(at, `${what}, which not every server reads alike`);
 
   const waitAt = (at: number): number => {
     if (buffer.length - at > longestWord) throw refuse(at, 'a word of more than 64 KiB');
     waiting = true;
     return at;
   };
-  const isWaiting = (): boolean => waiting;
+  const isWaiting = (): boolean => waiting || stopped;
+  const inRows = (): boolean => place === 'copy';
   /** The beginning of something that is no word. */
   const beginPart = (at: number): void => {
     behindEscape = 'no';
@@ -116,18 +125,6 @@ export function openSqlLexer(events: SqlEvents): SqlLexer {
     dollarTag = Buffer.from(buffer.subarray(at, to + 1));
     return enter('dollar', to + 1);
   };
-  /** `:name` may be a variable of psql, and is no word then; `::` is a cast. */
-  const readColon = (at: number): number => {
-    const quoted = buffer[at + 1] === 0x27 || buffer[at + 1] === 0x22;
-    const start = quoted ? at + 2 : at + 1;
-    const end = endOfTag(buffer, start);
-    if (end >= buffer.length && !final) return waitAt(at);
-    beginPart(at);
-    const name = buffer.toString('latin1', start, end);
-    if (isPsqlVariable(name)) throw refuse(at, `the variable ${name} of psql`);
-    if (buffer[at + 1] === 0x3a) return at + 2;
-    return quoted ? at + 1 : end;
-  };
   const readComment = (at: number): number => {
     if (statement.isOpen()) return enter('line', at + 2);
     const end = findLineEnd(buffer, at);
@@ -144,14 +141,12 @@ export function openSqlLexer(events: SqlEvents): SqlLexer {
     return end;
   };
   const readQuote = (at: number): number => {
-    if (behindEscape === 'directly') return enterEscapeString(at + 1);
-    if (behindEscape === 'return') throw ambiguous(at, 'a string that goes on behind a carriage return');
+    if (behindEscape === 'directly' || behindEscape === 'line') return enterEscapeString(at + 1);
     beginPart(at);
-    return enter('quote', at + 1);
+    return conforming ? enter('quote', at + 1) : enterEscapeString(at + 1);
   };
   const readBlank = (at: number, kind: number): number => {
-    if (kind === byteKind.lineFeed) behindEscape = 'no';
-    else if (kind === byteKind.carriageReturn) behindEscape = 'return';
+    if (kind !== byteKind.space) behindEscape = 'line';
     else if (behindEscape === 'directly') behindEscape = 'blank';
     return at + 1;
   };
@@ -213,12 +208,10 @@ export function openSqlLexer(events: SqlEvents): SqlLexer {
           behindEscape = 'no';
           at += 1;
           if (statement.semicolon(at) === 'rows') place = 'behind-copy';
+          else stopped = !statement.isOpen();
           break;
         case byteKind.backslash:
           at = readCommand(at);
-          break;
-        case byteKind.colon:
-          at = readColon(at);
           break;
         default:
           beginPart(at);
@@ -228,11 +221,8 @@ export function openSqlLexer(events: SqlEvents): SqlLexer {
     return at;
   };
 
-  const readUntil = (found: number, length: number): number => {
-    if (found === -1) return buffer.length;
-    place = 'sql';
-    return found + length;
-  };
+  const readUntil = (found: number, length: number): number =>
+    found === -1 ? buffer.length : enter('sql', found + length);
   const readDollarQuote = (at: number): number => {
     const found = buffer.indexOf(dollarTag, at);
     if (found !== -1 || final) return readUntil(found, dollarTag.length);
@@ -244,7 +234,7 @@ export function openSqlLexer(events: SqlEvents): SqlLexer {
     const at = endOfBlanks(buffer, start);
     if (at === buffer.length) return at;
     if (buffer[at] !== 0x0a) throw ambiguous(at, 'something behind COPY … FROM stdin on the same line');
-    rows.start();
+    atLineStart = true;
     return enter('copy', at + 1);
   };
 
@@ -266,15 +256,12 @@ export function openSqlLexer(events: SqlEvents): SqlLexer {
         return readUntil(comment.findEnd(buffer, at), 0);
       case 'dollar':
         return readDollarQuote(at);
-      case 'behind-copy':
-        return readBehindCopy(at);
       default:
-        return readUntil(rows.findEnd(buffer, at), 0);
+        return readBehindCopy(at);
     }
   };
 
   const finish = (): void => {
-    if (place === 'copy' && rows.endsWithoutLineFeed()) return;
     const where = statement.isOpen() && statement.copies() ? 'a COPY' : whereItEnds[place];
     if (where !== undefined) {
       throw new Failure('FileDamaged', `the script ends inside of ${where} (line ${lineAt(buffer.length)})`);
@@ -284,17 +271,30 @@ export function openSqlLexer(events: SqlEvents): SqlLexer {
 
   return {
     lineAt,
+    inRows,
+    expectsRows: () => inRows() || place === 'behind-copy',
+    setConforming(on) {
+      conforming = on;
+    },
     feed(given, last) {
       buffer = given;
       final = last;
       waiting = false;
-      const zero = given.indexOf(0);
-      if (zero !== -1) throw new Failure('FileDamaged', `line ${lineAt(zero)}: a zero byte, which no SQL text has`);
+      stopped = false;
       let at = 0;
-      for (; at < given.length; at = readOn(at)) if (isWaiting()) break;
-      if (last) finish();
+      while (at < given.length && !inRows() && !isWaiting()) at = readOn(at);
+      if (last && at === given.length && !isWaiting()) finish();
       linesBefore += countLines(given, 0, at);
       return at;
+    },
+    feedRows(given, last) {
+      const piece = cutCopyRows(given, atLineStart, last);
+      ({ atLineStart } = piece);
+      linesBefore += countLines(given, 0, piece.taken);
+      buffer = given.subarray(piece.taken);
+      if (piece.done) place = 'sql';
+      else if (last) finish();
+      return piece;
     },
   };
 }

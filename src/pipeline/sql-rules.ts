@@ -8,8 +8,8 @@ export const leftOut = {
 } as const;
 export type LeftOut = keyof typeof leftOut;
 
-/** pass: as it is; check: look at its whole text; more: its next word is needed. */
-export type Ruling = 'pass' | 'check' | 'more' | { readonly leaveOut: LeftOut };
+/** more: its next word is needed. */
+export type Ruling = 'pass' | 'more' | { readonly leaveOut: LeftOut };
 
 const clusterObjects: ReadonlyMap<string, LeftOut> = new Map([
   ['database', 'database'],
@@ -19,17 +19,8 @@ const clusterObjects: ReadonlyMap<string, LeftOut> = new Map([
   ['system', 'setting'],
   ['parameter', 'setting'],
 ]);
-const transactionWords: ReadonlySet<string> = new Set([
-  'begin',
-  'start',
-  'commit',
-  'end',
-  'rollback',
-  'abort',
-  'prepare',
-]);
 
-/** Judges a statement by its first words (as `SqlEvents.word` tells them). */
+/** Judges a statement by its first words (as `SqlEvents.word` tells them): whether it is about the content of a database. */
 export function ruleOnWords(words: readonly string[]): Ruling {
   const [first = '', second, third] = words;
   switch (first) {
@@ -48,13 +39,8 @@ export function ruleOnWords(words: readonly string[]): Ruling {
     case 'update':
       if (third !== undefined) return third === 'pg_database' ? { leaveOut: 'database' } : 'pass';
       return second === undefined || second === 'pg_catalog' ? 'more' : ruleOnCatalog(second);
-    case 'set':
-      return 'check';
-    case 'select':
-      if (words.includes('set_config')) return 'check';
-      return words.length < 4 ? 'more' : 'pass';
     default:
-      return transactionWords.has(first) ? 'check' : 'pass';
+      return 'pass';
   }
 }
 
@@ -76,7 +62,32 @@ function ruleOnTarget(first: string, words: readonly string[]): Ruling {
   return object === undefined ? 'more' : ruleOnObject(object);
 }
 
-/** What psql and the server would read byte by byte in another way than we do. */
+const transactionWords: ReadonlySet<string> = new Set([
+  'begin',
+  'start',
+  'commit',
+  'end',
+  'rollback',
+  'abort',
+  'prepare',
+]);
+
+/** Whether a statement that begins with this word may begin or end a transaction: all of its words are needed then. */
+export function mayBeAboutTransaction(first: string): boolean {
+  return transactionWords.has(first);
+}
+
+/** What a statement does to a transaction that is already begun, by its words. What it cannot know the server tells afterwards. */
+export function ruleOnTransaction(words: readonly string[]): 'pass' | 'leave out' | 'refuse' {
+  const [first = '', second = ''] = words;
+  if (!transactionWords.has(first)) return 'pass';
+  if (first === 'prepare') return second === 'transaction' ? 'refuse' : 'pass';
+  if (first === 'rollback') return words.includes('to') ? 'pass' : 'refuse';
+  if (first === 'abort' || words.includes('prepared') || words.includes('chain')) return 'refuse';
+  return 'leave out';
+}
+
+/** Encodings in which a backslash or a digit may be half a character: what they mean cannot be read byte by byte. */
 const unsafeEncodings = new Set(
   [
     'sjis',
@@ -92,40 +103,32 @@ const unsafeEncodings = new Set(
   ].concat(['gbk', 'win936', 'windows936', 'uhc', 'win949', 'windows949', 'gb18030', 'johab']),
 );
 
-/** Why a SET or set_config may not stand in a script, or undefined. `text` is the whole statement. */
-export function refuseSetting(text: string): { readonly what: string; readonly hint: string } | undefined {
-  const plain = stripComments(text);
-  const strings = /standard_conforming_strings"?\s*(?:=|\bto\b|',)\s*'?\s*([a-z0-9]+)/i.exec(plain)?.[1]?.toLowerCase();
-  if (/standard_conforming_strings/i.test(plain) && !['on', 'true', '1', 'yes'].includes(strings ?? '')) {
+export interface Refusal {
+  readonly what: string;
+  readonly hint: string;
+}
+
+/** Why a script in an encoding (any of its names) cannot be read, or undefined. */
+export function refuseEncoding(encoding: string): Refusal | undefined {
+  if (!unsafeEncodings.has(encoding.toLowerCase().replaceAll(/[^a-z0-9]/g, ''))) return undefined;
+  return {
+    what: `the encoding ${encoding}, in which a backslash may be half a character`,
+    hint: 'make the dump with pg_dump --encoding=UTF8',
+  };
+}
+
+const stringsSetting = /^SET\s+standard_conforming_strings\s*(?:=|\s+TO\s+)\s*'?([a-z0-9]+)/i;
+const encodingSetting = /^SET\s+(?:client_encoding\s*(?:=|\s+TO\s+)|NAMES\s)\s*'?([A-Za-z0-9_-]+)/i;
+
+/** The same for a SET that is only read over (of another database than the wanted one): no server tells what it means. */
+export function refuseSetting(text: string): Refusal | undefined {
+  const strings = stringsSetting.exec(text)?.[1]?.toLowerCase();
+  if (strings !== undefined && !['on', 'true', '1', 'yes'].includes(strings)) {
     return {
       what: 'standard_conforming_strings is set to something else than on',
       hint: 'make the dump from a server or session where standard_conforming_strings is on',
     };
   }
-  const encoding =
-    /(?:client_encoding"?\s*(?:=|\bto\b|',)|\bnames\b)\s*'?\s*([A-Za-z0-9_-]+)/i.exec(plain)?.[1] ?? undefined;
-  if (encoding !== undefined && unsafeEncodings.has(encoding.toLowerCase().replaceAll(/[^a-z0-9]/g, ''))) {
-    return {
-      what: `the encoding ${encoding}, in which a backslash may be half a character`,
-      hint: 'make the dump with pg_dump --encoding=UTF8',
-    };
-  }
-  return undefined;
-}
-
-/** What a statement about transactions does to one that is already begun. */
-export function ruleOnTransaction(text: string): 'pass' | 'leave out' | 'refuse' {
-  const words = stripComments(text)
-    .toLowerCase()
-    .split(/[^a-z]+/)
-    .filter((word) => word !== '');
-  const [first = '', second = ''] = words;
-  if (first === 'prepare') return second === 'transaction' ? 'refuse' : 'pass';
-  if (first === 'rollback') return words.includes('to') ? 'pass' : 'refuse';
-  if (first === 'abort' || words.includes('prepared') || words.includes('chain')) return 'refuse';
-  return 'leave out';
-}
-
-function stripComments(text: string): string {
-  return text.replaceAll(/--[^\n\r]*|\/\*[\s\S]*?\*\//g, ' ');
+  const encoding = encodingSetting.exec(text)?.[1];
+  return encoding === undefined ? undefined : refuseEncoding(encoding);
 }

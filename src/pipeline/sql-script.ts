@@ -1,224 +1,261 @@
 import { Failure } from '../api/failure.ts';
 import type { Bytes } from './bytes.ts';
-import { parsePsqlCommand, psqlCommandName, type PsqlCommand } from './psql-command.ts';
+import { trackSections } from './sql-sections.ts';
 import { countLeftOut } from './sql-left-out.ts';
 import { openSqlLexer } from './sql-lexer.ts';
-import { collectSqlPieces } from './sql-pieces.ts';
-import { refuseSetting, ruleOnTransaction, ruleOnWords, type LeftOut, type Ruling } from './sql-rules.ts';
+import {
+  mayBeAboutTransaction,
+  refuseSetting,
+  ruleOnTransaction,
+  ruleOnWords,
+  type LeftOut,
+  type Ruling,
+} from './sql-rules.ts';
 import type { SqlEvents } from './sql-statement.ts';
+import { withoutByteOrderMark } from './byte-order-mark.ts';
 
 export interface SqlScriptOptions {
   /** whole: a script for one database. Of one of pg_dumpall: what stands before the first database, one database, or nothing. */
   readonly part: 'whole' | 'globals' | 'nothing' | { readonly database: string };
   /** All of it will run in one transaction of ours: those of the script are left out. */
   readonly oneTransaction: boolean;
+  /** Of a pg_restore of ours: nothing but transactions is left out, and it is whole only with its last line. */
+  readonly ofOurOwn?: boolean;
+}
+
+export interface SqlStatement {
+  /** As it stands in the script, with its semicolon if it has one; never empty. */
+  readonly text: readonly Uint8Array[];
+  readonly bytes: number;
+  /** Where it begins in the script. */
+  readonly line: number;
+  /** Its first words, in lower case; `"` stands for a quoted name. At least three, if it has them. */
+  readonly words: readonly string[];
+  /** What pg_dump says of it: the last `-- Name:` before it. */
+  readonly entry: string | undefined;
+  /** COPY … FROM stdin: what follows it, to be read to its end before the next statement. */
+  readonly rows: Bytes | undefined;
 }
 
 export interface SqlScript {
   /**
-   * The script without commands of psql and without statements about roles, databases and tablespaces; lines keep their numbers in a
-   * whole script. To be read once. Throws instead of ending when the script is cut short.
-   * @throws Failure SqlRefused, FileDamaged, and those of the source
+   * The next statement of what is wanted, without commands of psql and without what is left out; undefined at the end. To be asked
+   * when the one before has run: its settings decide how this one is read. `conforming`: standard_conforming_strings, as it is now.
+   * @throws Failure SqlRefused, FileDamaged (cut short), and those of the source
    */
-  readonly bytes: Bytes;
+  next(conforming?: boolean): Promise<SqlStatement | undefined>;
   /** What was left out, for people. */
   notes(): readonly string[];
   /** Databases that the script connects to, so far. */
   databases(): readonly string[];
+  /** A failure of the script itself, at a line of it. */
+  refuse(line: number, what: string, hint?: string): Failure;
 }
 
-const dumpHeader = '-- PostgreSQL database dump';
-const clusterHeader = '-- PostgreSQL database cluster dump';
-const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
+/** A statement is held whole, for its length goes before it. PostgreSQL itself takes 1 GiB. */
+export const longestStatement = 256 * 1024 * 1024;
+/** SETs that are only read over. */
+const longestJudged = 1024;
+const mostWords = 64;
 
-/** Reads a script of pg_dump, pg_dumpall or anybody, and hands on what is meant for one database. */
+/** Reads a script of pg_dump, pg_dumpall or anybody, and hands on what is meant for one database, statement by statement. */
 export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScript {
-  const { part, oneTransaction } = options;
-  const pieces = collectSqlPieces();
+  const { oneTransaction, ofOurOwn = false } = options;
   const counts = countLeftOut();
-  const databases: string[] = [];
+  const chunks = withoutByteOrderMark(source)[Symbol.asyncIterator]();
+  const refuse = (line: number, what: string, hint?: string): Failure =>
+    new Failure('SqlRefused', `line ${line}: ${what}`, hint === undefined ? {} : { hint });
+  const sections = trackSections(options.part, refuse);
+
+  let buffer: Buffer = Buffer.alloc(0);
+  let final = false;
+  let isOpen = false;
   let words: string[] = [];
-  let token: string | undefined;
-  /** Nothing but comments since the script, or the connection, began. */
-  let mayRestrict = true;
-  let mustConnect = false;
-  let database: string | undefined;
-  /** A statement that says something about the database's content was there. */
-  let hasContent = false;
-  let open: readonly string[] = [];
-  let over = false;
-  /** The last statement is one without a semicolon: it gets one, so that what follows is another statement. */
-  let wantsSemicolon = false;
+  let decided = false;
+  let leaving: LeftOut | undefined;
+  let line = 0;
+  /** Of the open statement, up to `heldFrom` of the buffer; as long as it is wanted, or may have to be judged. */
+  let held: Uint8Array[] = [];
+  let heldBytes = 0;
+  let heldFrom = 0;
+  let isHeld = false;
+  let ready: Omit<SqlStatement, 'rows'> | undefined;
+  /** A COPY that was handed out, and whose rows are not read to their end. */
+  let owing = false;
 
-  const isWanted = (): boolean => {
-    if (part === 'whole') return true;
-    if (part === 'nothing') return false;
-    if (part === 'globals') return database === undefined;
-    return database === part.database && !over;
+  const keep = (to: number): void => {
+    if (!isHeld || to <= heldFrom) return;
+    held.push(buffer.subarray(heldFrom, to));
+    heldBytes += to - heldFrom;
+    heldFrom = to;
+    if (heldBytes > longestStatement) {
+      const size = longestStatement / 1024 / 1024;
+      throw refuse(
+        line,
+        `a statement of more than ${size} MiB`,
+        'make the dump without --inserts, or as an archive (-Fc)',
+      );
+    }
+    if (!sections.isWanted() && heldBytes > longestJudged) drop();
   };
-  const countsHere = (): boolean => isWanted() || (typeof part === 'object' && database === undefined);
-  const refuse = (offset: number, what: string, hint?: string): Failure =>
-    new Failure('SqlRefused', `line ${lexer.lineAt(offset)}: ${what}`, hint === undefined ? {} : { hint });
-  const refuseCommand = (offset: number, line: string): Failure =>
-    refuse(
-      offset,
-      `the command ${psqlCommandName(line)} of psql`,
-      'make the dump with pg_dump, or take the command out',
-    );
-
-  const apply = (ruling: Ruling): boolean => {
-    if (ruling === 'more' || ruling === 'check') return ruling === 'more';
-    if (ruling !== 'pass' && !isGlobal(ruling.leaveOut)) leaveOut(ruling.leaveOut);
-    else pass();
-    return false;
+  const drop = (): void => {
+    isHeld = false;
+    held = [];
+    heldBytes = 0;
   };
   /** What pg_dumpall --globals-only would say; it never drops. */
-  const isGlobal = (kind: LeftOut): boolean => part === 'globals' && kind !== 'database' && words[0] !== 'drop';
-  const pass = (): void => {
-    hasContent = true;
-    pieces.pass(isWanted());
-  };
+  const isGlobal = (kind: LeftOut): boolean => options.part === 'globals' && kind !== 'database' && words[0] !== 'drop';
   const leaveOut = (kind: LeftOut): void => {
-    if (countsHere()) counts.add(kind);
-    pieces.leaveOut(isWanted());
+    if (sections.countsHere()) counts.add(kind);
+    leaving = kind;
+    drop();
   };
-  /** Judges the whole statement in [held, at). */
-  const judge = (at: number): void => {
-    const text = pieces.heldText(at);
-    const first = words[0];
-    // psql 18 loses count of its answers when an empty statement follows COPY, and then takes statements for rows, without an error.
-    if (text === ';') pieces.leaveOut(isWanted());
-    if (first === 'set' || first === 'select') {
-      const refused = refuseSetting(text);
-      if (refused !== undefined) throw refuse(at, refused.what, refused.hint);
-    } else if (oneTransaction && ruleOnWords(words) === 'check') {
-      const ruling = ruleOnTransaction(text);
-      if (ruling === 'refuse') throw refuse(at, `${text.slice(0, 60).trim()} would end the restore’s transaction`);
-      if (ruling === 'leave out') leaveOut('transaction');
-    }
+  const apply = (ruling: Ruling): void => {
+    if (ruling === 'more' && words.length < mostWords) return;
+    decided = true;
+    if (ruling !== 'pass' && ruling !== 'more' && !ofOurOwn && !isGlobal(ruling.leaveOut)) leaveOut(ruling.leaveOut);
   };
-
-  const connect = (offset: number, line: string, name: string): void => {
-    if (part === 'whole' && (hasContent || (database !== undefined && database !== name))) {
-      throw refuseCommand(offset, line);
+  const judgeWhole = (at: number): void => {
+    if (!sections.isWanted() && words[0] === 'set' && isHeld) {
+      keep(at);
+      const refused = refuseSetting(Buffer.concat(held).toString('latin1'));
+      if (refused !== undefined) throw refuse(lexer.lineAt(at), refused.what, refused.hint);
     }
-    if (!databases.includes(name)) databases.push(name);
-    database = name;
-    over = false;
-  };
-  const obey = (offset: number, line: string, command: PsqlCommand): void => {
-    if (mustConnect && command.kind !== 'connect') throw refuseCommand(offset, line);
-    mustConnect = false;
-    if (command.kind === 'restrict') {
-      if (token !== undefined || !mayRestrict) throw refuseCommand(offset, line);
-      token = command.token;
-      return;
+    if (!oneTransaction) return;
+    const ruling = ruleOnTransaction(words);
+    if (ruling === 'refuse') {
+      throw refuse(lexer.lineAt(at), `${words.join(' ').slice(0, 60)} would end the restore’s transaction`);
     }
-    if (command.kind === 'unrestrict') {
-      if (token !== command.token) throw refuseCommand(offset, line);
-      token = undefined;
-    } else {
-      if (token !== undefined) throw refuseCommand(offset, line);
-      if (command.kind === 'encoding') mustConnect = true;
-      else connect(offset, line, command.database);
-    }
-    mayRestrict = true;
+    if (ruling === 'leave out') leaveOut('transaction');
   };
 
   const events: SqlEvents = {
     begin(offset) {
-      if (mustConnect) throw refuse(offset, 'a statement behind \\encoding');
-      mayRestrict = false;
+      sections.beginStatement(() => lexer.lineAt(offset));
+      isOpen = true;
       words = [];
-      pieces.hold(offset);
+      decided = false;
+      leaving = undefined;
+      held = [];
+      heldBytes = 0;
+      heldFrom = offset;
+      isHeld = true;
+      line = lexer.lineAt(offset);
     },
     word(word) {
       words.push(word);
-      return apply(ruleOnWords(words));
+      if (!decided) apply(ruleOnWords(words));
+      const wantsAll = oneTransaction && mayBeAboutTransaction(words[0] ?? '') && words.length < mostWords;
+      return !decided || wantsAll || words.length < 3;
     },
-    end(offset, hasSemicolon) {
-      if (pieces.isHolding()) judge(offset);
-      const isLeftOut = pieces.isLeavingOut();
-      if (isLeftOut) pieces.drop(offset, isWanted());
-      else if (pieces.isHolding()) pieces.pass(isWanted());
-      if (!hasSemicolon && !isLeftOut) wantsSemicolon = isWanted();
+    end(offset, copies) {
+      isOpen = false;
+      if (leaving === undefined) judgeWhole(offset);
+      const isEmpty = words.length === 0 && heldBytes === 0 && offset === heldFrom + 1 && buffer[heldFrom] === 0x3b;
+      if (leaving === undefined && !isEmpty) {
+        if (isContent(words)) sections.passStatement();
+        if (sections.isWanted()) {
+          keep(offset);
+          ready = { text: held, bytes: heldBytes, line, words, entry: sections.entry() };
+        }
+      }
+      skipping = copies && ready === undefined;
+      drop();
     },
-    command(offset, end, line, insideStatement) {
-      const command = insideStatement ? undefined : parsePsqlCommand(line);
-      if (command === undefined) throw refuseCommand(offset, line);
-      pieces.cut(offset, isWanted());
-      pieces.drop(end, false);
-      obey(offset, line, command);
+    command(offset, _end, text, insideStatement) {
+      sections.command(lexer.lineAt(offset), text, insideStatement);
     },
-    comment(offset, text) {
-      const line = text.trimEnd();
-      if (line === dumpHeader && open.includes(line)) throw cutShort(line);
-      if (line === dumpHeader || line === clusterHeader) open = [...open, line];
-      if (line !== `${dumpHeader} complete` && line !== `${clusterHeader} complete`) return;
-      open = open.filter((header) => `${header} complete` !== line);
-      if (database === undefined) return;
-      pieces.cut(offset, isWanted());
-      over = true;
+    comment(_offset, text) {
+      sections.comment(text.trimEnd());
     },
   };
+  let skipping = false;
   const lexer = openSqlLexer(events);
 
-  const feed = (buffer: Buffer, last: boolean): number => {
-    pieces.open(buffer);
-    const taken = lexer.feed(buffer, last);
-    const [unfinished] = open;
-    if (last && unfinished !== undefined) throw cutShort(unfinished);
-    if (!pieces.close(taken, isWanted())) return taken;
-    // It has no words that decide, but a long literal.
-    if (ruleOnWords(words) === 'check') throw refuse(taken, 'a statement that is too long to be judged');
-    pass();
-    return taken;
+  const more = async (): Promise<void> => {
+    const next = await chunks.next();
+    if (next.done === true) {
+      final = true;
+      return;
+    }
+    const chunk = asBuffer(next.value);
+    const zero = chunk.indexOf(0);
+    if (zero !== -1) {
+      const at = lexer.lineAt(0) + countFeeds(buffer, buffer.length) + countFeeds(chunk, zero);
+      throw new Failure('FileDamaged', `line ${at}: a zero byte, which no SQL text has`);
+    }
+    buffer = buffer.length === 0 ? chunk : Buffer.concat([buffer, chunk]);
+  };
+  async function* readRows(): AsyncGenerator<Uint8Array, void, void> {
+    for (;;) {
+      const { rows, taken, done } = lexer.feedRows(buffer, final);
+      const piece = buffer.subarray(0, rows);
+      buffer = buffer.subarray(taken);
+      if (done) owing = false;
+      if (piece.length > 0) yield piece;
+      if (done) return;
+      await more();
+    }
+  }
+  const handOut = (statement: Omit<SqlStatement, 'rows'>): SqlStatement => {
+    ready = undefined;
+    owing = lexer.inRows();
+    return { ...statement, rows: owing ? readRows() : undefined };
   };
 
-  async function* read(): AsyncGenerator<Uint8Array, void, void> {
-    let rest: Buffer = Buffer.alloc(0);
-    let lastByte: number | undefined = 0x0a;
-    for await (const chunk of withoutByteOrderMark(source)) {
-      const buffer = rest.length === 0 ? asBuffer(chunk) : Buffer.concat([rest, chunk]);
-      rest = buffer.subarray(feed(buffer, false));
-      for (const piece of pieces.take()) {
-        lastByte = piece.at(-1);
-        yield piece;
+  return {
+    refuse,
+    async next(conforming = true) {
+      if (owing) throw new Failure('Internal', 'the rows of a COPY were not read to their end');
+      lexer.setConforming(conforming);
+      for (;;) {
+        if (lexer.inRows() && skipping) for await (const _row of readRows());
+        heldFrom = 0;
+        const atEnd = final && buffer.length === 0;
+        const taken = lexer.feed(buffer, final);
+        if (isOpen) keep(taken);
+        buffer = buffer.subarray(taken);
+        if (ready !== undefined && (lexer.inRows() || !lexer.expectsRows())) return handOut(ready);
+        if (options.part === 'globals' && sections.isConnected()) {
+          await chunks.return?.();
+          return undefined;
+        }
+        if (atEnd && !lexer.inRows()) {
+          sections.end(ofOurOwn);
+          return undefined;
+        }
+        if ((taken === 0 || buffer.length === 0) && !final) await more();
       }
-      if (part === 'globals' && database !== undefined) return;
-    }
-    feed(rest, true);
-    for (const piece of pieces.take()) {
-      lastByte = piece.at(-1);
-      yield piece;
-    }
-    // `\.` counts only as a whole line.
-    if (lastByte !== 0x0a) yield Buffer.from('\n');
-    if (wantsSemicolon) yield Buffer.from(';\n');
-  }
-
-  return { bytes: read(), notes: () => counts.notes(), databases: () => databases };
+    },
+    notes: () => counts.notes(),
+    databases: () => sections.databases(),
+  };
 }
 
-function cutShort(header: string): Failure {
-  return new Failure('FileDamaged', `the script is cut short: its line “${header} complete” is missing`, {
-    hint: 'take a file that was uploaded as a whole, made by a pg_dump that ended well',
-  });
+/** What a script hands on, as a text again. */
+export async function* textOf(script: SqlScript): AsyncGenerator<Uint8Array, void, void> {
+  for (;;) {
+    const statement = await script.next();
+    if (statement === undefined) return;
+    yield* statement.text;
+    yield Buffer.from('\n');
+    if (statement.rows !== undefined) {
+      yield* statement.rows;
+      yield Buffer.from('\\.\n');
+    }
+  }
 }
 
-async function* withoutByteOrderMark(source: Bytes): AsyncGenerator<Uint8Array, void, void> {
-  let head: Buffer | undefined = Buffer.alloc(0);
-  for await (const chunk of source) {
-    if (head === undefined) {
-      yield chunk;
-      continue;
-    }
-    head = Buffer.concat([head, chunk]);
-    if (head.length < byteOrderMark.length) continue;
-    yield head.subarray(head.subarray(0, 3).equals(byteOrderMark) ? 3 : 0);
-    head = undefined;
-  }
-  if (head !== undefined && head.length > 0) yield head;
+/** Settings and the like come before a \connect, too. */
+function isContent([first = '', second, third]: readonly string[]): boolean {
+  if (first === 'set' || mayBeAboutTransaction(first)) return false;
+  return first !== 'select' || second !== 'pg_catalog' || third !== 'set_config';
+}
+
+function countFeeds(buffer: Buffer, end: number): number {
+  let feeds = 0;
+  for (let at = buffer.indexOf(0x0a); at !== -1 && at < end; at = buffer.indexOf(0x0a, at + 1)) feeds += 1;
+  return feeds;
 }
 
 function asBuffer(chunk: Uint8Array): Buffer {

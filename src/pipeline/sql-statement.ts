@@ -2,15 +2,15 @@ import { trackSqlWords } from './sql-words.ts';
 
 /**
  * What the lexer tells, in the order of the script. Offsets are those of the buffer that is being fed.
- * A statement is what psql would send at once: up to a semicolon that is not in parentheses or in a routine's BEGIN … END.
+ * A statement is what is sent at once, as by psql: up to a semicolon that is not in parentheses or in a routine's BEGIN … END.
  */
 export interface SqlEvents {
   /** The first byte of a statement. */
   begin(offset: number): void;
   /** A word of it outside of parentheses: in lower case, or `"` for a quoted name. True: tell the next one too. */
   word(word: string): boolean;
-  /** Behind its semicolon, or at the end of the script where it has none. */
-  end(offset: number, hasSemicolon: boolean): void;
+  /** Behind its semicolon, or at the end of the script where it has none. `copies`: rows follow. */
+  end(offset: number, copies: boolean): void;
   /** A command of psql: the line from its backslash on, without the line's end. */
   command(offset: number, end: number, text: string, insideStatement: boolean): void;
   /** A line comment between statements: its first bytes, with the dashes. */
@@ -70,9 +70,9 @@ export function trackSqlStatement(events: SqlEvents): SqlStatement {
   const tell = (word: string): void => {
     if (asking && parentheses === 0) asking = events.word(word);
   };
-  const end = (at: number, hasSemicolon: boolean): void => {
+  const end = (at: number, copies: boolean): void => {
     isOpen = false;
-    events.end(at, hasSemicolon);
+    events.end(at, copies);
   };
 
   return {
@@ -99,7 +99,7 @@ export function trackSqlStatement(events: SqlEvents): SqlStatement {
       part(behind - 1);
       if (parentheses > 0 || words.insideBlock()) return 'inside';
       const copies = words.copiesFromStdin();
-      end(behind, true);
+      end(behind, copies);
       return copies ? 'rows' : 'ended';
     },
     copies: () => words.copiesFromStdin(),

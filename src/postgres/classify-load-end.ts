@@ -18,7 +18,7 @@ type Texts = readonly (readonly [RegExp, FailureReason])[];
 const damage =
   /could not read from input file|did not find magic string|does not appear to be a valid archive|corrupt tar header|could not find header for file|could not uncompress data|could not decompress data|could not read (?:compressed )?(?:file|data)\b|unrecognized data block type|found unexpected block ID|could not find block ID|entry ID \S+ out of range|unexpected (?:end of file|data offset flag)|unrecognized file format|invalid (?:line|number of fields) in (?:LO|large object) TOC|error during (?:file seek|decompression)|expected format \(\S+\) differs|archive items? not in correct section order|invalid OID for large object|toc\.dat" does not|could not open (?:input file|TOC file) "/;
 
-/** What pg_restore and psql say of the server, where it means something else than for a dump. Before those of a dump. */
+/** What the server says by pg_restore, or to a script, where it means something else than for a dump. Before those of a dump. */
 const loading: Texts = [
   [/unsupported version \([^)]*\) in file header/, 'ProgramMissing'],
   [/does not support compression|compression is not supported by this installation/, 'ProgramMissing'],
@@ -59,28 +59,31 @@ export function mayBeDamage(failure: Failure): boolean {
   );
 }
 
-/** What a bad end of pg_restore or psql means. The message has the first error and the head of its statement, without literals. */
+/** What a bad end of pg_restore means. The message has the first error and the head of its statement, without literals. */
 export function classifyLoadEnd(end: CommandEnd, about: LoadSubject): Failure {
   const { subject, damaged } = about;
   if (end.kind !== 'exit') return classifyProgramEnd(end, subject, 'RestoreFailed');
   const { error, more, statement } = firstError(end.stderrTail);
   if (error === '') return classifyProgramEnd(end, subject, 'RestoreFailed');
   const whole = `${error}\n${more}`;
-  const reason = reasonOf(whole, about);
+  const reason = reasonOfLoad(whole, about);
   const shown = shorten(redact(error), 500);
   const where = statement === '' ? '' : ` (in: ${statement})`;
-  const hint =
-    hints[reason] ??
-    (/cannot drop inherited constraint/.test(error) ? partitionHint : undefined) ??
-    (/max_locks_per_transaction/.test(end.stderrTail)
-      ? 'Raise max_locks_per_transaction of the server: a restore locks all it creates.'
-      : undefined);
+  const hint = hintOfLoad(reason, end.stderrTail);
   const text =
     reason === damaged ? `${subject} cannot read the archive: ${shown}` : `${subject} failed: ${shown}${where}`;
   return new Failure(reason, text, hint === undefined ? {} : { hint });
 }
 
-function reasonOf(text: string, { damaged, fromNewer }: LoadSubject): FailureReason {
+export function hintOfLoad(reason: FailureReason, text: string): string | undefined {
+  if (hints[reason] !== undefined) return hints[reason];
+  if (/cannot drop inherited constraint/.test(text)) return partitionHint;
+  if (!/max_locks_per_transaction|out of shared memory/.test(text)) return undefined;
+  return 'Raise max_locks_per_transaction of the server: a restore locks all it creates.';
+}
+
+/** `text` begins with what is wrong, such as `ERROR:  role "x" does not exist`. */
+export function reasonOfLoad(text: string, { damaged, fromNewer }: LoadSubject): FailureReason {
   const known = loading.find(([pattern]) => pattern.test(text))?.[1];
   if (known !== undefined) return known;
   // The server's words may hold any text of the database; the archive's damage is pg_restore's own word.
@@ -90,8 +93,8 @@ function reasonOf(text: string, { damaged, fromNewer }: LoadSubject): FailureRea
   return fromNewer === true && unknown.test(text) ? 'VersionUnsupported' : 'RestoreFailed';
 }
 
-const prefix = /^(?:pg_restore: (?:error|fatal|\[[^\]]*\]): |psql:(?:<stdin>:\d+: )?\s*(?:error: |fatal: )?)/;
-const isError = /^(?:pg_restore|psql)(?::<stdin>:\d+)?: (?:error|fatal|\[[^\]]*\]): |\b(?:ERROR|FATAL|PANIC): /;
+const prefix = /^(?:pg_restore: (?:error|fatal|\[[^\]]*\]): )/;
+const isError = /^pg_restore: (?:error|fatal|\[[^\]]*\]): |\b(?:ERROR|FATAL|PANIC): /;
 
 /** `more`: what the server or libpq added to the error; `statement`: head of what was run, if told. */
 function firstError(stderr: string): { readonly error: string; readonly more: string; readonly statement: string } {
@@ -101,7 +104,7 @@ function firstError(stderr: string): { readonly error: string; readonly more: st
   if (at < 0) return { error: '', more: '', statement: '' };
   const rest = lines.slice(at + 1);
   const end = rest.findIndex((line) =>
-    /^(?:Command was: |LINE \d+: |CONTEXT: |QUERY: |STATEMENT: |pg_restore: |psql:)/.test(line),
+    /^(?:Command was: |LINE \d+: |CONTEXT: |QUERY: |STATEMENT: |pg_restore: )/.test(line),
   );
   const more = rest.slice(0, end < 0 ? rest.length : end);
   const statement = rest.find((line) => /^(?:Command was|LINE \d+): /.test(line)) ?? '';
@@ -114,11 +117,11 @@ function firstError(stderr: string): { readonly error: string; readonly more: st
 }
 
 /** Literals of a statement may be passwords, connection strings or somebody's rows. */
-function withoutLiterals(statement: string): string {
+export function withoutLiterals(statement: string): string {
   return redact(statement.replaceAll(/'(?:[^']|'')*(?:'|$)/g, "'…'").replaceAll(/(\$\w*\$).*$/g, '$1…'));
 }
 
-function redact(text: string): string {
+export function redact(text: string): string {
   return text
     .replaceAll(/\b(password\s*[=:]?\s*)'(?:[^']|'')*(?:'|$)/gi, "$1'…'")
     .replaceAll(/\b(password\s*=\s*)[^\s'…]+/gi, '$1…')
@@ -126,6 +129,6 @@ function redact(text: string): string {
     .replaceAll(/SCRAM-SHA-256\$[^\s'"]+|\bmd5[0-9a-f]{32}\b/g, '…');
 }
 
-function shorten(text: string, length: number): string {
+export function shorten(text: string, length: number): string {
   return text.length > length ? `${text.slice(0, length - 1)}…` : text;
 }

@@ -111,7 +111,8 @@ export async function connectClient(
   };
 }
 
-function newClient(server: Server, database: string, timeoutMs: number): Client {
+/** Not yet connected. */
+export function newClient(server: Server, database: string, timeoutMs: number): Client {
   return new Client({
     host: server.host,
     port: server.port,

@@ -19,7 +19,7 @@ tcp_user_timeout=120000
 `;
 
 /**
- * The whole environment for pg_dump, pg_dumpall, pg_restore and psql, without the database. Secrets go into files of mode 0600
+ * The whole environment for pg_dump, pg_dumpall and pg_restore, without the database. Secrets go into files of mode 0600
  * below `dir`, which must belong to us alone: neither arguments nor environment of a process are private. To be called once for
  * each `dir`. Throws `SecretInvalid` for a password that a password file cannot hold.
  */

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { splitByPass } from './choose-pass.ts';
 import { keepHead } from './keep-head.ts';
 import type { Archive, ArchiveContents, LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types.ts';
-import { databaseArgument, newKey } from './psql.ts';
-import { runAsScript, startRestore, withRestore, type RestoreRun } from './run-restore.ts';
+import { databaseArgument, newKey, runAsScript, startRestore, withRestore, type RestoreRun } from './run-restore.ts';
 import { writeList } from './write-list.ts';
 
 /** What of a stream is kept for several connections at most: far more than tables of contents are, far less than archives. */
@@ -12,8 +11,8 @@ const mostHeadBytes = 256 * 1024 * 1024;
 
 /**
  * Loads an archive into a database that exists. Resolves only after every byte of `open()` was read, so that the source has proved
- * itself, and every statement ran. With `singleTransaction` nothing is committed before both is so: this goes through psql, since
- * pg_restore itself commits as soon as it has read what it needs.
+ * itself, and every statement ran. With `singleTransaction` nothing is committed before both is so: its script goes through
+ * our own session then, since pg_restore itself commits as soon as it has read what it needs.
  * @throws Failure what `open` throws before all else; SelectionMissing, ProgramMissing, RoleMissing, ExtensionMissing,
  * ObjectConflict, VersionUnsupported, DiskFull, PermissionDenied, ConnectionLost, LockTimeout, TargetBusy, FileDamaged or
  * BackupDamaged, RestoreFailed …
@@ -31,7 +30,7 @@ export async function loadArchive(
     const asScript = run.chosen.mode === 'filtered' || options.singleTransaction;
     const oneJob = options.jobs > 1 ? whyOneJob(archive, run, options, asScript) : undefined;
     if (asScript) {
-      await runAsScript(run, options.database, options.singleTransaction ? 'commit' : 'plain', [], drain);
+      await runAsScript(run, options.database, options.singleTransaction ? 'commit' : 'none', [], drain);
     } else if (options.jobs === 1 || oneJob !== undefined) {
       await runDirectly(run, options);
       await drain();

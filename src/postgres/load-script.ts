@@ -1,48 +1,57 @@
 import { Failure, toFailure } from '../api/failure.ts';
 import { aborted } from '../pipeline/aborted.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
-import { choosePrograms, type Programs } from './programs.ts';
+import { readSqlScript, type SqlScriptOptions } from '../pipeline/sql-script.ts';
 import { mayBeDamage, type LoadSubject } from './classify-load-end.ts';
+import { openLoadSession } from './load-session.ts';
+import { loadStatements } from './load-statements.ts';
 import type { LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types.ts';
-import { checkPsql, newKey, runPsql } from './psql.ts';
-import { quoteName } from './quote.ts';
-import { checkProof } from './restore-script.ts';
+import { settingsSince } from './restore-programs.ts';
 import { readWhole } from './whole-source.ts';
 
-export type ScriptOptions = Pick<LoadOptions, 'database' | 'role' | 'singleTransaction'>;
+export interface ScriptOptions extends Pick<LoadOptions, 'database' | 'role' | 'singleTransaction'> {
+  /** Of a script of pg_dumpall: which database. */
+  readonly part: Extract<SqlScriptOptions['part'], 'whole' | object>;
+}
 
 /**
- * Runs a script of plain SQL (with the rows of COPY) that has no command of psql itself: one would be an error. Its last statement
- * has its semicolon (`readSqlScript` sees to it). Stops at the first error. With `singleTransaction` nothing is committed before
- * the source has ended well, unless the script itself commits: that is an error too, but what it committed stays.
- * @throws Failure what `open` throws before all else; ProgramMissing, ObjectConflict, RoleMissing, FileDamaged (it ends within a
- * statement or within rows), RestoreFailed …
+ * Runs a script of plain SQL, with the rows of its COPYs, statement by statement. Stops at the first error. With `singleTransaction`
+ * nothing is committed before the source has ended well. Nothing of it is a command for anybody but the server.
+ * @throws Failure what `open` throws before all else; SqlRefused, FileDamaged (it ends within a statement or within rows),
+ * BackupMissing (it has no such database), LeftTransaction, ObjectConflict, RoleMissing, RestoreFailed …
  */
 export async function loadScript(
-  tools: LoadTools,
+  tools: Pick<LoadTools, 'server' | 'serverMajor' | 'damaged'>,
   open: (signal: AbortSignal) => Bytes,
   options: ScriptOptions,
   signal: AbortSignal,
   hooks: LoadHooks = {},
 ): Promise<LoadResult> {
-  const programs = choosePsql(tools);
-  await checkPsql(tools, programs, signal);
+  const { database, role, singleTransaction, part } = options;
   const about: LoadSubject = {
-    subject: `the script for database "${options.database}"`,
+    subject: `the script for database "${database}"`,
     damaged: tools.damaged ?? 'FileDamaged',
   };
-  const proof = newKey(tools);
+  const session = await openLoadSession(tools.server, database, signal);
   const source = readWhole(open(signal), hooks.onBytes);
+  const script = readSqlScript(source.bytes, { part, oneTransaction: singleTransaction });
   try {
-    const script = frame(source.bytes, options, newKey(tools), proof);
-    const output = await runPsql(tools, programs, options.database, script, about, signal);
-    await source.drain();
-    checkProof(
-      output,
-      proof,
-      () => new Failure(about.damaged, `${about.subject} ends within a statement or within rows: it is not whole`),
-    );
-    return { notes: [] };
+    const { settingsLeftOut } = await loadStatements(session, script, {
+      transaction: singleTransaction ? 'commit' : 'none',
+      role,
+      without: settingsSince(tools.serverMajor),
+      about,
+      beforeEnd: async () => {
+        await source.drain();
+        if (typeof part === 'object') requireDatabase(part.database, script.databases());
+      },
+    });
+    return {
+      notes: [
+        ...script.notes(),
+        ...settingsLeftOut.map((setting) => `the setting ${setting}, which this server does not know, left out`),
+      ],
+    };
   } catch (error) {
     if (signal.aborted) throw aborted(signal);
     const failure = toFailure(error);
@@ -50,38 +59,11 @@ export async function loadScript(
     throw failure;
   } finally {
     source.leave();
+    await session.close();
   }
 }
 
-/** psql of the server's major, else the lowest newer one, else the newest there is: it speaks with all servers. */
-function choosePsql(tools: LoadTools): Programs {
-  const newest = tools.available.at(-1);
-  if (newest === undefined || newest.major >= tools.serverMajor) {
-    return choosePrograms(tools.available, tools.serverMajor);
-  }
-  return newest;
-}
-
-const setting = `'pgbackup.load'`;
-
-async function* frame(
-  script: Bytes,
-  { role, singleTransaction }: ScriptOptions,
-  key: string,
-  proof: string,
-): AsyncGenerator<Uint8Array, void, void> {
-  // One line, so that the line numbers of errors are the script's own plus one.
-  const begin = [
-    // As the script was read: a setting of the role or the database would change where literals end.
-    'SET standard_conforming_strings = on;',
-    ...(role === undefined ? [] : [`SET ROLE ${quoteName(role)};`]),
-    ...(singleTransaction ? [`BEGIN; SELECT pg_catalog.set_config(${setting}, '${key}', true);`] : []),
-  ];
-  yield Buffer.from(`\\restrict ${key}\n${begin.join(' ')}\n`);
-  yield* script;
-  // The setting ends with the transaction that it was set in.
-  const sameTransaction = `SELECT CASE WHEN pg_catalog.current_setting(${setting}, true) = '${key}' THEN 0
- ELSE CAST(pg_catalog.concat('the script ended the transaction that it was run in') AS pg_catalog.int4) END;\nCOMMIT;\n`;
-  // No empty statement: psql 18 takes what follows one behind COPY for rows.
-  yield Buffer.from(`\n${singleTransaction ? sameTransaction : ''}SELECT '${proof}';\n`);
+function requireDatabase(database: string, found: readonly string[]): void {
+  if (found.includes(database)) return;
+  throw new Failure('BackupMissing', `the script has no database ${database}; it has ${found.join(', ')}`);
 }

@@ -2,12 +2,15 @@ import type { Bytes } from '../pipeline/bytes.ts';
 import type { Sleeper } from '../pipeline/sleeper.ts';
 import type { Random } from '../support/clock.ts';
 import type { Programs } from './programs.ts';
+import type { Server } from './server.ts';
 
 /** What loading a database works with. */
 export interface LoadTools {
   /** All programs there are; which of them reads the archive and suits the server is found for each archive. */
   readonly available: readonly Programs[];
   readonly serverMajor: number;
+  /** The server that is loaded into, for scripts; the programs know it by `environment`. */
+  readonly server: Server;
   /** From `libpqEnvironment`; PGDATABASE is set for each load. */
   readonly environment: Readonly<Record<string, string>>;
   /** A folder of our own for lists, heads and unpacked archives. */

@@ -13,8 +13,7 @@ export interface Programs {
   readonly binDir: string;
 }
 
-export type ProgramName = 'pg_dump' | 'pg_dumpall' | 'pg_restore' | 'psql';
-/** Without psql a folder is still good for dumps; `startPsql` says when it is missing. */
+export type ProgramName = 'pg_dump' | 'pg_dumpall' | 'pg_restore';
 const programNames: readonly ProgramName[] = ['pg_dump', 'pg_dumpall', 'pg_restore'];
 
 export function programPath(programs: Programs, name: ProgramName): string {

@@ -3,7 +3,7 @@ import type { Programs } from './programs.ts';
 
 export interface RestorePrograms {
   readonly programs: Programs;
-  /** filtered: as a script through psql, because pg_restore would set something that the server does not know. */
+  /** filtered: as a script that we run, because pg_restore would set something that the server does not know. */
   readonly mode: 'direct' | 'filtered';
 }
 
@@ -25,6 +25,11 @@ export function unknownSettings(programMajor: number, serverMajor: number): read
   return preambleSettings
     .filter(([, since]) => since <= programMajor && since > serverMajor)
     .map(([setting]) => setting);
+}
+
+/** Settings that scripts of whatever pg_dump begin with and a server does not know. */
+export function settingsSince(serverMajor: number): readonly string[] {
+  return unknownSettings(Number.POSITIVE_INFINITY, serverMajor);
 }
 
 /** Whether pg_restore of a major reads archives of a version such as `1.15`. */

@@ -8,10 +8,11 @@ import { classifyLoadEnd, mayBeDamage, type LoadSubject } from './classify-load-
 import type { Archive, ArchiveContents, ArchiveEntry, LoadHooks, LoadOptions, LoadTools } from './load-types.ts';
 import { leaveOutInternalOptions } from './internal-options.ts';
 import { programPath } from './programs.ts';
-import { checkPsql, newKey, runPsql } from './psql.ts';
+import { loadStatements, type StatementOptions } from './load-statements.ts';
+import { openLoadSession } from './load-session.ts';
+import { readSqlScript } from '../pipeline/sql-script.ts';
 import { readContents } from './read-contents.ts';
 import { chooseRestorePrograms, unknownSettings, type RestorePrograms } from './restore-programs.ts';
-import { checkProof, frameScript, type ScriptEnd } from './restore-script.ts';
 import { rewriteToc } from './rewrite-toc.ts';
 import { selectEntries } from './select-entries.ts';
 import { writeList } from './write-list.ts';
@@ -115,6 +116,16 @@ async function* readPath(path: string, signal: AbortSignal): AsyncGenerator<Uint
   yield* createReadStream(path, { signal }) satisfies Bytes;
 }
 
+/** A database as `--dbname` takes it: a name with = in it, given alone, would be read as a connection string. */
+export function databaseArgument(database: string): string {
+  return `--dbname=dbname='${database.replaceAll(/[\\']/g, String.raw`\$&`)}'`;
+}
+
+/** A word that nobody can guess; letters and digits. */
+export function newKey(tools: Pick<LoadTools, 'random'>): string {
+  return Buffer.from(tools.random.bytes(24)).toString('hex');
+}
+
 /** Of arguments that are given twice the last counts: those of `args` do. */
 export function startRestore(run: RestoreRun, args: readonly string[]): Command {
   const { tools, chosen, about, source, signal, settings } = run;
@@ -145,34 +156,30 @@ function withSettings(
   return { ...environment, PGOPTIONS: `${PGOPTIONS}${more.join('')}` };
 }
 
-/** pg_restore writes a script and psql runs it; `beforeEnd` is awaited before its last statements. */
+/** pg_restore writes a script, and we run it; `beforeEnd` is awaited before its transaction ends. */
 export async function runAsScript(
   run: RestoreRun,
   database: string,
-  end: ScriptEnd,
+  transaction: StatementOptions['transaction'],
   args: readonly string[] = [],
   beforeEnd: () => Promise<void> = async () => {},
 ): Promise<void> {
   const { tools, chosen, about, signal } = run;
-  await checkPsql(tools, chosen.programs, signal);
-  const command = startRestore(run, ['--file=-', ...(end === 'plain' ? [] : ['--single-transaction']), ...args]);
+  const isOne = transaction !== 'none';
+  const session = await openLoadSession(tools.server, database, signal);
+  // Started where its reading begins: of a process that has ended before, Node throws the output away.
+  async function* write(): AsyncGenerator<Uint8Array, void, void> {
+    yield* startRestore(run, ['--file=-', ...(isOne ? ['--single-transaction'] : []), ...args]).stdout;
+  }
+  const output = write();
   try {
-    const proof = newKey(tools);
-    const script = frameScript(command.stdout, {
-      without: unknownSettings(chosen.programs.major, tools.serverMajor),
-      key: newKey(tools),
-      proof,
-      end,
-      beforeEnd,
-    });
-    const output = await runPsql(tools, chosen.programs, database, script, about, signal);
-    checkProof(
-      output,
-      proof,
-      () => new Failure('RestoreFailed', `${about.subject} ended well, but the script did not run to its end`),
-    );
+    const script = readSqlScript(output, { part: 'whole', oneTransaction: isOne, ofOurOwn: true });
+    const without = unknownSettings(chosen.programs.major, tools.serverMajor);
+    await loadStatements(session, script, { transaction, without, about, beforeEnd });
   } finally {
-    await command.stop();
+    // Ends pg_restore, and waits until it is gone.
+    await output.return();
+    await session.close();
   }
 }
 

@@ -4,7 +4,7 @@ import type { Server } from './server.ts';
 
 /**
  * The one place that steadies sessions: what an administrator set for the role, the database or the server reaches neither our own
- * sessions nor those of pg_dump, pg_restore and psql. `role` stays as it is: whom a login acts as is a matter of rights.
+ * sessions nor those of pg_dump and pg_restore, nor those that load scripts. `role` stays as it is: whom a login acts as is a matter of rights.
  */
 const everywhere: Readonly<Record<string, string>> = {
   statement_timeout: '0',
@@ -43,7 +43,7 @@ const privileged: Readonly<Record<string, string>> = {
 /** The same, of sessions that only read: since 17 a login can run what a user of the database wrote. */
 const privilegedOfReaders: Readonly<Record<string, string>> = { event_triggers: 'off' };
 
-/** Only of our own sessions. The programs have theirs; a script restored by psql has its own, too. */
+/** Only of our own sessions. The programs have theirs; a script that is loaded has its own, too. */
 const ours: Readonly<Record<string, string>> = {
   // As pg_dump does: whoever owns the database could have set a search_path on which their own functions come first.
   search_path: '',
@@ -110,4 +110,15 @@ export function steadyStatements(statementTimeoutMs: number): string {
   return `SET statement_timeout = 0;
 SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES ${values}) AS s (name, value)
  WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL`;
+}
+
+/** The same for a session that loads a script, where startup options are refused. What texts mean there, the script says itself. */
+export function loadSettings(): readonly string[] {
+  const settings = { ...everywhere, ...Object.fromEntries(since.map(([, name]) => [name, '0'])) };
+  const values = Object.entries(settings).map(([name, value]) => `(${quoteText(name)}, ${quoteText(value)})`);
+  return [
+    'SET statement_timeout = 0',
+    `SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES ${values.join(', ')}) AS s (name, value)
+ WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL`,
+  ];
 }

@@ -31,6 +31,7 @@ export async function openLoadStand(
   const tools: LoadTools = {
     available,
     serverMajor: at.postgres.major,
+    server: at.server,
     environment: own.environment,
     folder: await at.folder(),
     clock: systemClock,

@@ -2,6 +2,8 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Bytes } from '../../src/pipeline/bytes.ts';
+import { loadScript } from '../../src/postgres/load-script.ts';
 import { openFileSource } from '../../src/runner/restore/file-source.ts';
 import { openDirectory } from '../../src/storage/directory.ts';
 import { systemRandom } from '../../src/support/clock.ts';
@@ -9,7 +11,7 @@ import { writeZip } from '../builders/zip.ts';
 import { collect, inPieces } from '../pipeline/streams.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
-import { call, callWith, environmentOf, fileTask } from './file-stand.ts';
+import { call, callWith, environmentOf, fileTask, serverOf } from './file-stand.ts';
 import { workshopOf } from './workshop-of.ts';
 
 const never = new AbortController().signal;
@@ -142,18 +144,20 @@ describe.each(binDirs)('Files made by the programs of %s', (binDir) => {
     await server.sql('DROP DATABASE IF EXISTS target');
     await server.sql('CREATE DATABASE target');
     const env = environmentOf(server);
+    let notes: readonly string[] = [];
     if (input.format === 'directory') {
       const path = await input.unpack?.(join(folder.path, 'scratch'), never);
       await call(program('pg_restore'), ['--exit-on-error', '--dbname=target', path ?? ''], { env });
     } else if (input.format === 'sql') {
-      const args = ['--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1', '--dbname=target'];
-      await callWith(input.open(never), program('psql'), args, env);
+      const tools = { server: serverOf(server), serverMajor: server.major };
+      const options = { database: 'target', singleTransaction: false, part: input.part ?? 'whole' } as const;
+      ({ notes } = await loadScript(tools, input.open, options, never));
     } else {
       const args = ['--exit-on-error', '--dbname=target', `--format=${input.format}`];
       await callWith(input.open(never), program('pg_restore'), args, env);
     }
     await source.close();
-    return { format: source.chosen.format, notes: input.notes?.() ?? [] };
+    return { format: source.chosen.format, notes };
   };
 
   it.each(makers)('restore: %s is %s', async (name, format, make) => {
@@ -198,9 +202,12 @@ describe.each(binDirs)('Files made by the programs of %s', (binDir) => {
       target: { ...fileTask({}).target, databases: [{ source: 'nothing', target: 'target' }] },
     });
     const input = missing.inputs[0]?.input;
-    await expect(collect(input?.open(never) ?? inPieces(Buffer.alloc(0), 1))).rejects.toMatchObject({
-      reason: 'BackupMissing',
-    });
+    await server.sql('DROP DATABASE target');
+    await server.sql('CREATE DATABASE target');
+    const options = { database: 'target', singleTransaction: true, part: input?.part ?? 'whole' } as const;
+    const tools = { server: serverOf(server), serverMajor: server.major };
+    const openMissing = (): Bytes => input?.open(never) ?? inPieces(Buffer.alloc(0), 1);
+    await expect(loadScript(tools, openMissing, options, never)).rejects.toMatchObject({ reason: 'BackupMissing' });
   });
 
   it('tell the server they come from, and the database', async () => {

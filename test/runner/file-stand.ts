@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { RestoreTask } from '../../src/domain/task.ts';
 import type { Bytes } from '../../src/pipeline/bytes.ts';
+import type { Server } from '../../src/postgres/server.ts';
 import type { Postgres } from '../servers/postgres.ts';
 
 const run = promisify(execFile);
@@ -45,6 +46,11 @@ export function environmentOf(server: Postgres): Readonly<Record<string, string>
     PATH: '/usr/local/bin:/usr/bin:/bin',
     LC_ALL: 'C.UTF-8',
   };
+}
+
+/** The same for our own sessions. */
+export function serverOf({ host, port, user, password }: Postgres): Server {
+  return { host, port, user, password, tls: { mode: 'disable' }, database: 'postgres' };
 }
 
 /** Runs a program to its good end. */

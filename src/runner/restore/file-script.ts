@@ -1,5 +1,4 @@
 import { Failure } from '../../api/failure.ts';
-import type { Bytes } from '../../pipeline/bytes.ts';
 import { readSqlScript } from '../../pipeline/sql-script.ts';
 import type { FileContent } from './file-content.ts';
 
@@ -21,7 +20,7 @@ export async function chooseSection(
 ): Promise<string> {
   if (wanted !== undefined) return wanted;
   const reading = readSqlScript(script.open(signal), { part: 'nothing', oneTransaction: false });
-  for await (const _nothing of reading.bytes);
+  while ((await reading.next()) !== undefined);
   const databases = reading.databases();
   const own = databases.filter((name) => !templates.has(name));
   const [only] = own;
@@ -35,11 +34,4 @@ export async function chooseSection(
   if (first !== undefined && second === undefined) return first;
   if (databases.includes(target)) return target;
   throw new Failure('FileAmbiguous', `the script holds several databases: ${own.slice(0, namesShown).join(', ')}`);
-}
-
-/** One database of a script of pg_dumpall. @throws Failure BackupMissing at its end when there is none of that name */
-export async function* requireSection(bytes: Bytes, database: string, found: () => readonly string[]): Bytes {
-  yield* bytes;
-  if (found().includes(database)) return;
-  throw new Failure('BackupMissing', `the script has no database ${database}; it has ${found().join(', ')}`);
 }

@@ -2,12 +2,12 @@ import { Failure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
 import { readArchiveHead } from '../../pipeline/archive-head.ts';
 import type { Bytes } from '../../pipeline/bytes.ts';
-import { readSqlScript, type SqlScript } from '../../pipeline/sql-script.ts';
+import { readSqlScript, textOf } from '../../pipeline/sql-script.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Workshop } from '../workshop.ts';
 import { chooseFile, describeFile, type FileWanted } from './file-choose.ts';
 import { findContent, type FileContent } from './file-content.ts';
-import { chooseSection, requireSection } from './file-script.ts';
+import { chooseSection } from './file-script.ts';
 import { openStoredFile, type StoredFile } from './file-stored.ts';
 import { waitForStore } from './file-wait.ts';
 import type { RestoreInput, RestoreSource } from './source.ts';
@@ -68,10 +68,9 @@ async function openChosen(
   );
   const { format, member } = content;
   log.info('file recognised', { key: stat.key, bytes: stat.bytes, format, member, database: section });
-  const oneTransaction = task.mode === 'InPlace';
   const input =
     format === 'sql' || format === 'dumpall'
-      ? scriptInput(file, content, section, oneTransaction)
+      ? scriptInput(file, content, section)
       : archiveInput(file, content, format);
   const serverMajor = readServerMajor(content);
   return {
@@ -82,7 +81,10 @@ async function openChosen(
     ...(format === 'dumpall'
       ? {
           openGlobals: (opening: AbortSignal): Bytes =>
-            file.proveSame(readSqlScript(content.open(opening), { part: 'globals', oneTransaction }).bytes, opening),
+            file.proveSame(
+              textOf(readSqlScript(content.open(opening), { part: 'globals', oneTransaction: false })),
+              opening,
+            ),
         }
       : {}),
     readBytes,
@@ -107,27 +109,13 @@ function archiveInput(file: StoredFile, content: FileContent, format: 'custom' |
   };
 }
 
-function scriptInput(
-  file: StoredFile,
-  content: FileContent,
-  section: string | undefined,
-  oneTransaction: boolean,
-): RestoreInput {
-  let last: SqlScript | undefined;
-  const open = (signal: AbortSignal): Bytes => {
-    const part = section === undefined ? 'whole' : { database: section };
-    const script = readSqlScript(content.open(signal), { part, oneTransaction });
-    last = script;
-    const bytes =
-      section === undefined ? script.bytes : requireSection(script.bytes, section, () => script.databases());
-    return file.proveSame(bytes, signal);
-  };
+function scriptInput(file: StoredFile, content: FileContent, section: string | undefined): RestoreInput {
   return {
     format: 'sql',
+    part: section === undefined ? 'whole' : { database: section },
     ...(section === undefined ? {} : { database: section }),
-    ...(content.bytes === undefined || section !== undefined ? {} : { expectedBytes: content.bytes }),
-    open,
-    notes: () => last?.notes() ?? [],
+    ...(content.bytes === undefined ? {} : { expectedBytes: content.bytes }),
+    open: (signal) => file.proveSame(content.open(signal), signal),
   };
 }
 

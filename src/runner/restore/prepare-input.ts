@@ -89,14 +89,13 @@ function prepareScript(
       const { notes } = await loadScript(
         tools,
         (until) => progress.loaded.throughWhole(stream.open(until)),
-        options,
+        { ...options, part: input.part ?? 'whole' },
         signal,
       );
       stream.check();
       const { noOwner, noPrivileges } = task.options;
       return [
         ...notes,
-        ...(input.notes?.() ?? []),
         ...(noOwner || noPrivileges
           ? ['a script says itself whose everything is: noOwner and noPrivileges do not count']
           : []),

@@ -247,6 +247,7 @@ async function makeTools(
   return {
     available: await findPrograms(programDirs, clock, signal),
     serverMajor: target.facts.major,
+    server: target.server,
     environment: await libpqEnvironment(target.server, secrets.path),
     folder,
     clock,

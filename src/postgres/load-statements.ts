@@ -1,0 +1,149 @@
+import type { Bytes } from '../pipeline/bytes.ts';
+import { refuseEncoding } from '../pipeline/sql-rules.ts';
+import type { SqlScript, SqlStatement } from '../pipeline/sql-script.ts';
+import { Failure } from '../api/failure.ts';
+import { classifyStatement, type StatementPlace } from './classify-statement.ts';
+import type { LoadSubject } from './classify-load-end.ts';
+import { LeftTransaction } from './left-transaction.ts';
+import type { Answer, LoadSession } from './load-session.ts';
+import { quoteName } from './quote.ts';
+import { StatementError } from './statement-error.ts';
+
+export interface StatementOptions {
+  /** none: transactions are the script's own. commit: all is one. rollback: the same, and it is undone at the end. */
+  readonly transaction: 'none' | 'commit' | 'rollback';
+  /** SET ROLE before everything. */
+  readonly role?: string | undefined;
+  /** Settings that the server does not know: a SET of them is left out. */
+  readonly without: readonly string[];
+  readonly about: LoadSubject;
+  /** Called when all has run, before the end of the transaction. */
+  readonly beforeEnd?: () => Promise<void>;
+}
+
+export interface StatementsLoaded {
+  /** Of `without`, those that the script would have set. */
+  readonly settingsLeftOut: readonly string[];
+}
+
+const askXid = 'SELECT pg_catalog.pg_current_xact_id_if_assigned()';
+
+/**
+ * Runs a script, statement by statement, and stops at the first error. The server decides what a statement is, whether it has rows, and
+ * whether we are still in our transaction: what is read wrongly is an error, and cannot be anything else. Nothing is committed before
+ * the script has ended well. Own statements are names of pg_catalog and numbers: no setting of a script changes what they mean.
+ * @throws Failure what the script throws; LeftTransaction; ObjectConflict, RoleMissing, ExtensionMissing, RestoreFailed …
+ */
+export async function loadStatements(
+  session: LoadSession,
+  script: SqlScript,
+  options: StatementOptions,
+): Promise<StatementsLoaded> {
+  const { about, transaction } = options;
+  const isOne = transaction !== 'none';
+  const settingsLeftOut = new Set<string>();
+  const own = async (text: string): Promise<Answer> =>
+    runOne(session, [Buffer.from(text)], undefined, about, undefined);
+  const askOwn = async (text: string): Promise<string | undefined> => {
+    try {
+      return await session.ask(text);
+    } catch (error) {
+      throw classifyStatement(error, about, undefined);
+    }
+  };
+
+  // As scripts are written: one that says nothing means this, and one that sets it is followed.
+  await own('SET standard_conforming_strings = on');
+  if (options.role !== undefined) await own(`SET ROLE ${quoteName(options.role)}`);
+  if (isOne) await own('BEGIN');
+  const xid = isOne ? await askOwn('SELECT pg_catalog.pg_current_xact_id()') : undefined;
+
+  let last: Answer | undefined;
+  for (;;) {
+    const statement = await script.next(session.setting('standard_conforming_strings') !== 'off');
+    if (statement === undefined) break;
+    const unknown = unknownSetting(statement, options.without);
+    if (unknown !== undefined) {
+      settingsLeftOut.add(unknown);
+      continue;
+    }
+    last = await runOne(session, statement.text, statement.rows, about, statement);
+    const refused = refuseEncoding(session.setting('client_encoding') ?? '');
+    if (refused !== undefined) throw script.refuse(statement.line, refused.what, refused.hint);
+    if (isOne) await checkTransaction(last, statement, async () => (await askOwn(askXid)) === xid);
+  }
+  await options.beforeEnd?.();
+  if (!isOne) {
+    if (last === undefined || last.status === 'none') return { settingsLeftOut: [...settingsLeftOut] };
+    throw new Failure(about.damaged, `${about.subject} ends inside of a transaction that it began: it is undone`);
+  }
+  const wanted = transaction === 'commit' ? 'COMMIT' : 'ROLLBACK';
+  const ended = await own(wanted);
+  if (ended.tag !== wanted || ended.status !== 'none') {
+    throw new Failure(
+      'RestoreFailed',
+      `${about.subject}: the server answered ${ended.tag} to ${wanted}: nothing stays`,
+    );
+  }
+  return { settingsLeftOut: [...settingsLeftOut] };
+}
+
+async function runOne(
+  session: LoadSession,
+  text: readonly Uint8Array[],
+  rows: Bytes | undefined,
+  about: LoadSubject,
+  statement: SqlStatement | undefined,
+): Promise<Answer> {
+  const place = (error: StatementError): StatementPlace | undefined =>
+    statement && {
+      line: statement.line + linesBefore(text, error.position, session.setting('client_encoding') === 'UTF8'),
+      entry: statement.entry,
+      text,
+    };
+  try {
+    return await session.run(text, rows);
+  } catch (error) {
+    if (error instanceof StatementError) throw classifyStatement(error, about, place(error));
+    if (!(error instanceof Failure) || error.reason !== 'SqlRefused') throw error;
+    const where = statement === undefined ? '' : `line ${statement.line}: `;
+    throw new Failure('SqlRefused', `${where}${error.message}`, { cause: error });
+  }
+}
+
+/** Whether we are still in our transaction. COMMIT AND CHAIN, and ROLLBACK AND CHAIN, leave another one behind. */
+async function checkTransaction(
+  { tag, status }: Answer,
+  { line }: SqlStatement,
+  isOurs: () => Promise<boolean>,
+): Promise<void> {
+  if (tag === 'PREPARE TRANSACTION') throw new LeftTransaction(line, 'prepared');
+  if (status === 'open' && tag !== 'COMMIT') {
+    // That of a savepoint is called the same.
+    if (tag !== 'ROLLBACK' || (await isOurs())) return;
+    throw new LeftTransaction(line, 'rolled back');
+  }
+  throw new LeftTransaction(line, tag === 'ROLLBACK' ? 'rolled back' : 'committed');
+}
+
+function unknownSetting({ words }: SqlStatement, without: readonly string[]): string | undefined {
+  const [first, second] = words;
+  return first === 'set' && second !== undefined && without.includes(second) ? second : undefined;
+}
+
+const lineFeed = 0x0a;
+
+/** Line feeds before a character (from 1) of a statement. */
+function linesBefore(text: readonly Uint8Array[], position: number, isUtf8: boolean): number {
+  if (position === 0) return 0;
+  let characters = 0;
+  let lines = 0;
+  for (const piece of text) {
+    for (const byte of piece) {
+      if (!isUtf8 || (byte & 0xc0) !== 0x80) characters += 1;
+      if (characters >= position) return lines;
+      if (byte === lineFeed) lines += 1;
+    }
+  }
+  return lines;
+}
