@@ -25,6 +25,7 @@ RUN --mount=type=cache,target=/root/.npm \
 
 FROM ${BASE}
 ARG PGDG=true
+# psql comes with the others and is taken out: nothing here runs it.
 RUN set -eu; \
     export DEBIAN_FRONTEND=noninteractive; \
     apt-get update -qq; \
@@ -41,6 +42,7 @@ RUN set -eu; \
     else \
       apt-get install -qq -y --no-install-recommends postgresql-client; \
     fi; \
+    rm -f /usr/lib/postgresql/*/bin/psql /usr/bin/psql; \
     rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* /usr/share/doc /usr/share/man /usr/share/locale; \
     echo 'pgbackup:x:65532:65532::/nonexistent:/usr/sbin/nologin' >>/etc/passwd; \
     echo 'pgbackup:x:65532:' >>/etc/group; \

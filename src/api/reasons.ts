@@ -339,8 +339,8 @@ export const failureReasons = {
     consequence: 'never',
     exitCode: 65,
     meaning:
-      'A plain SQL file has a command of psql itself (a backslash command), which could run programs or read files.',
-    remedy: 'Make the dump with pg_dump, or take the command out.',
+      'A plain SQL file has what is for psql and not for the server (a backslash command), or what cannot be loaded: an encoding in which a backslash is half a character, a statement above 256 MiB, a COPY that sends rows, the end of a transaction in mode InPlace.',
+    remedy: 'Make the dump with pg_dump, or take out what the message names.',
   },
   TargetExists: {
     consequence: 'wait',
@@ -393,7 +393,7 @@ export const failureReasons = {
   RestoreFailed: {
     consequence: 'never',
     exitCode: 65,
-    meaning: 'pg_restore or psql met an error of no better-known kind; the first one is in the message.',
+    meaning: 'The server or pg_restore met an error of no better-known kind; the first one is in the message.',
     remedy: 'Read the message and the log of the pod.',
   },
   CheckFailed: {

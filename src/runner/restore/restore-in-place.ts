@@ -1,5 +1,6 @@
 import { toFailure, type Failure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
+import { LeftTransaction } from '../../postgres/left-transaction.ts';
 import type { Workshop } from '../workshop.ts';
 import type { TargetPlan } from './check-target.ts';
 import { isOfOneCopy } from './next-copy.ts';
@@ -49,6 +50,7 @@ export async function restoreInPlace(
       ends.push({ plan, outcome: 'Restored', notes });
     } catch (error) {
       const failure = toFailure(error);
+      if (failure instanceof LeftTransaction && failure.committed) outcome = 'Changed';
       if (ends.length === 0 && outcome === 'Untouched' && isOfOneCopy(failure)) throw failure;
       ends.push({ plan, outcome, failure, notes: [...notes, ...explain(outcome, failure)] });
     }
@@ -56,7 +58,10 @@ export async function restoreInPlace(
   return ends;
 }
 
-function explain(outcome: TargetOutcome, { reason }: Failure): readonly string[] {
+function explain(outcome: TargetOutcome, failure: Failure): readonly string[] {
+  // It says itself what stays.
+  if (failure instanceof LeftTransaction) return [];
+  const { reason } = failure;
   if (outcome === 'Changed') {
     return ['what was restored is committed: afterSql and checks of mode InPlace come after it'];
   }
