@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { inspect, promisify } from 'node:util';
 import { array, constantFrom, integer, sample, tuple } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
@@ -81,8 +81,10 @@ describe.skipIf(ends.length === 0).each(ends)('dumps that were changed, on a ser
           script.subarray(at + (cut % 20 < 10 ? 0 : cut)),
         ]);
       }
-      const error = await load(script, pieces).catch((thrown: unknown) => thrown);
-      const reason = error instanceof Failure ? error.reason : String(error ?? 'loaded');
+      const reason = await load(script, pieces).then(
+        () => 'loaded',
+        (thrown: unknown) => (thrown instanceof Failure ? thrown.reason : inspect(thrown)),
+      );
       reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     }
 
