@@ -3,6 +3,7 @@ import { aborted } from '../pipeline/aborted.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
 import { readSqlScript, type SqlScriptOptions } from '../pipeline/sql-script.ts';
 import { mayBeDamage, type LoadSubject } from './classify-load-end.ts';
+import { CommitLost } from './commit-lost.ts';
 import { openLoadSession } from './load-session.ts';
 import { loadStatements } from './load-statements.ts';
 import type { LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types.ts';
@@ -53,7 +54,7 @@ export async function loadScript(
       ],
     };
   } catch (error) {
-    if (signal.aborted) throw aborted(signal);
+    if (signal.aborted && !(error instanceof CommitLost)) throw aborted(signal);
     const failure = toFailure(error);
     if (mayBeDamage(failure)) await source.drain();
     throw failure;

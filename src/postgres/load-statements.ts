@@ -2,6 +2,7 @@ import type { Bytes } from '../pipeline/bytes.ts';
 import { refuseEncoding } from '../pipeline/sql-rules.ts';
 import type { SqlScript, SqlStatement } from '../pipeline/sql-script.ts';
 import { Failure } from '../api/failure.ts';
+import { afterCommit } from './commit-lost.ts';
 import { classifyStatement, type StatementPlace } from './classify-statement.ts';
 import type { LoadSubject } from './classify-load-end.ts';
 import { LeftTransaction } from './left-transaction.ts';
@@ -32,7 +33,7 @@ const askXid = 'SELECT pg_catalog.pg_current_xact_id_if_assigned()';
  * Runs a script, statement by statement, and stops at the first error. The server decides what a statement is, whether it has rows, and
  * whether we are still in our transaction: what is read wrongly is an error, and cannot be anything else. Nothing is committed before
  * the script has ended well. Own statements are names of pg_catalog and numbers: no setting of a script changes what they mean.
- * @throws Failure what the script throws; LeftTransaction; ObjectConflict, RoleMissing, ExtensionMissing, RestoreFailed …
+ * @throws Failure what the script throws; LeftTransaction; CommitLost; ObjectConflict, RoleMissing, ExtensionMissing, RestoreFailed …
  */
 export async function loadStatements(
   session: LoadSession,
@@ -78,7 +79,9 @@ export async function loadStatements(
     throw new Failure(about.damaged, `${about.subject} ends inside of a transaction that it began: it is undone`);
   }
   const wanted = transaction === 'commit' ? 'COMMIT' : 'ROLLBACK';
-  const ended = await own(wanted);
+  const ended = await own(wanted).catch((error: unknown) => {
+    throw transaction === 'commit' ? afterCommit(error, xid) : error;
+  });
   if (ended.tag !== wanted || ended.status !== 'none') {
     throw new Failure(
       'RestoreFailed',

@@ -5,6 +5,7 @@ import { aborted } from '../pipeline/aborted.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
 import { runCommand, type Command } from '../pipeline/command.ts';
 import { classifyLoadEnd, mayBeDamage, type LoadSubject } from './classify-load-end.ts';
+import { CommitLost } from './commit-lost.ts';
 import type { Archive, ArchiveContents, ArchiveEntry, LoadHooks, LoadOptions, LoadTools } from './load-types.ts';
 import { leaveOutInternalOptions } from './internal-options.ts';
 import { programPath } from './programs.ts';
@@ -83,7 +84,7 @@ export async function withRestore<Result>(
     const { settings = {} } = options;
     return await work({ tools, settings, contents, chosen, about, notes, signal, args, entries, path, source });
   } catch (error) {
-    if (signal.aborted) throw aborted(signal);
+    if (signal.aborted && !(error instanceof CommitLost)) throw aborted(signal);
     const failure = toFailure(error);
     if (mayBeDamage(failure)) await source?.drain();
     throw failure;

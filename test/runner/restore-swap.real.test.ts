@@ -1,11 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { manifestKey } from '../../src/domain/layout.ts';
 import type { RestoreTask } from '../../src/domain/task.ts';
-import type { Postgres } from '../servers/postgres.ts';
+import { startAnswerProxy } from './answer-proxy.ts';
 import { listAll } from './restore-task-of.ts';
 import { pgSecret, runWith, type RunEnd } from './run-with.ts';
 import { startTwoDatabases, type TwoDatabases } from './two-databases.ts';
@@ -51,7 +50,7 @@ test('several databases are replaced at once, with encoding and comment of their
 
 test('a commit whose answer is lost is found to be done', async () => {
   // The whole message of the simple query protocol: other statements may end with the same word.
-  const proxy = await startProxy(stand.server, 'Q\0\0\0\x0bCOMMIT\0');
+  const proxy = await startAnswerProxy(stand.server, 'Q\0\0\0\x0bCOMMIT\0');
   try {
     const task = stand.taskOf();
     const through = { ...task, target: { ...task.target, server: { ...task.target.server, port: proxy.port } } };
@@ -165,43 +164,6 @@ test('a restore of every database that there is says which one is needed besides
   expect(ended.verdict.hint).toContain('maintenanceDatabase');
   await expectUntouched();
 });
-
-/** Passes everything on, until a client says `words`: the server hears it, its answer never arrives. */
-async function startProxy(to: Postgres, words: string) {
-  let cuts = 0;
-  const proxy: Server = createServer((client) => {
-    const upstream = connect(to.port, to.host);
-    const end = (): void => {
-      client.destroy();
-      upstream.destroy();
-    };
-    let cut = false;
-    client.on('data', (piece) => {
-      if (!cut && piece.includes(words)) {
-        cut = true;
-        cuts += 1;
-      }
-      upstream.write(piece);
-    });
-    upstream.on('data', (piece) => {
-      if (cut) end();
-      else client.write(piece);
-    });
-    for (const socket of [client, upstream]) socket.on('error', end).on('close', end);
-  });
-  await new Promise<void>((resolve) => {
-    proxy.listen(0, '127.0.0.1', resolve);
-  });
-  const address = proxy.address();
-  return {
-    port: typeof address === 'object' ? (address?.port ?? 0) : 0,
-    cuts: () => cuts,
-    stop: () =>
-      new Promise<void>((resolve) => {
-        proxy.close(() => resolve());
-      }),
-  };
-}
 
 async function until(what: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + 60_000;

@@ -1,5 +1,6 @@
 import { toFailure, type Failure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
+import { CommitLost } from '../../postgres/commit-lost.ts';
 import { LeftTransaction } from '../../postgres/left-transaction.ts';
 import type { Workshop } from '../workshop.ts';
 import type { TargetPlan } from './check-target.ts';
@@ -9,6 +10,7 @@ import type { PreparedInput } from './prepare-input.ts';
 import { proveDatabase } from './prove-database.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import type { TargetOutcome } from './restore-verdict.ts';
+import { settleCommit } from './settle-commit.ts';
 
 export interface InPlaceEnd {
   readonly plan: TargetPlan;
@@ -43,14 +45,18 @@ export async function restoreInPlace(
     let outcome: TargetOutcome = 'Untouched';
     try {
       signal.throwIfAborted();
-      notes = await load(progress, signal);
+      notes = await load(progress, signal).catch((error: unknown) =>
+        settleCommit(error, plan.loadInto, target, workshop),
+      );
       outcome = 'Changed';
       await proveDatabase(task, plan, undefined, target, progress, signal);
       progress.databaseDone();
       ends.push({ plan, outcome: 'Restored', notes });
     } catch (error) {
       const failure = toFailure(error);
-      if (failure instanceof LeftTransaction && failure.committed) outcome = 'Changed';
+      // Not known counts as changed: nobody repeats it.
+      if (failure instanceof CommitLost || (failure instanceof LeftTransaction && failure.committed))
+        outcome = 'Changed';
       if (ends.length === 0 && outcome === 'Untouched' && isOfOneCopy(failure)) throw failure;
       ends.push({ plan, outcome, failure, notes: [...notes, ...explain(outcome, failure)] });
     }
@@ -61,11 +67,13 @@ export async function restoreInPlace(
 function explain(outcome: TargetOutcome, failure: Failure): readonly string[] {
   // It says itself what stays.
   if (failure instanceof LeftTransaction) return [];
-  const { reason } = failure;
+  if (failure instanceof CommitLost) {
+    return [
+      'look whether its rows are there before it is restored again: it was being committed when the server was lost',
+    ];
+  }
   if (outcome === 'Changed') {
     return ['what was restored is committed: afterSql and checks of mode InPlace come after it'];
   }
-  // Nothing marks a database that is restored in place: nobody can find out later.
-  if (reason === 'ConnectionLost') return ['if the connection was lost while the transaction was committed, it may be'];
   return [];
 }
