@@ -4,11 +4,7 @@ import type { Postgres } from '../servers/postgres.ts';
 /**
  * Passes everything on, until a client says `words`: the server hears it (unless it is not to), its answer never arrives.
  */
-export async function startAnswerProxy(
-  to: Pick<Postgres, 'host' | 'port'>,
-  words: string,
-  { heard = true } = {},
-) {
+export async function startAnswerProxy(to: Pick<Postgres, 'host' | 'port'>, words: string, { heard = true } = {}) {
   let cuts = 0;
   const proxy: Server = createServer((client) => {
     const upstream = connect(to.port, to.host);
