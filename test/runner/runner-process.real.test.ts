@@ -103,7 +103,10 @@ test('while a dump goes on, secrets lie in the folder in memory and nowhere else
     if (!entry.isFile() || !(await readFile(path, 'utf8')).includes('pl4nted-p')) continue;
     holding.push(relative(join(copies, 'root'), path));
   }
-  expect(holding.sort()).toEqual(['private/libpq/passfile', 'secrets/pg/password']);
+  expect(holding.map((path) => path.replace(/\b[0-9a-f]{32}\b/, '*')).sort()).toEqual([
+    'private/libpq/*/passfile',
+    'secrets/pg/password',
+  ]);
 });
 
 test('a wrong password is told without it', async () => {
