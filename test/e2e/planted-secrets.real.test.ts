@@ -117,7 +117,10 @@ it('no secret stands in any object, event, log or stored file, whether runs succ
       ['refused-now', 'False', 'AuthenticationFailed'],
     ]);
     const restores = {
-      'good-back': restore({ policy: { name: 'good', latest: true, location: 's3' } }, { credentials: { secretName: 'pg' } }),
+      'good-back': restore(
+        { policy: { name: 'good', latest: true, location: 's3' } },
+        { credentials: { secretName: 'pg' } },
+      ),
       'refused-back': restore({ backup: { name: 'good-now' } }, { ...at, credentials: { secretName: 'pg-wrong' } }),
     };
     for (const [name, spec] of Object.entries(restores)) {
