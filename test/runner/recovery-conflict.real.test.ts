@@ -53,15 +53,23 @@ async function backUp(databases: readonly string[], databaseRetries: number) {
   return runWith(folder.path, task, pgSecret(primary), [binDir]);
 }
 
-/** Removes for good what the dump's snapshot still sees, and returns when the standby has ended its statement. */
+/**
+ * Removes for good what the dump's snapshot still sees, and returns when the standby has ended the dump's statement; or is held up by it,
+ * because the dump's session is told only when it may write again.
+ */
 async function makeConflict(): Promise<void> {
   await primary.sql(`DELETE FROM dying WHERE i % 2 = 0`, 'shop');
   await primary.sql('VACUUM dying', 'shop');
-  await until('the standby has ended the dump', async () => {
-    const rows = await standby.ask(
-      `SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'pgbackup %' AND state = 'idle in transaction (aborted)'`,
+  const [{ lsn } = { lsn: '' }] = await primary.sql<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
+  let held = 0;
+  await until('the standby has ended the dump, or is held up by it', async () => {
+    const [row] = await standby.ask<{ ended: boolean; held: boolean }>(
+      `SELECT EXISTS (SELECT FROM pg_stat_activity
+                       WHERE application_name LIKE 'pgbackup %' AND state = 'idle in transaction (aborted)') AS ended,
+              pg_last_wal_receive_lsn() >= '${lsn}' AND pg_last_wal_replay_lsn() < '${lsn}' AS held`,
     );
-    return rows.length > 0;
+    held = row?.held === true ? held + 1 : 0;
+    return row?.ended === true || held > 20;
   });
 }
 
