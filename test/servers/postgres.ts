@@ -40,6 +40,7 @@ export interface Postgres {
   start(): Promise<void>;
 }
 
+const mostPorts = 5;
 const user = 'admin';
 const password = 'correct horse: battery\\staple';
 
@@ -49,7 +50,7 @@ const password = 'correct horse: battery\\staple';
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { binDir, dir } = options;
-  const port = options.port ?? (await freePort());
+  let port = options.port ?? (await freePort());
   const account = await findAccount();
   const cluster = join(dir, 'cluster');
   const socketDir = await makeSocketDir(dir);
@@ -71,7 +72,6 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     '--no-sync',
   );
   const settings: Record<string, string> = {
-    port: String(port),
     listen_addresses: '127.0.0.1',
     unix_socket_directories: socketDir,
     fsync: 'off',
@@ -81,10 +81,15 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     ...(options.tls === undefined ? {} : await installTls(options.tls, cluster, account)),
     ...options.settings,
   };
-  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
-  await writeFile(join(cluster, 'postgresql.auto.conf'), lines.join(''));
+  const configure = async (): Promise<void> => {
+    const lines = Object.entries({ ...settings, port: String(port) }).map(
+      ([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`,
+    );
+    await writeFile(join(cluster, 'postgresql.auto.conf'), lines.join(''));
+  };
 
   let running = false;
+  let tries = 0;
   const start = async (): Promise<void> => {
     await call('pg_ctl', `--pgdata=${cluster}`, `--log=${join(dir, 'log')}`, '--wait', '--timeout=60', 'start');
     running = true;
@@ -94,11 +99,20 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     running = false;
     await call('pg_ctl', `--pgdata=${cluster}`, '--wait', '--mode=immediate', 'stop');
   };
-  try {
-    await start();
-  } catch (error) {
-    const log = await readFile(join(dir, 'log'), 'utf8').catch(() => '');
-    throw new Error(`PostgreSQL of ${binDir} did not start: ${log.slice(-2000)}`, { cause: error });
+  for (;;) {
+    await configure();
+    try {
+      await start();
+      break;
+    } catch (error) {
+      const log = await readFile(join(dir, 'log'), 'utf8').catch(() => '');
+      // Somebody took it since it was seen to be free: another one is asked for.
+      const isTaken = options.port === undefined && log.slice(-2000).includes('Address already in use');
+      tries += 1;
+      if (!isTaken || tries === mostPorts)
+        throw new Error(`PostgreSQL of ${binDir} did not start: ${log.slice(-2000)}`, { cause: error });
+      port = await freePort();
+    }
   }
 
   const sql = async <Row extends object>(text: string, database = 'postgres'): Promise<readonly Row[]> => {
