@@ -21,14 +21,14 @@ test('a restore whose own session at the server is stopped ends in time, and say
   const before = await stand.look();
   const task = stand.taskOf();
   const running = runWith(stand.folder, task, pgSecret(stand.server), [stand.binDir], { stallMilliseconds: 3_000 });
-  const find = (text: string, values: string): Promise<readonly { pid: number }[]> =>
-    stand.server.sql(`SELECT pid FROM pg_stat_activity WHERE ${text} = '${values}'`);
   let pid = 0;
-  await until('rows are loaded', async () => {
-    const [session] = await find('application_name', sessionName(requestUid));
-    pid = session?.pid ?? 0;
-    const loading = await find('wait_event', 'PgSleep');
-    return pid !== 0 && loading.length > 0;
+  await until('rows are loaded, and the session of the restore itself has nothing to do', async () => {
+    // The one that loads is called the same.
+    const sessions = await stand.server.sql<{ pid: number; state: string; event: string | null }>(
+      `SELECT pid, state, wait_event AS event FROM pg_stat_activity WHERE application_name = '${sessionName(requestUid)}'`,
+    );
+    pid = sessions.find(({ state }) => state === 'idle')?.pid ?? 0;
+    return pid !== 0 && sessions.some(({ event }) => event === 'PgSleep');
   });
   process.kill(pid, 'SIGSTOP');
   try {
