@@ -32,7 +32,8 @@ export default defineConfig({
           setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
+          // One more than the smallest machine has cores: most of the time goes into waiting for limits to pass.
+          maxWorkers: 3,
         },
       },
       {

@@ -170,9 +170,10 @@ export async function startFaultStand(shared: SharedServer, versitygw: string | 
     metrics,
     impatient,
     makeDatabase: async (name, size) => {
-      // One at a time: a template is copied by one session only.
-      making = making.then(async () => server.sql(`CREATE DATABASE "${name}" TEMPLATE ${templateOf(size)}`));
-      await making;
+      // One at a time: a template is copied by one session only. One that fails takes none of the next ones with it.
+      const made = making.then(async () => server.sql(`CREATE DATABASE "${name}" TEMPLATE ${templateOf(size)}`));
+      making = made.catch(() => {});
+      await made;
     },
     postgresProxy: async (other = server) => {
       const proxy = await startTcpProxy(other);
