@@ -1,9 +1,7 @@
-import { Failure } from '../api/failure.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
-import { tarBlock } from '../pipeline/tar-header.ts';
-import { readTocEntry, readTocHead, type Damaged, type TocEntry } from './archive-toc.ts';
+import type { Damaged, TocEntry } from './archive-toc.ts';
 import type { Archive } from './load-types.ts';
-import { TocCursor } from './toc-cursor.ts';
+import { rewriteDefinitions, type RewriteDefinition } from './rewrite-definitions.ts';
 
 /**
  * What some servers keep among a column's options for themselves, and other servers refuse as `unrecognized parameter`. A pg_dump
@@ -42,72 +40,27 @@ export function withoutInternalOptions(definition: string): { readonly text: str
   return { text, count };
 }
 
-/** Chunks of about this size come out of the table of contents. */
-const chunkBytes = 256 * 1024;
+/** The definition of an entry without them; `count` is how many there were. Undefined: it has none. */
+export function rewriteInternalOptions(entry: TocEntry): { readonly text: string; readonly count: number } | undefined {
+  if (!hasInternalOptions(entry)) return undefined;
+  return withoutInternalOptions(entry.definition?.toString('latin1') ?? '');
+}
 
 /**
- * An archive (of a directory: its toc.dat) without internal options. Only its table of contents is looked at, entry by entry; data passes
- * as it is. `onEnd` is told how many were left out, or undefined when the archive is of a version that nobody knows here: it passes
- * unchanged. @throws what `source` throws, or what `damaged` makes
+ * An archive (of a directory: its toc.dat) without internal options. `onEnd` is told how many were left out, or undefined when the archive
+ * is of a version that nobody knows here: it passes unchanged. @throws what `source` throws, or what `damaged` makes
  */
-export async function* leaveOutInternalOptions(
+export function leaveOutInternalOptions(
   source: Bytes,
   damaged: Damaged,
   onEnd: (count: number | undefined) => void = () => {},
   format: Archive['format'] = 'custom',
 ): AsyncGenerator<Uint8Array, void, void> {
-  const cursor = new TocCursor(source, damaged);
   let total = 0;
-  try {
-    let waiting: Buffer[] = [];
-    if (format === 'tar') waiting.push(Buffer.from(await cursor.piece(() => cursor.take(tarBlock))));
-    const head = await readKnownHead(cursor, damaged);
-    if (head === undefined) {
-      onEnd(undefined);
-      yield* waiting;
-      yield* cursor.rest();
-      return;
-    }
-    waiting.push(Buffer.from(cursor.taken));
-    let waitingBytes = 0;
-    for (let read = 0; read < head.count; read += 1) {
-      const entry = await cursor.piece(() => readTocEntry(cursor, head, format, damaged));
-      const parts = hasInternalOptions(entry) ? rewrite(entry) : undefined;
-      total += parts?.count ?? 0;
-      const bytes = Buffer.from(parts?.bytes ?? cursor.taken);
-      waiting.push(bytes);
-      waitingBytes += bytes.length;
-      if (waitingBytes < chunkBytes) continue;
-      yield Buffer.concat(waiting);
-      [waiting, waitingBytes] = [[], 0];
-    }
-    onEnd(total);
-    yield Buffer.concat(waiting);
-    yield* cursor.rest();
-  } finally {
-    await cursor.leave();
-  }
-
-  function rewrite({ definition, definitionAt: { from, to } }: TocEntry) {
-    const { text, count } = withoutInternalOptions(definition?.toString('latin1') ?? '');
-    const { taken } = cursor;
-    // The header of a tar's member has told its length: blanks keep it.
-    const body = Buffer.from(format === 'tar' ? text.padEnd(definition?.length ?? 0) : text, 'latin1');
-    return {
-      count,
-      bytes: Buffer.concat([taken.subarray(0, from), cursor.printInteger(body.length), body, taken.subarray(to)]),
-    };
-  }
-}
-
-async function readKnownHead(cursor: TocCursor, damaged: Damaged) {
-  try {
-    return await cursor.piece(() => readTocHead(cursor, damaged));
-  } catch (error) {
-    const isForeign =
-      error instanceof Failure && (error.reason === 'ProgramMissing' || error.reason === 'VersionUnsupported');
-    // Nothing of it was taken: `rest` has it from its beginning.
-    if (isForeign && cursor.position === 0) return undefined;
-    throw error;
-  }
+  const rewrite: RewriteDefinition = (entry) => {
+    const found = rewriteInternalOptions(entry);
+    total += found?.count ?? 0;
+    return found?.text;
+  };
+  return rewriteDefinitions(source, damaged, format, rewrite, (isKnown) => onEnd(isKnown ? total : undefined));
 }

@@ -91,5 +91,5 @@ function whyOneJob(
   if (archive.format === 'tar') return 'tar archives can only be read in order';
   if (archive.kind === 'stream')
     return isHeadKept(archive, contents) ? undefined : 'its table of contents is too large to be kept';
-  return source === undefined ? undefined : 'column options that only some servers know are left out on the way';
+  return source === undefined ? undefined : 'definitions that do not fit here are changed on the way';
 }

@@ -37,7 +37,7 @@ export async function loadScript(
   const source = readWhole(open(signal), hooks.onBytes);
   const script = readSqlScript(source.bytes, { part, oneTransaction: singleTransaction });
   try {
-    const { settingsLeftOut } = await loadStatements(session, script, {
+    const { settingsLeftOut, foundPublic } = await loadStatements(session, script, {
       transaction: singleTransaction ? 'commit' : 'none',
       role,
       without: settingsSince(tools.serverMajor),
@@ -51,6 +51,7 @@ export async function loadScript(
       notes: [
         ...script.notes(),
         ...settingsLeftOut.map((setting) => `the setting ${setting}, which this server does not know, left out`),
+        ...(foundPublic ? ['CREATE SCHEMA public left out: the database has it'] : []),
       ],
     };
   } catch (error) {

@@ -7,6 +7,7 @@ import { classifyStatement, type StatementPlace } from './classify-statement.ts'
 import type { LoadSubject } from './classify-load-end.ts';
 import { LeftTransaction } from './left-transaction.ts';
 import type { Answer, LoadSession } from './load-session.ts';
+import { askPublic, isAboutPublic } from './public-schema.ts';
 import { quoteName } from './quote.ts';
 import { StatementError } from './statement-error.ts';
 
@@ -17,6 +18,8 @@ export interface StatementOptions {
   readonly role?: string | undefined;
   /** Settings that the server does not know: a SET of them is left out. */
   readonly without: readonly string[];
+  /** DROP SCHEMA public is left out: what is in it is dropped by itself. */
+  readonly keepPublic?: boolean;
   readonly about: LoadSubject;
   /** Called when all has run, before the end of the transaction. */
   readonly beforeEnd?: () => Promise<void>;
@@ -25,6 +28,8 @@ export interface StatementOptions {
 export interface StatementsLoaded {
   /** Of `without`, those that the script would have set. */
   readonly settingsLeftOut: readonly string[];
+  /** The script would have created the schema public, which was there. */
+  readonly foundPublic: boolean;
 }
 
 const askXid = 'SELECT pg_catalog.pg_current_xact_id_if_assigned()';
@@ -43,6 +48,7 @@ export async function loadStatements(
   const { about, transaction } = options;
   const isOne = transaction !== 'none';
   const settingsLeftOut = new Set<string>();
+  let foundPublic = false;
   const own = async (text: string): Promise<Answer> =>
     runOne(session, [Buffer.from(text)], undefined, about, undefined);
   const askOwn = async (text: string): Promise<string | undefined> => {
@@ -68,6 +74,11 @@ export async function loadStatements(
       settingsLeftOut.add(unknown);
       continue;
     }
+    if (options.keepPublic === true && isAboutPublic('drop', statement)) continue;
+    if (isAboutPublic('create', statement) && (await askOwn(askPublic)) !== undefined) {
+      foundPublic = true;
+      continue;
+    }
     last = await runOne(session, statement.text, statement.rows, about, statement);
     const refused = refuseEncoding(session.setting('client_encoding') ?? '');
     if (refused !== undefined) throw script.refuse(statement.line, refused.what, refused.hint);
@@ -75,7 +86,7 @@ export async function loadStatements(
   }
   await options.beforeEnd?.();
   if (!isOne) {
-    if (last === undefined || last.status === 'none') return { settingsLeftOut: [...settingsLeftOut] };
+    if (last === undefined || last.status === 'none') return { settingsLeftOut: [...settingsLeftOut], foundPublic };
     throw new Failure(about.damaged, `${about.subject} ends inside of a transaction that it began: it is undone`);
   }
   const wanted = transaction === 'commit' ? 'COMMIT' : 'ROLLBACK';
@@ -88,7 +99,7 @@ export async function loadStatements(
       `${about.subject}: the server answered ${ended.tag} to ${wanted}: nothing stays`,
     );
   }
-  return { settingsLeftOut: [...settingsLeftOut] };
+  return { settingsLeftOut: [...settingsLeftOut], foundPublic };
 }
 
 async function runOne(

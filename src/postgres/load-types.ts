@@ -81,6 +81,8 @@ export interface ArchiveContents {
   readonly largeObjects: Readonly<Record<LoadPass, readonly number[]>>;
   /** Columns have options that only some servers know (internal-options.ts). */
   readonly internalOptions: boolean;
+  /** It creates the schema public, which every new database has (public-schema.ts). */
+  readonly createsPublic: boolean;
   /** Of the table of contents, with all that is before it. */
   readonly headBytes: number;
 }

@@ -10,6 +10,7 @@ import { hasInternalOptions } from './internal-options.ts';
 import { checkFileName, openArchiveFiles, type CheckFile } from './archive-files.ts';
 import { passChooser } from './choose-pass.ts';
 import { openEntries } from './open-entries.ts';
+import { createsPublic } from './public-schema.ts';
 import { TocCursor } from './toc-cursor.ts';
 
 const tarBlock = 512;
@@ -45,17 +46,23 @@ export async function readContents(
     let decode = keptOnce(decodeNames('UTF8'));
     const keep = openEntries((what) => tooMany(tools, what));
     let internalOptions = false;
+    let isPublicCreated = false;
     const choosePass = passChooser();
     const checkFile = await fileChecker(archive, damaged, signal);
     for (let read = 0; read < head.count; read++) {
       // Decoded inside: what the cursor gives is valid until the next piece.
-      const { entry, encoding, hasOptions } = await cursor.piece(() => {
+      const { entry, encoding, hasOptions, hasPublic } = await cursor.piece(() => {
         const raw = readTocEntry(cursor, head, archive.format, damaged);
         if (raw.file !== undefined) checkFile(raw.type, raw.file);
-        return { ...readEntry(raw, decode, choosePass(raw)), hasOptions: hasInternalOptions(raw) };
+        return {
+          ...readEntry(raw, decode, choosePass(raw)),
+          hasOptions: hasInternalOptions(raw),
+          hasPublic: createsPublic(raw),
+        };
       });
       keep.add(entry);
       internalOptions ||= hasOptions;
+      isPublicCreated ||= hasPublic;
       if (encoding !== undefined) decode = keptOnce(decodeNames(encoding));
     }
     return {
@@ -64,6 +71,7 @@ export async function readContents(
       serverMajor: Number(/^\d+/.exec(head.serverVersion)?.[0] ?? 0),
       ...keep.all(),
       internalOptions,
+      createsPublic: isPublicCreated,
       headBytes: cursor.length,
     };
   } finally {

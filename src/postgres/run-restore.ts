@@ -7,13 +7,14 @@ import { runCommand, type Command } from '../pipeline/command.ts';
 import { classifyLoadEnd, mayBeDamage, type LoadSubject } from './classify-load-end.ts';
 import { CommitLost } from './commit-lost.ts';
 import type { Archive, ArchiveContents, ArchiveEntry, LoadHooks, LoadOptions, LoadTools } from './load-types.ts';
-import { leaveOutInternalOptions } from './internal-options.ts';
+import { definitionsToFit } from './fit-definitions.ts';
 import { programPath } from './programs.ts';
 import { loadStatements, type StatementOptions } from './load-statements.ts';
 import { openLoadSession } from './load-session.ts';
 import { readSqlScript } from '../pipeline/sql-script.ts';
 import { readContents } from './read-contents.ts';
 import { chooseRestorePrograms, unknownSettings, type RestorePrograms } from './restore-programs.ts';
+import { rewriteDefinitions, type RewriteDefinition } from './rewrite-definitions.ts';
 import { rewriteToc } from './rewrite-toc.ts';
 import { selectEntries } from './select-entries.ts';
 import { writeList } from './write-list.ts';
@@ -65,8 +66,9 @@ export async function withRestore<Result>(
           newKey(tools),
         );
   const damaged = (what: string) => new Failure(tools.damaged ?? 'FileDamaged', what);
-  if (archive.format === 'directory' && contents.internalOptions) await rewriteToc(archive.path, damaged, signal);
-  const stream = openStream(archive, contents, damaged, signal);
+  const rewrite = definitionsToFit(contents, options);
+  if (archive.format === 'directory' && rewrite !== undefined) await rewriteToc(archive.path, rewrite, damaged, signal);
+  const stream = openStream(archive, rewrite, damaged, signal);
   const source = stream === undefined ? undefined : readWhole(passing(stream, contents), hooks.onBytes);
   const about: LoadSubject = {
     subject: `pg_restore into database "${options.database}"`,
@@ -96,18 +98,18 @@ export async function withRestore<Result>(
 
 /**
  * What goes through our hands: what is streamed; tar archives always, see `wholeTar` (reading one at a path has no advantage); and
- * custom ones with options that most servers refuse.
+ * custom ones whose definitions do not fit.
  */
 function openStream(
   archive: Archive,
-  { internalOptions }: ArchiveContents,
+  rewrite: RewriteDefinition | undefined,
   damaged: (what: string) => Failure,
   signal: AbortSignal,
 ): Bytes | undefined {
   const open = (): Bytes => (archive.kind === 'stream' ? archive.open(signal) : readPath(archive.path, signal));
   if (archive.format === 'directory') return undefined;
   const bytes = archive.format === 'tar' ? wholeTar(open(), damaged) : undefined;
-  if (internalOptions) return leaveOutInternalOptions(bytes ?? open(), damaged, undefined, archive.format);
+  if (rewrite !== undefined) return rewriteDefinitions(bytes ?? open(), damaged, archive.format, rewrite);
   if (bytes !== undefined) return bytes;
   return archive.kind === 'stream' ? archive.open(signal) : undefined;
 }
@@ -176,7 +178,7 @@ export async function runAsScript(
   try {
     const script = readSqlScript(output, { part: 'whole', oneTransaction: isOne, ofOurOwn: true });
     const without = unknownSettings(chosen.programs.major, tools.serverMajor);
-    await loadStatements(session, script, { transaction, without, about, beforeEnd });
+    await loadStatements(session, script, { transaction, without, keepPublic: true, about, beforeEnd });
   } finally {
     // Ends pg_restore, and waits until it is gone.
     await output.return();

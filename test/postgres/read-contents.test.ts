@@ -49,6 +49,7 @@ test.each([12, 13, 14, 15, 16])('reads archives of version 1.%i, in pieces of an
       serverVersion: '17.10',
       serverMajor: 17,
       internalOptions: false,
+      createsPublic: false,
       headBytes: content.length,
       largeObjects: { before: [], rows: [], after: [] },
       entries: [

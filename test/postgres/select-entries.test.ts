@@ -23,6 +23,7 @@ const contents = (entries: readonly ArchiveEntry[]): ArchiveContents => ({
   archiveVersion: '1.16',
   serverVersion: '18.1',
   internalOptions: false,
+  createsPublic: false,
   serverMajor: 18,
   entries,
   largeObjects: { before: [], rows: [], after: [] },
