@@ -32,5 +32,8 @@ export const restoreOptions = z.strictObject({
     description:
       'With globals: new roles also get SUPERUSER, REPLICATION, BYPASSRLS, CREATEROLE, rights to set parameters, and membership in roles that were there before, as the source has it. Only for sources that you trust like the server’s superuser.',
   }),
-  analyze: z.boolean().default(true).meta({ description: 'ANALYZE before the checks.' }),
+  analyze: z.boolean().default(true).meta({
+    description:
+      'ANALYZE before the checks. A table that cannot be analyzed, or has foreign tables below it, is left out with a note.',
+  }),
 });

@@ -1,7 +1,8 @@
 import type { RestoreTask } from '../../domain/task.ts';
 import type { Connection } from '../../postgres/connection.ts';
 import { settingValue, type DatabaseProperties } from '../../postgres/database-properties.ts';
-import { sqlFailure, runChecks } from './run-checks.ts';
+import { analyzeDatabase, findAnalyzed } from './analyze-database.ts';
+import { runChecks } from './run-checks.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import { runAfterSql } from './run-after-sql.ts';
@@ -9,6 +10,7 @@ import { runAfterSql } from './run-after-sql.ts';
 /**
  * What comes between loading a database and showing it: afterSql, ANALYZE, the checks. Names without a schema mean what they will
  * mean to whoever uses the database.
+ * @returns notes
  * @throws Failure SqlFailed, CheckFailed
  */
 export async function proveDatabase(
@@ -18,37 +20,33 @@ export async function proveDatabase(
   target: Pick<OpenTarget, 'connect' | 'facts'>,
   progress: RestoreProgress,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly string[]> {
   const single = task.target.databases.length === 1;
   const checks = task.checks.filter(({ database }) => database === plan.target || (database === undefined && single));
-  const work = async (use: (connection: Connection) => Promise<void>): Promise<void> => {
+  const work = async <Result>(use: (connection: Connection) => Promise<Result>, isOurs = false): Promise<Result> => {
     const connection = await target.connect(plan.loadInto, signal);
     try {
+      if (isOurs) return await use(connection);
       await connection.query('RESET search_path');
       const path = findSetting(properties, 'search_path');
       if (path !== undefined) await connection.query(`SET search_path TO ${settingValue('search_path', path)}`);
-      await use(connection);
+      return await use(connection);
     } finally {
       await connection.close();
     }
   };
   if (task.afterSql.length > 0) await work((connection) => runAfterSql(connection, task.afterSql));
+  let notes: readonly string[] = [];
   if (task.options.analyze) {
     progress.at('Analyzing', plan.target);
-    await work(analyze);
+    const tables = await work(findAnalyzed, true);
+    notes = await work((connection) => analyzeDatabase(connection, tables));
   }
-  if (checks.length === 0) return;
+  if (checks.length === 0) return notes;
   progress.at('Checking', plan.target);
   // Each in a session of its own: what afterSql sets there does not count here.
   await work((connection) => runChecks(connection, checks));
-}
-
-async function analyze(connection: Connection): Promise<void> {
-  try {
-    await connection.query('ANALYZE');
-  } catch (error) {
-    throw sqlFailure('ANALYZE', error);
-  }
+  return notes;
 }
 
 function findSetting(properties: Pick<DatabaseProperties, 'settings'> | undefined, name: string): string | undefined {

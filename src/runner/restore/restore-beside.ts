@@ -64,8 +64,9 @@ export async function restoreBeside(
       onWork(plan);
       signal.throwIfAborted();
       progress.at('Loading', plan.target);
-      notes.set(plan.target, await load());
-      await proveDatabase(task, plan, made[index]?.properties, target, progress, signal);
+      const loaded = await load();
+      const proved = await proveDatabase(task, plan, made[index]?.properties, target, progress, signal);
+      notes.set(plan.target, [...loaded, ...proved]);
       progress.databaseDone();
     }
     onWork(undefined);

@@ -49,7 +49,7 @@ export async function restoreInPlace(
         settleCommit(error, plan.loadInto, target, workshop),
       );
       outcome = 'Changed';
-      await proveDatabase(task, plan, undefined, target, progress, signal);
+      notes = [...notes, ...(await proveDatabase(task, plan, undefined, target, progress, signal))];
       progress.databaseDone();
       ends.push({ plan, outcome: 'Restored', notes });
     } catch (error) {
