@@ -34,6 +34,8 @@ export default defineConfig({
           hookTimeout: 120_000,
           // One more than the smallest machine has cores: most of the time goes into waiting for limits to pass.
           maxWorkers: 3,
+          // Projects with another number of workers run after each other.
+          sequence: { groupOrder: 1 },
         },
       },
       {
