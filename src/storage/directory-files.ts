@@ -102,9 +102,11 @@ export interface FolderEntry {
   /** With a slash at the end for a folder, so that sorting entries sorts all keys below them. */
   readonly key: string;
   readonly isFolder: boolean;
+  /** A symbolic link, to whatever. */
+  readonly isLink: boolean;
 }
 
-/** Folders, and files whose names are wanted: those of objects, if nothing is said. */
+/** Folders, and files and links whose names are wanted: those of objects, if nothing is said. */
 export async function readFolder(
   path: string,
   folder: string,
@@ -113,10 +115,11 @@ export async function readFolder(
   try {
     const found = await readdir(path, { withFileTypes: true });
     return found
-      .filter((entry) => (entry.isFile() && isWanted(entry.name)) || entry.isDirectory())
+      .filter((entry) => entry.isDirectory() || ((entry.isFile() || entry.isSymbolicLink()) && isWanted(entry.name)))
       .map((entry) => {
         const isFolder = entry.isDirectory();
-        return { name: entry.name, key: `${folder}${entry.name}${isFolder ? '/' : ''}`, isFolder };
+        const key = `${folder}${entry.name}${isFolder ? '/' : ''}`;
+        return { name: entry.name, key, isFolder, isLink: entry.isSymbolicLink() };
       })
       .sort((a, b) => compareKeys(a.key, b.key));
   } catch (error) {

@@ -12,7 +12,8 @@ export async function* listTemporaryFiles(
   signal: AbortSignal,
 ): AsyncGenerator<Unfinished, void, undefined> {
   throwIfAborted(signal);
-  for (const { name, key, isFolder } of await readFolder(path, folder, isTemporaryName)) {
+  for (const { name, key, isFolder, isLink } of await readFolder(path, folder, isTemporaryName)) {
+    if (isLink) continue;
     if (isFolder) {
       if (mayHold(key, prefix, undefined)) yield* listTemporaryFiles(join(path, name), key, prefix, signal);
     } else if (key.startsWith(prefix)) {

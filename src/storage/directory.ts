@@ -8,7 +8,6 @@ import {
   makeFolders,
   nothingThere,
   openRegularFile,
-  readFolder,
   removeEmptyFolders,
   removeQuietly,
   statFile,
@@ -16,16 +15,11 @@ import {
   syncFolder,
   writeBody,
 } from './directory-files.ts';
+import { checkInside, resolveInside } from './directory-links.ts';
+import { listDirectory } from './directory-list.ts';
 import { listTemporaryFiles } from './directory-unfinished.ts';
-import {
-  checkReadKey,
-  checkTemporaryKey,
-  checkWrittenKey,
-  folderOfPrefix,
-  isListed,
-  makeTemporaryName,
-  mayHold,
-} from './keys.ts';
+import { notThroughLinks } from './inner-links.ts';
+import { checkReadKey, checkTemporaryKey, checkWrittenKey, makeTemporaryName } from './keys.ts';
 import type { DirectoryPlace, StorageTools } from './place.ts';
 import type { Bytes, LeftOut, ObjectStat, PutOptions, Range, Storage, StoredObject, Unfinished } from './storage.ts';
 import { tellSync } from './tell-sync.ts';
@@ -37,7 +31,7 @@ const cannotLink = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'
 
 /**
  * A folder of a file system. It must exist: a mount point is never created, because backups would then land beside the volume.
- * Symbolic links below the root are not followed, neither read, listed nor written through.
+ * Symbolic links below the root are followed by who reads, as long as they stay inside; nothing is written or deleted through one.
  */
 export function openDirectory(place: DirectoryPlace, tools: Pick<StorageTools, 'random'>): Storage {
   return new DirectoryStorage(place.path, tools);
@@ -89,9 +83,11 @@ class DirectoryStorage implements Storage {
     checkReadKey(key);
     throwIfAborted(signal);
     const root = await this.#root();
-    const file = (await staysInside(root, key)) ? await openRegularFile(join(root, key)) : undefined;
+    const found = await resolveInside(root, key);
+    const file = found === undefined ? undefined : await openRegularFile(found.path);
     if (file === undefined) throw new Failure('ObjectMissing', `${key} is not in ${this.name}`);
     try {
+      await checkInside(file, root, key);
       const size = (await asked(file.stat())).size;
       const end = Math.min(range?.end ?? size - 1, size - 1);
       for (let position = range?.start ?? 0; position <= end;) {
@@ -111,8 +107,10 @@ class DirectoryStorage implements Storage {
     checkReadKey(key);
     throwIfAborted(signal);
     const root = await this.#root();
-    if (!(await staysInside(root, key))) return undefined;
-    return await statFile(join(root, key), key);
+    const found = await resolveInside(root, key);
+    const stat = found === undefined ? undefined : await statFile(found.path, key);
+    if (found === undefined || stat === undefined || found.target === key) return stat;
+    return { ...stat, target: found.target };
   }
 
   async *list(
@@ -121,15 +119,13 @@ class DirectoryStorage implements Storage {
     signal: AbortSignal,
     leftOut?: LeftOut,
   ): AsyncGenerator<ObjectStat, void, undefined> {
-    const root = await this.#root();
-    // What lies beside the prefix's own folder is not looked at.
-    const first = folderOfPrefix(prefix);
-    if (first === undefined || !(await staysInside(root, `${first}.`))) return;
-    yield* this.#listFolder(join(root, first), first, { first, prefix, after, leftOut }, signal);
+    yield* listDirectory(await this.#root(), prefix, after, signal, leftOut);
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
     checkReadKey(key);
+    const found = await resolveInside(await this.#root(), key);
+    if (found !== undefined && found.target !== key) throw notThroughLinks(key);
     await this.#remove(key, signal);
   }
 
@@ -180,8 +176,7 @@ class DirectoryStorage implements Storage {
     for (let tries = 1; ; tries += 1) {
       const root = await this.#root();
       await makeFolders(root, key);
-      if (!(await staysInside(root, key)))
-        throw new Failure('StorageDenied', `${key} leads through a symbolic link, which is not followed`);
+      if (!(await staysInside(root, key))) throw notThroughLinks(key);
       const path = join(root, dirname(key), makeTemporaryName(this.#tools.random));
       try {
         return { root, file: await open(path, 'wx', fileMode), path };
@@ -205,36 +200,6 @@ class DirectoryStorage implements Storage {
     }
     if ((await statFile(target, target)) !== undefined) throw alreadyStored(target);
     await asked(rename(temporary, target));
-  }
-
-  async *#listFolder(
-    path: string,
-    folder: string,
-    wanted: {
-      readonly first: string;
-      readonly prefix: string;
-      readonly after: string | undefined;
-      readonly leftOut: LeftOut | undefined;
-    },
-    signal: AbortSignal,
-  ): AsyncGenerator<ObjectStat, void, undefined> {
-    throwIfAborted(signal);
-    const { first, prefix, after, leftOut } = wanted;
-    try {
-      for (const { name, key, isFolder } of await readFolder(path, folder)) {
-        if (isFolder) {
-          if (mayHold(key, prefix, after)) yield* this.#listFolder(join(path, name), key, wanted, signal);
-        } else if (isListed(key, prefix, after)) {
-          throwIfAborted(signal);
-          const found = await statFile(join(path, name), key);
-          if (found !== undefined) yield found;
-        }
-      }
-    } catch (error) {
-      const denied = error instanceof Failure && error.reason === 'StorageDenied';
-      if (!denied || folder === first || leftOut === undefined) throw error;
-      leftOut(folder, error);
-    }
   }
 }
 

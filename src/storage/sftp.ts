@@ -2,6 +2,7 @@ import { Failure } from '../api/failure.ts';
 import { throwIfAborted, untilAborted, withinTime } from './abortable.ts';
 import { attempt } from './attempt.ts';
 import { type HostKeyPins, parseHostKeys } from './host-keys.ts';
+import { notThroughLinks } from './inner-links.ts';
 import { checkReadKey, checkTemporaryKey, checkWrittenKey, isTemporaryName, makeTemporaryName } from './keys.ts';
 import type { SftpPlace, StorageTools } from './place.ts';
 import type { SftpAbility } from './sftp-abilities.ts';
@@ -10,9 +11,10 @@ import { createFile, missingRoot, removeEmptyFolders, removeFile, syncFolder } f
 import { readFile } from './sftp-get.ts';
 import { readPrivateKey } from './sftp-key.ts';
 import { listFrom } from './sftp-list.ts';
-import { findObstacle, kindAt, lookAt, modifiedAtMs, sizeAt, type SftpKind } from './sftp-look.ts';
+import { findAtKey, type FoundAtKey, resolveLinks } from './sftp-links.ts';
+import { findObstacle, lookAt, modifiedAtMs, sizeAt, type SftpKind } from './sftp-look.ts';
 import { publishFile, settleAside } from './sftp-publish.ts';
-import type { SftpAttributes, SftpSession } from './sftp-session.ts';
+import type { SftpSession } from './sftp-session.ts';
 import { explainFull } from './sftp-space.ts';
 import { writeTemporary } from './sftp-write.ts';
 import type { Bytes, LeftOut, ObjectStat, PutOptions, Range, Storage, StoredObject, Unfinished } from './storage.ts';
@@ -34,7 +36,8 @@ const tidyMs = 20_000;
 
 /**
  * A folder on an SFTP server. It must exist. One connection, made when it is first needed and again after it was lost; what was going on
- * when it was lost fails with StorageUnreachable. Symbolic links below the root are not followed, neither read, listed nor written through.
+ * when it was lost fails with StorageUnreachable. Symbolic links below the root are followed by who reads, as long as they stay inside;
+ * nothing is written or deleted through one.
  * Throws `SecretInvalid` when the private key cannot be read.
  */
 export function openSftp(options: SftpOptions, tools: StorageTools): Storage {
@@ -90,21 +93,18 @@ class SftpStorage implements Storage {
   async *get(key: string, range: Range | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
     checkReadKey(key);
     const { session, root } = await this.#connected(signal);
-    const { kind } = await this.#find(session, root, key, signal);
-    if (kind !== 'file') {
-      const why = kind === 'link' ? 'is a symbolic link, or behind one, which is not followed,' : 'is not';
-      throw new Failure('ObjectMissing', `${key} ${why} in ${this.name}`);
-    }
-    yield* readFile(session, `${root}/${key}`, range, signal);
+    const { kind, target } = await this.#find(session, root, key, signal);
+    if (kind !== 'file') throw new Failure('ObjectMissing', `${key} is not in ${this.name}`);
+    yield* readFile(session, `${root}/${target}`, range, signal);
   }
 
   async stat(key: string, signal: AbortSignal): Promise<ObjectStat | undefined> {
     checkReadKey(key);
     const { session, root } = await this.#connected(signal);
-    const { kind, attributes } = await this.#find(session, root, key, signal);
+    const { kind, attributes, target } = await this.#find(session, root, key, signal);
     if (kind !== 'file' || attributes === undefined) return undefined;
-    const bytes = await sizeAt(session, `${root}/${key}`, attributes, 0, signal);
-    return { key, bytes, modifiedAtMs: modifiedAtMs(attributes) };
+    const bytes = await sizeAt(session, `${root}/${target}`, attributes, 0, signal);
+    return { key, bytes, modifiedAtMs: modifiedAtMs(attributes), ...(target === key ? {} : { target }) };
   }
 
   async *list(
@@ -125,7 +125,10 @@ class SftpStorage implements Storage {
   async #remove(key: string, signal: AbortSignal): Promise<void> {
     const { session, root } = await this.#connected(signal);
     const path = `${root}/${key}`;
-    if ((await this.#find(session, root, key, signal)).kind !== 'file') return;
+    const { kind } = await findAtKey(session, root, key, signal);
+    if (kind === 'link') throw notThroughLinks(key);
+    if (kind === undefined && (await lookAt(session, root, signal)) === undefined) throw missingRoot(root);
+    if (kind !== 'file') return;
     await removeFile(session, path, signal);
     await syncFolder(session, await removeEmptyFolders(session, root, path, signal), signal);
   }
@@ -152,22 +155,21 @@ class SftpStorage implements Storage {
     }
   }
 
-  /** What a key names; a link also where one leads there. Nothing at a path is no answer before it is sure that the root is there. */
+  /** What a key names, behind links that stay inside. Nothing at a path is no answer before it is sure that the root is there. */
   async #find(
     session: SftpSession,
     root: string,
     key: string,
     signal: AbortSignal,
-  ): Promise<{ readonly kind: SftpKind | undefined; readonly attributes?: SftpAttributes }> {
-    const path = `${root}/${key}`;
-    const looking = lookAt(session, path, signal);
-    looking.catch(() => undefined);
-    const obstacle = await findObstacle(session, root, key, signal);
-    if (obstacle !== undefined) return { kind: obstacle.kind === 'link' ? 'link' : undefined };
-    const attributes = await looking;
-    if (attributes !== undefined) return { kind: await kindAt(session, path, attributes, signal), attributes };
-    if ((await lookAt(session, root, signal)) === undefined) throw missingRoot(root);
-    return { kind: undefined };
+  ): Promise<FoundAtKey & { readonly target: string }> {
+    const found = await findAtKey(session, root, key, signal);
+    if (found.kind === 'link') {
+      const target = await resolveLinks(session, root, key, signal);
+      if (target !== undefined && target !== '') return { ...(await findAtKey(session, root, target, signal)), target };
+      return { kind: undefined, target: key };
+    }
+    if (found.kind === undefined && (await lookAt(session, root, signal)) === undefined) throw missingRoot(root);
+    return { ...found, target: key };
   }
 
   /** After a put that failed: over a new connection if the old one is lost, and whatever became of the caller's signal. */
@@ -215,10 +217,7 @@ class SftpStorage implements Storage {
 }
 
 function describeObstacle({ path, kind }: { readonly path: string; readonly kind: SftpKind }): Failure {
-  if (kind === 'link')
-    return new Failure('StorageDenied', `${path} is a symbolic link, which is not followed`, {
-      hint: 'let sftp.path be the folder that the link points at, or mount that folder in place of the link',
-    });
+  if (kind === 'link') return notThroughLinks(path);
   return new Failure('StorageConfigInvalid', `${path} is a file, so that nothing can be stored below it`, {
     hint: 'remove or rename it, or give the location a folder of its own',
   });

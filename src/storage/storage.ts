@@ -52,6 +52,8 @@ export interface ObjectStat {
   /** Milliseconds since the epoch, by the place's clock; whole seconds on some places, 0 on those that do not say. */
   readonly modifiedAtMs: number;
   readonly tag?: string;
+  /** The key of the file itself, where this one is a symbolic link to it, or behind one. */
+  readonly target?: string;
 }
 
 /** A temporary file, or a multipart upload that was neither completed nor aborted. */
@@ -73,8 +75,8 @@ export interface Range {
   readonly end?: number;
 }
 
-/** `folder` ends with a slash. */
-export type LeftOut = (folder: string, failure: Failure) => void;
+/** `key` is a folder, with a slash at its end, or a symbolic link. */
+export type LeftOut = (key: string, failure: Failure) => void;
 
 export interface Storage {
   /** For messages and logs: `s3://bucket/prefix`, `sftp://host:port/path`, `file:///path`. Holds no secret. */
@@ -96,12 +98,13 @@ export interface Storage {
   /**
    * The object's bytes, whole or a range (clipped at the object's end; no bytes when it begins there or behind). Never ends short
    * silently: fewer bytes than announced is a failure.
-   * A missing key fails with ObjectMissing, at the latest when the first chunk is asked for.
+   * A missing key fails with ObjectMissing, at the latest when the first chunk is asked for. Symbolic links are followed as long as they
+   * stay inside the root; one that leads out is StorageDenied.
    * Leaving the loop early releases the connection.
    */
   get(key: string, range: Range | undefined, signal: AbortSignal): Bytes;
 
-  /** Size, time and tag, or undefined when the key does not exist. */
+  /** Size, time and tag, or undefined when the key does not exist. Symbolic links as with `get`. */
   stat(key: string, signal: AbortSignal): Promise<ObjectStat | undefined>;
 
   /**
@@ -109,11 +112,15 @@ export interface Storage {
    * bytes of the keys, across all pages of the place. Temporary files and unfinished uploads are never listed.
    * `after` leaves out keys up to and including it. A listing that cannot be completed fails; it never ends early. The one exception is
    * for who can do without: where `leftOut` is given, folders below the one that the prefix names that may not be read (`lost+found`)
-   * are left out, and it is told of each, perhaps more than once.
+   * are left out, and it is told of each, perhaps more than once. Symbolic links to files and folders inside the root are followed for
+   * it, and only for it; it is told of those that lead out, and of a link to a folder behind another such link, which is not followed.
    */
   list(prefix: string, after: string | undefined, signal: AbortSignal, leftOut?: LeftOut): AsyncIterable<ObjectStat>;
 
-  /** Resolves when the key does not exist any more, whether or not it did before. */
+  /**
+   * Resolves when the key does not exist any more, whether or not it did before. Nothing is deleted (or put) through a symbolic link:
+   * StorageDenied.
+   */
   delete(key: string, signal: AbortSignal): Promise<void>;
 
   /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compileFilePattern, literalPrefix } from '../../src/runner/restore/file-pattern.ts';
+import { compileFilePattern, compileFolderPattern, literalPrefix } from '../../src/runner/restore/file-pattern.ts';
 
 describe('A pattern', () => {
   it.each([
@@ -32,6 +32,19 @@ describe('A pattern', () => {
     expect(test('a'.repeat(1000))).toBe(true);
     expect(test(`${'a'.repeat(1000)}b`)).toBe(false);
     expect(() => compileFilePattern('{a,b}'.repeat(20))).toThrow('more than 256 patterns');
+  });
+
+  it.each([
+    ['*', 'a/', false],
+    ['a/*', 'a/', true],
+    ['a/*', 'b/', false],
+    ['**/x.sql', 'a/b/', true],
+    ['*/b/*.sql', 'a/b/', true],
+    ['*/b/*.sql', 'a/c/', false],
+    ['{a,b}/x', 'b/', true],
+    ['a/b/c', 'a/', true],
+  ])('%s could match below %s: %s', (pattern, name, expected) => {
+    expect(compileFolderPattern(pattern)(name)).toBe(expected);
   });
 
   it('tells what all names begin with', () => {

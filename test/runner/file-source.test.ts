@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -334,6 +334,41 @@ describe('Choosing', () => {
     expect(await of({ pattern: 'o*/**', foreign: true })).toBe(theirs);
     expect(await of({ key: theirs, foreign: true })).toBe(theirs);
     await shared.close();
+  });
+
+  it('follows links, but not to what runs of another namespace stored, and stays with what a link showed first', async () => {
+    const own = await mkdtemp(join(folder.path, 'linked-'));
+    const place = openDirectory({ path: own }, { random: systemRandom });
+    const open = (file: { key?: string; pattern?: string; foreign?: boolean }) =>
+      openFileSource(fileTask(file), workshopOf({ files: place }));
+    const theirs = 'other/nightly/n-1/a1b2c3d4/secret.dump';
+    await mkdir(join(own, dirname(theirs)), { recursive: true });
+    for (const [key, seconds] of [
+      ['one.sql', 1000],
+      ['two.sql', 2000],
+      [theirs, 3000],
+    ] as const) {
+      await writeFile(join(own, key), key === 'two.sql' ? 'SELECT 2;\n' : sql);
+      await utimes(join(own, key), seconds, seconds);
+    }
+    await symlink('two.sql', join(own, 'latest.sql'));
+    await symlink(theirs, join(own, 'mine.sql'));
+    await symlink('other', join(own, 'shared'));
+    const refused = (key: string) => `FileRefused: ${key} is what a run of another namespace than test stored`;
+    for (const key of ['mine.sql', 'shared/nightly/n-1/a1b2c3d4/secret.dump']) {
+      expect(await failureOf(open({ key }))).toBe(refused(key));
+      expect((await open({ key, foreign: true })).chosen.key).toBe(key);
+    }
+    expect((await open({ pattern: '{mine,one}.sql' })).chosen.key).toBe('one.sql');
+    const source = await open({ pattern: 'latest*' });
+    await unlink(join(own, 'latest.sql'));
+    await symlink('one.sql', join(own, 'latest.sql'));
+    const bytes = await collect(source.inputs[0]?.input.open(never) ?? inPieces(Buffer.alloc(0), 1));
+    expect(bytes.toString()).toBe('SELECT 2;\n');
+    await symlink('/etc', join(own, 'etc'));
+    expect((await open({ pattern: '*.sql' })).notes).toEqual([]);
+    expect((await open({ pattern: '**.sql' })).notes).toEqual([expect.stringMatching(/^etc may not be read/)]);
+    await place.close();
   });
 
   it('finds the one that was restored last unchanged, until it changes', async () => {

@@ -6,7 +6,7 @@ import type { RestoreTask } from '../../domain/task.ts';
 import { compareKeys } from '../../storage/keys.ts';
 import type { ObjectStat, Storage } from '../../storage/storage.ts';
 import type { Workshop } from '../workshop.ts';
-import { compileFilePattern, literalPrefix } from './file-pattern.ts';
+import { compileFilePattern, compileFolderPattern, literalPrefix } from './file-pattern.ts';
 import { tellWaiting, type StoreWait } from './file-wait.ts';
 
 export type FileWanted = NonNullable<RestoreTask['source']['file']>;
@@ -14,6 +14,8 @@ export type FileWanted = NonNullable<RestoreTask['source']['file']>;
 export interface ChosenFile {
   readonly stat: ObjectStat;
   readonly unchanged: boolean;
+  /** What could not be looked at and may hold what was meant. */
+  readonly notes: readonly string[];
 }
 
 const namesShown = 5;
@@ -37,19 +39,24 @@ export async function chooseFile(
     return owner === undefined || owner === task.namespace;
   };
   if (wanted.key !== undefined && !mayTake(wanted.key)) throw notOurs(wanted.key, task.namespace);
-  const key = wanted.key ?? (await wait.try(() => findNewest(storage, wanted.pattern ?? '', mayTake, signal)));
+  const { key, notes } =
+    wanted.key === undefined
+      ? await wait.try(() => findNewest(storage, wanted.pattern ?? '', mayTake, signal))
+      : { key: wanted.key, notes: [] };
   const look = async (): Promise<ObjectStat> => {
     const stat = await wait.try(() => storage.stat(key, signal));
+    // A link has a name of its own, and shows what somebody else stored all the same.
+    if (stat !== undefined && !mayTake(stat.target ?? key)) throw notOurs(key, task.namespace);
     if (stat !== undefined) return stat;
     throw await wait.try(() => missing(storage, `there is no file ${key}`, mayTake, signal));
   };
   let before = await look();
-  if (isRestored(before, wanted, task.unlessRestored)) return { stat: before, unchanged: true };
+  if (isRestored(before, wanted, task.unlessRestored)) return { stat: before, unchanged: true, notes };
   for (let round = 1; ; round += 1) {
     tellWaiting(workshop, `looking twice at ${key}`);
     await clock.sleep(task.settleSeconds * 1000, signal);
     const now = await look();
-    if (isSameFile(before, now)) return { stat: now, unchanged: false };
+    if (isSameFile(before, now)) return { stat: now, unchanged: false, notes };
     if (round === 2 || wait.isOver()) {
       throw new Failure('FileIncomplete', `${key} is still being written: ${before.bytes} bytes, then ${now.bytes}`);
     }
@@ -58,7 +65,7 @@ export async function chooseFile(
 }
 
 export function isSameFile(a: ObjectStat, b: ObjectStat): boolean {
-  return a.bytes === b.bytes && a.modifiedAtMs === b.modifiedAtMs && a.tag === b.tag;
+  return a.bytes === b.bytes && a.modifiedAtMs === b.modifiedAtMs && a.tag === b.tag && a.target === b.target;
 }
 
 /** How the file is told of, and what two runs are compared by. */
@@ -97,19 +104,24 @@ async function findNewest(
   pattern: string,
   mayTake: (key: string) => boolean,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<{ readonly key: string; readonly notes: readonly string[] }> {
   const isMeant = compileFilePattern(pattern);
+  const mayHold = compileFolderPattern(pattern);
   let newest: ObjectStat | undefined;
-  for await (const found of storage.list(literalPrefix(pattern), undefined, signal, goOn)) {
-    if (found.key.endsWith('/') || !isMeant(found.key) || !mayTake(found.key)) continue;
+  const unseen = new Set<string>();
+  /** A folder of somebody else (`lost+found`) hides no file that could be meant; one that could is told. */
+  const leftOut = (key: string): void => {
+    if (unseen.size < namesShown && (isMeant(key) || mayHold(key.endsWith('/') ? key : `${key}/`))) unseen.add(key);
+  };
+  for await (const found of storage.list(literalPrefix(pattern), undefined, signal, leftOut)) {
+    if (found.key.endsWith('/') || !isMeant(found.key)) continue;
+    if (!mayTake(found.key) || !mayTake(found.target ?? found.key)) continue;
     if (newest === undefined || compareAge(found, newest) > 0) newest = found;
   }
   if (newest === undefined) throw await missing(storage, `no file matches ${pattern}`, mayTake, signal);
-  return newest.key;
+  const notes = [...unseen].map((key) => `${key} may not be read: what it holds was not looked at for ${pattern}`);
+  return { key: newest.key, notes };
 }
-
-/** A folder of somebody else (`lost+found`) hides no file that could be meant; when none is found, it is named. */
-const goOn = (): void => undefined;
 
 function compareAge(a: ObjectStat, b: ObjectStat): number {
   return a.modifiedAtMs - b.modifiedAtMs || compareKeys(a.key, b.key);
@@ -126,11 +138,19 @@ async function missing(
   let newest: ObjectStat[] = [];
   const closed = new Set<string>();
   const note = (folder: string): void => void (closed.size < namesShown && closed.add(folder));
-  for await (const found of storage.list('', undefined, signal, note)) {
-    if (found.key.endsWith('/') || !mayTake(found.key)) continue;
-    count += 1;
-    newest = [...newest, found].sort((a, b) => compareAge(b, a)).slice(0, namesShown);
-    if (count === mostCounted) break;
+  try {
+    for await (const found of storage.list('', undefined, signal, note)) {
+      if (found.key.endsWith('/') || !mayTake(found.key) || !mayTake(found.target ?? found.key)) continue;
+      count += 1;
+      newest = [...newest, found].sort((a, b) => compareAge(b, a)).slice(0, namesShown);
+      if (count === mostCounted) break;
+    }
+  } catch (error) {
+    // What is not there is not there, also where nothing may be listed.
+    if (!(error instanceof Failure) || error.reason !== 'StorageDenied') throw error;
+    return new Failure('FileMissing', `${what} in ${storage.name}; what else there is may not be listed`, {
+      cause: error,
+    });
   }
   const files = `${count}${count === mostCounted ? ' or more' : ''} ${count === 1 ? 'file' : 'files'}`;
   const names = newest.map(({ key }) => key).join(', ');

@@ -11,7 +11,14 @@ const mostAlternatives = 256;
  */
 export function compileFilePattern(pattern: string): (name: string) => boolean {
   const alternatives = expandBraces(pattern).map(readPieces);
-  return (name) => alternatives.some((pieces) => matches(pieces, name));
+  return (name) => alternatives.some((pieces) => reachAll(pieces, name).at(-1)?.has(name.length));
+}
+
+/** A test for folders (with a slash at the end): whether a name below it could match. @throws Failure TaskInvalid */
+export function compileFolderPattern(pattern: string): (folder: string) => boolean {
+  const alternatives = expandBraces(pattern).map(readPieces);
+  return (folder) =>
+    alternatives.some((pieces) => reachAll(pieces, folder).some((places) => places.has(folder.length)));
 }
 
 /** What every name that matches begins with. */
@@ -40,7 +47,7 @@ function expandBraces(pattern: string): readonly string[] {
 
 function readPieces(pattern: string): readonly Piece[] {
   const pieces: Piece[] = [];
-  for (const [token] of pattern.matchAll(/\*\*+\/|\*\*+|\*|\?|[^*?]+/g)) {
+  for (const [token] of pattern.matchAll(/\*\*+\/|\*\*+|\*|\?|[^*?/]*\/|[^*?/]+/g)) {
     if (token.startsWith('**')) {
       const wholeSegment = token.endsWith('/') && (pieces.length === 0 || endsWithSlash(pieces.at(-1)));
       if (wholeSegment) pieces.push({ kind: 'folders' });
@@ -56,14 +63,16 @@ function endsWithSlash(piece: Piece | undefined): boolean {
   return piece?.kind === 'folders' || (piece?.kind === 'text' && piece.text.endsWith('/'));
 }
 
-/** All places that can be reached, piece after piece: never more work than pieces times characters. */
-function matches(pieces: readonly Piece[], name: string): boolean {
+/** The places that can be reached after each piece, until there are none: never more work than pieces times characters. */
+function reachAll(pieces: readonly Piece[], name: string): readonly ReadonlySet<number>[] {
+  const all: ReadonlySet<number>[] = [];
   let places: ReadonlySet<number> = new Set([0]);
   for (const piece of pieces) {
     places = reach(piece, places, name);
-    if (places.size === 0) return false;
+    all.push(places);
+    if (places.size === 0) break;
   }
-  return places.has(name.length);
+  return all;
 }
 
 function reach(piece: Piece, places: ReadonlySet<number>, name: string): ReadonlySet<number> {

@@ -49,7 +49,7 @@ async function openChosen(
 ): Promise<RestoreSource> {
   const { log, signal } = workshop;
   const wait = waitForStore(task.waitForServerSeconds * 1000, workshop);
-  const { stat, unchanged } = await chooseFile(storage, wanted, task, workshop, wait);
+  const { stat, unchanged, notes } = await chooseFile(storage, wanted, task, workshop, wait);
   const file = openStoredFile(storage, stat);
   const chosen = describeFile(wanted.location.name, stat);
   const close = (): Promise<void> => storage.close();
@@ -77,6 +77,7 @@ async function openChosen(
     chosen: { ...chosen, format: formatNames[format], ...(member === undefined || member === '' ? {} : { member }) },
     unchanged,
     inputs: [{ target: target.target, input }],
+    notes,
     ...(serverMajor === undefined ? {} : { serverMajor }),
     ...(format === 'dumpall'
       ? {

@@ -20,6 +20,8 @@ export interface StoredFile extends SeekableBytes {
 
 export function openStoredFile(storage: Storage, chosen: ObjectStat): StoredFile {
   const { key, bytes } = chosen;
+  // A link that is turned elsewhere meanwhile (`latest`) changes nothing.
+  const at = chosen.target ?? key;
   let readBytes = 0;
 
   const replaced = (cause?: unknown): Failure =>
@@ -27,7 +29,7 @@ export function openStoredFile(storage: Storage, chosen: ObjectStat): StoredFile
   async function* read(start: number, end: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
     if (start >= end) return;
     let left = end - start;
-    for await (const chunk of storage.get(key, { start, end: end - 1 }, signal)) {
+    for await (const chunk of storage.get(at, { start, end: end - 1 }, signal)) {
       readBytes += chunk.length;
       left -= chunk.length;
       yield chunk;
@@ -35,8 +37,8 @@ export function openStoredFile(storage: Storage, chosen: ObjectStat): StoredFile
     if (left !== 0) throw replaced();
   }
   const isSame = async (signal: AbortSignal): Promise<boolean> => {
-    const now = await storage.stat(key, signal);
-    return now !== undefined && isSameFile(now, chosen);
+    const now = await storage.stat(at, signal);
+    return now !== undefined && isSameFile({ ...now, ...(chosen.target === undefined ? {} : { target: at }) }, chosen);
   };
   async function proveSameAfter<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     let result: T;

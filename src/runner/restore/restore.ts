@@ -176,7 +176,10 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
     const isUntouched = ends.every(({ outcome }) => outcome === 'Untouched');
     if (isUntouched) await takeBackRoles(roles, target, workshop);
     else tellRoles(roles, workshop);
-    return { kind: 'done', ends: ends.map((end) => ({ ...end, notes: [...end.notes, ...roles.notes] })) };
+    return {
+      kind: 'done',
+      ends: ends.map((end) => ({ ...end, notes: [...(source.notes ?? []), ...end.notes, ...roles.notes] })),
+    };
   } catch (error) {
     // What may have been swapped may need them.
     if (error instanceof Unsettled) tellRoles(roles, workshop);

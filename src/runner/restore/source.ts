@@ -31,6 +31,8 @@ export interface RestoreSource {
   /** True when it is the one of `unlessRestored`: there are no inputs then. */
   readonly unchanged: boolean;
   readonly inputs: readonly { readonly target: string; readonly input: RestoreInput }[];
+  /** What a good restore of it has to say. */
+  readonly notes?: readonly string[];
   /** Major of the server that the dump came from, if known without reading the archive. */
   readonly serverMajor?: number;
   /** SQL of pg_dumpall --globals-only, if the source has one. Anew with each call; whole or an error. */
