@@ -19,7 +19,7 @@ export interface DecompressOptions {
 /**
  * A stage that reads any run of zstd frames or gzip members as one stream, in chunks of at most 1 MiB. Throws `BackupDamaged`
  * when the input is no such stream, is cut short inside a frame, has a wrong checksum, or goes on after the last frame with
- * something else. A stream that is cut exactly between two frames cannot be told from a whole one here: sizes and hashes can.
+ * something else; in a file zeros behind gzip members are passed over, as gzip does (tapes, disks: padding). A stream that is cut exactly between two frames cannot be told from a whole one here: sizes and hashes can.
  */
 export function decompress(options: DecompressOptions): Stage {
   const { algorithm } = options;
@@ -28,7 +28,13 @@ export function decompress(options: DecompressOptions): Stage {
     if (options.damage === 'FileDamaged' && isTooWide(cause)) return tooWide(cause);
     return new Failure(options.damage ?? 'BackupDamaged', `${algorithm} data cannot be read: ${what}`, { cause });
   };
-  return (source) => decode(source, decoders[algorithm], algorithm !== 'deflate', damaged);
+  return (source) =>
+    decode(
+      source,
+      decoders[algorithm],
+      { mayGoOn: algorithm !== 'deflate', mayBePadded: algorithm === 'gzip' && options.damage === 'FileDamaged' },
+      damaged,
+    );
 }
 
 type Decoder = ZstdDecompress | Gunzip | InflateRaw;
@@ -47,14 +53,21 @@ const decoders = {
 async function* decode(
   source: Bytes,
   makeDecoder: () => Decoder,
-  mayGoOn: boolean,
+  { mayGoOn, mayBePadded }: { readonly mayGoOn: boolean; readonly mayBePadded: boolean },
   damaged: Damaged,
 ): AsyncGenerator<Uint8Array, void, void> {
   let run: DecoderRun | undefined;
+  let members = 0;
+  let isPadded = false;
   try {
     for await (const chunk of gather(source, chunkBytes)) {
       let rest: Uint8Array = chunk;
       while (rest.length > 0) {
+        isPadded ||= mayBePadded && members > 0 && run === undefined && rest[0] === 0;
+        if (isPadded) {
+          if (rest.some((byte) => byte !== 0)) throw damaged('bytes behind its padding');
+          break;
+        }
         run ??= runDecoder(makeDecoder(), damaged);
         const taken: number = yield* run.write(rest);
         if (taken === rest.length) break;
@@ -63,8 +76,10 @@ async function* decode(
         rest = rest.subarray(taken);
         run.close();
         run = undefined;
+        members += 1;
       }
     }
+    if (isPadded) return;
     // An empty stream is refused as well: not even an empty dump compresses to nothing.
     run ??= runDecoder(makeDecoder(), damaged);
     yield* run.end();

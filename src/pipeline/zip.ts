@@ -11,6 +11,7 @@ import { Failure } from '../api/failure.ts';
 import type { Bytes } from './bytes.ts';
 import { decompress } from './decompress.ts';
 import type { SeekableBytes } from './seekable-bytes.ts';
+import { isCutBy4GiB, macHint } from './zip-of-macos.ts';
 
 export interface ZipMember {
   readonly name: string;
@@ -69,7 +70,15 @@ async function readDirectory(
     }
     return { zip, entries };
   } catch (error) {
-    throw toFailure(error);
+    if (error instanceof Failure || !(await isCutBy4GiB(file, signal))) throw toFailure(error);
+    throw new Failure(
+      'FileDamaged',
+      'the ZIP is larger than 4 GiB, and says where its directory is as if it were not',
+      {
+        cause: error,
+        hint: macHint,
+      },
+    );
   }
 }
 
@@ -103,6 +112,8 @@ async function* openMember(
       throw new Failure(
         'FileRefused',
         `${name} in the ZIP is larger than the ZIP says (${entry.uncompressedSize} bytes)`,
+        // Bit 3: sizes are told behind the data, as macOS does it.
+        (entry.generalPurposeBitFlag & 0x8) === 0 ? {} : { hint: macHint },
       );
     }
     crc = crc32(chunk, crc);
@@ -125,8 +136,9 @@ function refuseOverlaps(entries: readonly Entry[], fileBytes: number): void {
   }
 }
 
+/** Tools of Windows separate folders by backslashes: that is what they mean here. What leads outside is found later. */
 function nameOf(entry: Entry): string {
-  return getFileNameLowLevel(entry.generalPurposeBitFlag, entry.fileNameRaw, entry.extraFields, true);
+  return getFileNameLowLevel(entry.generalPurposeBitFlag, entry.fileNameRaw, entry.extraFields, false);
 }
 
 function toFailure(error: unknown): Failure {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open as openFile, rename, rm, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -159,11 +159,59 @@ describe('Members', () => {
     );
   });
 
-  it.each(['../a', '/a', 'a/../../b', 'C:/a', 'a\\b', '..\\a'])('called %s are refused', async (name) => {
-    await put('file', writeZip([{ name, content: sql }]));
+  it.each(['../a', '/a', 'a/../../b', 'C:/a', '..\\a', 'a\\..\\..\\b', '\\a', 'C:\\a'])(
+    'called %s are refused',
+    async (name) => {
+      await put('file', writeZip([{ name, content: sql }]));
+      expect(await failureOf(open('file'))).toContain('FileRefused: a member’s name leads outside');
+      await put('file', writeTar([{ name, content: sql }]));
+      expect(await failureOf(open('file'))).toContain('FileRefused: a member’s name leads outside');
+    },
+  );
+
+  it('of ZIPs made on Windows lie in folders, too', async () => {
+    await put(
+      'file',
+      writeZip([
+        { name: 'dumps\\', content: '' },
+        { name: 'dumps\\a.sql', content: sql },
+      ]),
+    );
+    expect((await open('file')).chosen.member).toBe('dumps/a.sql');
+    expect(await readAll('file', 'dumps/*.sql')).toBe(sql);
+    await put(
+      'file',
+      writeZip([
+        { name: 'a\\b', content: sql },
+        { name: 'a/b', content: sql },
+      ]),
+    );
+    expect(await failureOf(open('file'))).toBe('FileRefused: two members have the same name: a/b');
+    await put('file', writeTar([{ name: 'a\\b', content: sql }]));
     expect(await failureOf(open('file'))).toContain('FileRefused: a member’s name leads outside');
-    await put('file', writeTar([{ name, content: sql }]));
-    expect(await failureOf(open('file'))).toContain('FileRefused: a member’s name leads outside');
+  });
+
+  it('of ZIPs of macOS above 4 GiB are named, with what to do', async () => {
+    const over = 2 ** 32 + 100;
+    const path = join(folder.path, 'mac.zip');
+    const whole = writeZip([{ name: 'a.sql', content: sql, flags: 8 }]);
+    const start = whole.indexOf('PK\x01\x02', 0, 'latin1');
+    const directory = whole.subarray(start);
+    const file = await openFile(path, 'w');
+    try {
+      await file.write(whole.subarray(0, start), 0, start, 0);
+      directory.writeUInt32LE((start + over) % 2 ** 32, directory.length - 6);
+      await file.write(directory, 0, directory.length, start + over);
+    } finally {
+      await file.close();
+    }
+    const cut = await rejection(open('mac.zip'));
+    expect(cut).toMatchObject({ reason: 'FileDamaged', hint: expect.stringContaining('zip -r') as string });
+    await rm(path);
+
+    await put('file', writeZip([{ name: 'a.sql', content: sql, flags: 8, toldBytes: 3 }]));
+    const larger = await rejection(readAll('file'));
+    expect(larger).toMatchObject({ reason: 'FileRefused', hint: expect.stringContaining('zip -r') as string });
   });
 
   it.each([

@@ -5,7 +5,7 @@ import { openDirectory } from '../../src/storage/directory.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { systemRandom } from '../../src/support/clock.ts';
 import { listTree, makeTemporaryFolder } from '../servers/temporary-folder.ts';
-import { patternBody, readAll, readText, textBody } from '../suites/bodies.ts';
+import { patternBody, readText, textBody } from '../suites/bodies.ts';
 import { storageConformance } from '../suites/storage-conformance.ts';
 
 const tools = { random: systemRandom };
