@@ -24,6 +24,10 @@ export const postgresServerShape = {
         'Certificate authorities (PEM) of the server; without it those of the system.',
       ).optional(),
       clientCertificate: secretReference(clientCertificateRoles, 'Certificate to log in with.').optional(),
+      allowCleartextPassword: z.boolean().optional().meta({
+        description:
+          'With mode disable only SCRAM and md5 are answered. True: also a server that asks for the password itself (LDAP, PAM), which everybody on the way can read. Default: false.',
+      }),
     })
     .prefault({})
     .meta({

@@ -98,6 +98,7 @@ const postgresSource = z.strictObject({
     mode: z.enum(['disable', 'require', 'verify-ca', 'verify-full']),
     ca: secretKeys.optional(),
     clientCertificate: secretKeys.optional(),
+    allowCleartextPassword: z.boolean().optional(),
   }),
   credentials: secretKeys,
 });

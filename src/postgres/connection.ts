@@ -2,9 +2,10 @@ import type { Socket } from 'node:net';
 import { checkServerIdentity, type ConnectionOptions, type PeerCertificate } from 'node:tls';
 import { Client, type QueryResult } from 'pg';
 import { aborted } from '../pipeline/aborted.ts';
+import { refuseCleartext } from './cleartext-password.ts';
 import { connectFailure, queryFailure } from './connect-failure.ts';
 import { judgePooling, type Look } from './pooling.ts';
-import { applicationName, isSocket, type Server } from './server.ts';
+import { applicationName, isSocket, refusesCleartext, type Server } from './server.ts';
 import { steadyStatements } from './steady-session.ts';
 
 export interface ConnectOptions {
@@ -113,7 +114,7 @@ export async function connectClient(
 
 /** Not yet connected. */
 export function newClient(server: Server, database: string, timeoutMs: number): Client {
-  return new Client({
+  const client = new Client({
     host: server.host,
     port: server.port,
     user: server.user,
@@ -127,6 +128,8 @@ export function newClient(server: Server, database: string, timeoutMs: number): 
     keepAliveInitialDelayMillis: 30_000,
     ...(server.startupOptions === undefined ? {} : { options: server.startupOptions }),
   });
+  if (refusesCleartext(server)) refuseCleartext(client);
+  return client;
 }
 
 async function leave(client: Client): Promise<void> {

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getCACertificates } from 'node:tls';
 import { Failure } from '../api/failure.ts';
-import { applicationName, type Server } from './server.ts';
+import { applicationName, refusesCleartext, type Server } from './server.ts';
 
 const connectTimeoutSeconds = 30;
 
@@ -46,6 +46,8 @@ export async function libpqEnvironment(server: Server, dir: string): Promise<Rea
     ...(server.startupOptions === undefined ? {} : { PGOPTIONS: server.startupOptions }),
     PGGSSENCMODE: 'disable',
     PGSSLMODE: mode,
+    // Known since 16; those of 15 rely on our own login before (cleartext-password.ts).
+    ...(refusesCleartext(server) ? { PGREQUIREAUTH: '!password' } : {}),
     PGSERVICEFILE: await write('service.conf', serviceFile),
     PGSERVICE: applicationName,
     PGPASSFILE:

@@ -28,7 +28,7 @@ const sqlstates: Readonly<Record<string, FailureReason | undefined>> = {
  */
 const texts: readonly (readonly [RegExp, FailureReason])[] = [
   [
-    /password authentication failed|authentication failed for user|no pg_hba\.conf entry|pg_hba\.conf rejects|no password supplied|role "[^\n]*" does not exist|is not permitted to log in|requires a valid client certificate/,
+    /password authentication failed|authentication failed for user|no pg_hba\.conf entry|pg_hba\.conf rejects|no password supplied|role "[^\n]*" does not exist|is not permitted to log in|requires a valid client certificate|requirement failed: server requested/,
     'AuthenticationFailed',
   ],
   [/FATAL: {2}(?:database "[^\n]*" does not exist|no such database)/, 'DatabaseMissing'],

@@ -8,6 +8,8 @@ export interface ServerTls {
   /** PEM; to log in with. */
   readonly clientCertificate?: string;
   readonly clientKey?: string;
+  /** With mode disable: a server that asks for the password itself gets it. */
+  readonly allowCleartextPassword?: boolean;
 }
 
 /** A PostgreSQL server, and how to log in there. Holds secrets: never to be logged. */
@@ -36,4 +38,9 @@ export function serverAddress(server: Pick<Server, 'host' | 'port'>): string {
 
 export function isSocket(server: Pick<Server, 'host'>): boolean {
   return server.host.startsWith('/');
+}
+
+/** Whether a password would travel where others can read it, and may not. */
+export function refusesCleartext(server: Pick<Server, 'host' | 'tls'>): boolean {
+  return server.tls.mode === 'disable' && server.tls.allowCleartextPassword !== true && !isSocket(server);
 }

@@ -47,7 +47,7 @@ export async function readServer(source: TaskPostgresSource, secrets: Secrets, s
 }
 
 async function readTls(tls: TaskPostgresSource['tls'], secrets: Secrets, signal: AbortSignal): Promise<ServerTls> {
-  const { mode, ca, clientCertificate } = tls;
+  const { mode, ca, clientCertificate, allowCleartextPassword } = tls;
   const authorities = ca === undefined ? {} : await secrets.read(ca, { oneOf: [['ca']] }, signal);
   const own =
     clientCertificate === undefined
@@ -55,6 +55,7 @@ async function readTls(tls: TaskPostgresSource['tls'], secrets: Secrets, signal:
       : await secrets.read(clientCertificate, { oneOf: [['certificate', 'privateKey']] }, signal);
   return {
     mode,
+    ...(allowCleartextPassword === undefined ? {} : { allowCleartextPassword }),
     ...(authorities.ca === undefined ? {} : { ca: authorities.ca }),
     ...(own.certificate === undefined ? {} : { clientCertificate: own.certificate }),
     ...(own.privateKey === undefined ? {} : { clientKey: own.privateKey }),

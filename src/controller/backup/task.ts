@@ -65,6 +65,7 @@ export function taskServer(server: RestoreRequest['spec']['target']['postgres'])
       mode: tls.mode,
       ca: tls.ca && secretKeys(tls.ca),
       clientCertificate: tls.clientCertificate && secretKeys(tls.clientCertificate),
+      ...(tls.allowCleartextPassword === true ? { allowCleartextPassword: true } : {}),
     },
     credentials: secretKeys(credentials),
   };
