@@ -193,7 +193,8 @@ test('what our gzip writes is one file for zlib too', async () => {
 
 test.each([1, 7, 1 << 20])('gzip members padded with zeros are read to their end, in pieces of %i', async (size) => {
   const members = Buffer.concat([gzipSync('one '), gzipSync('two')]);
-  const read = (stored: Buffer) => collect(decompress({ algorithm: 'gzip', damage: 'FileDamaged' })(inPieces(stored, size)));
+  const read = (stored: Buffer) =>
+    collect(decompress({ algorithm: 'gzip', damage: 'FileDamaged' })(inPieces(stored, size)));
   for (const zeros of [1, 511, 10_240]) {
     expect((await read(Buffer.concat([members, Buffer.alloc(zeros)]))).toString()).toBe('one two');
   }
@@ -207,7 +208,9 @@ test('gzip members padded with zeros are read when the padding begins a chunk', 
   const stored = gzipSync(content, { level: 0 });
   for (const missing of [0, 1, 2]) {
     const pad = Buffer.alloc((1 << 20) * 2 - stored.length + missing);
-    const back = await collect(decompress({ algorithm: 'gzip', damage: 'FileDamaged' })(inPieces(Buffer.concat([stored, pad]), 1 << 20)));
+    const back = await collect(
+      decompress({ algorithm: 'gzip', damage: 'FileDamaged' })(inPieces(Buffer.concat([stored, pad]), 1 << 20)),
+    );
     expect(back.equals(content)).toBe(true);
   }
   async function* apart() {
