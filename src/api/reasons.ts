@@ -399,7 +399,7 @@ export const failureReasons = {
   CheckFailed: {
     consequence: 'never',
     exitCode: 65,
-    meaning: 'The data was restored beside the target, but a check did not hold; the target is as it was.',
+    meaning: 'The data was restored, but a check did not hold; the target is as it was.',
     remedy: 'Look at the check that the message names, and at the backup.',
   },
   SqlFailed: {

@@ -70,7 +70,7 @@ export const restoreRequestStatus = z.strictObject({
         target: postgresName(),
         outcome: z.enum(restoredOutcomes).meta({
           description:
-            'Untouched: as it was. Changed: an InPlace restore that could not be one transaction failed in the middle.',
+            'Untouched: as it was. Changed: an InPlace restore whose script ended the transaction, or whose end is not known.',
         }),
         reason: failureReason().optional(),
         message: shortText().optional(),

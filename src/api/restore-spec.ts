@@ -193,7 +193,7 @@ export const restoreShape = {
   target: target.meta({ description: 'Where to.' }),
   mode: z.enum(['Replace', 'Create', 'InPlace']).default('Replace').meta({
     description:
-      'Replace: restore beside the target, check, then swap the two by renaming. Create: the target must not exist. InPlace: into the existing database, in one transaction where possible.',
+      'Replace: restore beside the target, check, then swap the two by renaming. Create: the target must not exist. InPlace: into the existing database, in one transaction.',
   }),
   keepPrevious: z
     .boolean()
@@ -204,13 +204,12 @@ export const restoreShape = {
   options: restoreOptions.prefault({}).meta({ description: 'How it is restored.' }),
   afterSql: z.array(z.string().min(1).max(16_384)).max(16).optional().meta({
     description:
-      'SQL that runs in each restored database before the checks and before anybody sees it, for example to mask personal data.',
+      'SQL that runs in each restored database before the checks and before anybody sees it, for example to mask personal data. With mode InPlace it is part of the load’s transaction.',
   }),
-  checks: z
-    .array(check)
-    .max(maxChecks)
-    .optional()
-    .meta({ description: 'Must all hold before the swap; else nothing is changed and the request fails.' }),
+  checks: z.array(check).max(maxChecks).optional().meta({
+    description:
+      'Must all hold before the swap (InPlace: before the commit); else nothing is changed and the request fails.',
+  }),
   scratch: scratchVolume.prefault({}).meta({
     description:
       'The volume for files of others that several connections restore, and for formats that cannot be streamed.',

@@ -21,6 +21,8 @@ export interface SqlScriptOptions {
   readonly oneTransaction: boolean;
   /** Of a pg_restore of ours: nothing but transactions is left out, and it is whole only with its last line. */
   readonly ofOurOwn?: boolean;
+  /** Nothing but transactions is left out. */
+  readonly takesAll?: boolean;
 }
 
 export interface SqlStatement {
@@ -60,7 +62,7 @@ const mostWords = 64;
 
 /** Reads a script of pg_dump, pg_dumpall or anybody, and hands on what is meant for one database, statement by statement. */
 export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScript {
-  const { oneTransaction, ofOurOwn = false } = options;
+  const { oneTransaction, ofOurOwn = false, takesAll = ofOurOwn } = options;
   const counts = countLeftOut();
   const chunks = withoutByteOrderMark(source)[Symbol.asyncIterator]();
   const refuse = (line: number, what: string, hint?: string): Failure =>
@@ -113,7 +115,7 @@ export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScri
   const apply = (ruling: Ruling): void => {
     if (ruling === 'more' && words.length < mostWords) return;
     decided = true;
-    if (ruling !== 'pass' && ruling !== 'more' && !ofOurOwn && !isGlobal(ruling.leaveOut)) leaveOut(ruling.leaveOut);
+    if (ruling !== 'pass' && ruling !== 'more' && !takesAll && !isGlobal(ruling.leaveOut)) leaveOut(ruling.leaveOut);
   };
   const judgeWhole = (at: number): void => {
     if (!sections.isWanted() && words[0] === 'set' && isHeld) {

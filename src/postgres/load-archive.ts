@@ -30,7 +30,8 @@ export async function loadArchive(
     const asScript = run.chosen.mode === 'filtered' || options.singleTransaction;
     const oneJob = options.jobs > 1 ? whyOneJob(archive, run, options, asScript) : undefined;
     if (asScript) {
-      await runAsScript(run, options.database, options.singleTransaction ? 'commit' : 'none', [], drain);
+      const transaction = options.singleTransaction ? 'commit' : 'none';
+      await runAsScript(run, options.database, transaction, [], drain, hooks);
     } else if (options.jobs === 1 || oneJob !== undefined) {
       await runDirectly(run, options);
       await drain();

@@ -6,6 +6,7 @@ import { mayBeDamage, type LoadSubject } from './classify-load-end.ts';
 import { CommitLost } from './commit-lost.ts';
 import { openLoadSession } from './load-session.ts';
 import { loadStatements } from './load-statements.ts';
+import { openTransaction } from './open-transaction.ts';
 import type { LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types.ts';
 import { settingsSince } from './restore-programs.ts';
 import { readWhole } from './whole-source.ts';
@@ -42,9 +43,10 @@ export async function loadScript(
       role,
       without: settingsSince(tools.serverMajor),
       about,
-      beforeEnd: async () => {
+      beforeEnd: async (run) => {
         await source.drain();
         if (typeof part === 'object') requireDatabase(part.database, script.databases());
+        if (singleTransaction) await hooks.beforeCommit?.(openTransaction(session, tools.server, database, run));
       },
     });
     return {

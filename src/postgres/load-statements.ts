@@ -22,8 +22,11 @@ export interface StatementOptions {
   readonly keepPublic?: boolean;
   readonly about: LoadSubject;
   /** Called when all has run, before the end of the transaction. */
-  readonly beforeEnd?: () => Promise<void>;
+  readonly beforeEnd?: (run: RunWithin) => Promise<void>;
 }
+
+/** Runs a script within the load's transaction. @throws as `loadStatements` */
+export type RunWithin = (script: SqlScript, about: LoadSubject) => Promise<void>;
 
 export interface StatementsLoaded {
   /** Of `without`, those that the script would have set. */
@@ -66,25 +69,28 @@ export async function loadStatements(
   const xid = isOne ? await askOwn('SELECT pg_catalog.pg_current_xact_id()') : undefined;
 
   let last: Answer | undefined;
-  for (;;) {
-    const statement = await script.next(session.setting('standard_conforming_strings') !== 'off');
-    if (statement === undefined) break;
-    const unknown = unknownSetting(statement, options.without);
-    if (unknown !== undefined) {
-      settingsLeftOut.add(unknown);
-      continue;
+  const runAll = async (from: SqlScript, of: LoadSubject): Promise<void> => {
+    for (;;) {
+      const statement = await from.next(session.setting('standard_conforming_strings') !== 'off');
+      if (statement === undefined) return;
+      const unknown = unknownSetting(statement, options.without);
+      if (unknown !== undefined) {
+        settingsLeftOut.add(unknown);
+        continue;
+      }
+      if (from === script && options.keepPublic === true && isAboutPublic('drop', statement)) continue;
+      if (from === script && isAboutPublic('create', statement) && (await askOwn(askPublic)) !== undefined) {
+        foundPublic = true;
+        continue;
+      }
+      last = await runOne(session, statement.text, statement.rows, of, statement);
+      const refused = refuseEncoding(session.setting('client_encoding') ?? '');
+      if (refused !== undefined) throw from.refuse(statement.line, refused.what, refused.hint);
+      if (isOne) await checkTransaction(last, statement, async () => (await askOwn(askXid)) === xid);
     }
-    if (options.keepPublic === true && isAboutPublic('drop', statement)) continue;
-    if (isAboutPublic('create', statement) && (await askOwn(askPublic)) !== undefined) {
-      foundPublic = true;
-      continue;
-    }
-    last = await runOne(session, statement.text, statement.rows, about, statement);
-    const refused = refuseEncoding(session.setting('client_encoding') ?? '');
-    if (refused !== undefined) throw script.refuse(statement.line, refused.what, refused.hint);
-    if (isOne) await checkTransaction(last, statement, async () => (await askOwn(askXid)) === xid);
-  }
-  await options.beforeEnd?.();
+  };
+  await runAll(script, about);
+  await options.beforeEnd?.(runAll);
   if (!isOne) {
     if (last === undefined || last.status === 'none') return { settingsLeftOut: [...settingsLeftOut], foundPublic };
     throw new Failure(about.damaged, `${about.subject} ends inside of a transaction that it began: it is undone`);

@@ -1,6 +1,7 @@
 import type { Bytes } from '../pipeline/bytes.ts';
 import type { Sleeper } from '../pipeline/sleeper.ts';
 import type { Random } from '../support/clock.ts';
+import type { OpenTransaction } from './open-transaction.ts';
 import type { Programs } from './programs.ts';
 import type { Server } from './server.ts';
 
@@ -62,6 +63,8 @@ export interface LoadOptions {
 export interface LoadHooks {
   /** Called for each chunk of a streamed archive or script that was read, with its length. */
   readonly onBytes?: (bytes: number) => void;
+  /** With `singleTransaction`: called when all is loaded and nothing is committed. What it throws undoes the load. */
+  readonly beforeCommit?: (transaction: OpenTransaction) => Promise<void>;
 }
 
 /** An archive of pg_dump: a stream (custom, or tar in order), or a path for parallel work. */

@@ -11,6 +11,7 @@ import { definitionsToFit } from './fit-definitions.ts';
 import { programPath } from './programs.ts';
 import { loadStatements, type StatementOptions } from './load-statements.ts';
 import { openLoadSession } from './load-session.ts';
+import { openTransaction } from './open-transaction.ts';
 import { readSqlScript } from '../pipeline/sql-script.ts';
 import { readContents } from './read-contents.ts';
 import { chooseRestorePrograms, unknownSettings, type RestorePrograms } from './restore-programs.ts';
@@ -159,13 +160,14 @@ function withSettings(
   return { ...environment, PGOPTIONS: `${PGOPTIONS}${more.join('')}` };
 }
 
-/** pg_restore writes a script, and we run it; `beforeEnd` is awaited before its transaction ends. */
+/** pg_restore writes a script, and we run it; `beforeEnd` is awaited before its transaction ends, and the hook after it. */
 export async function runAsScript(
   run: RestoreRun,
   database: string,
   transaction: StatementOptions['transaction'],
   args: readonly string[] = [],
   beforeEnd: () => Promise<void> = async () => {},
+  { beforeCommit }: LoadHooks = {},
 ): Promise<void> {
   const { tools, chosen, about, signal } = run;
   const isOne = transaction !== 'none';
@@ -178,7 +180,16 @@ export async function runAsScript(
   try {
     const script = readSqlScript(output, { part: 'whole', oneTransaction: isOne, ofOurOwn: true });
     const without = unknownSettings(chosen.programs.major, tools.serverMajor);
-    await loadStatements(session, script, { transaction, without, keepPublic: true, about, beforeEnd });
+    await loadStatements(session, script, {
+      transaction,
+      without,
+      keepPublic: true,
+      about,
+      beforeEnd: async (within) => {
+        await beforeEnd();
+        if (isOne) await beforeCommit?.(openTransaction(session, tools.server, database, within));
+      },
+    });
   } finally {
     // Ends pg_restore, and waits until it is gone.
     await output.return();

@@ -15,19 +15,6 @@ beforeAll(async () => {
 });
 afterAll(async () => stand?.stop());
 
-test('what mode InPlace has committed is not repeated for a failure that time would heal: the exit code is final', async () => {
-  const task = stand.taskOf({
-    mode: 'InPlace',
-    select: { schemaOnly: false, dataOnly: true },
-    afterSql: ['SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())'],
-  });
-  const target = { ...task.target, databases: [{ source: 'shop', target: 'shop' }] };
-  await stand.server.sql('TRUNCATE t', 'shop');
-  const ended = await runWith(stand.folder, { ...task, target }, pgSecret(stand.server), [stand.binDir]);
-  expect(ended).toMatchObject({ code: 3, verdict: { verdict: 'Failed', target: 'Changed' } });
-  expect(await stand.server.sql('SELECT count(*)::int AS rows FROM t', 'shop')).toEqual([{ rows: 100 }]);
-});
-
 /** Rows of one table are put back through a proxy that loses the answer to the load's own COMMIT. */
 async function loseCommit(how: Parameters<typeof startAnswerProxy>[2]) {
   // Of the extended protocol, as scripts are loaded: the end of Parse, and nothing of its parameters.

@@ -5,7 +5,14 @@ import type { RestoreTask } from '../../domain/task.ts';
 import type { Bytes } from '../../pipeline/bytes.ts';
 import { loadArchive } from '../../postgres/load-archive.ts';
 import { loadScript } from '../../postgres/load-script.ts';
-import type { Archive, ArchiveContents, ArchiveEntry, LoadOptions, LoadTools } from '../../postgres/load-types.ts';
+import type {
+  Archive,
+  ArchiveContents,
+  ArchiveEntry,
+  LoadHooks,
+  LoadOptions,
+  LoadTools,
+} from '../../postgres/load-types.ts';
 import { readContents } from '../../postgres/read-contents.ts';
 import { chooseRestorePrograms } from '../../postgres/restore-programs.ts';
 import { selectEntries } from '../../postgres/select-entries.ts';
@@ -22,8 +29,12 @@ export interface PreparedInput {
   readonly input: RestoreInput;
   /** What of the archive is restored; undefined: a script, whose content nobody knows before it runs. */
   readonly entries: readonly ArchiveEntry[] | undefined;
-  /** Loads it. @returns notes */
-  readonly load: (progress: RestoreProgress, signal: AbortSignal) => Promise<readonly string[]>;
+  /** Loads it. @param hooks its bytes are counted by `progress` @returns notes */
+  readonly load: (
+    progress: RestoreProgress,
+    signal: AbortSignal,
+    hooks?: Pick<LoadHooks, 'beforeCommit'>,
+  ) => Promise<readonly string[]>;
 }
 
 /**
@@ -50,7 +61,7 @@ export async function prepareInput(
     plan,
     input,
     entries: selected.entries ?? contents.entries,
-    load: async (progress, until) => {
+    load: async (progress, until, hooks) => {
       const notes = [...selected.notes];
       if (isNewer(contents, tools) && task.mode !== 'InPlace') {
         notes.push(...(await tryDefinitions(tools, archive, options, until)).notes);
@@ -59,7 +70,7 @@ export async function prepareInput(
       const isOwn = task.source.backup !== undefined;
       const ready = isOwn ? archive : await fetchFor(archive, options, folder, plan, progress, until);
       progress.at('Loading', plan.target);
-      notes.push(...(await loadWhole(ready, { ...options, contents }, tools, progress, until)));
+      notes.push(...(await loadWhole(ready, { ...options, contents }, tools, progress, until, hooks)));
       await rm(folder, { recursive: true, force: true });
       return notes;
     },
@@ -83,7 +94,7 @@ function prepareScript(
     plan,
     input,
     entries: undefined,
-    load: async (progress, signal) => {
+    load: async (progress, signal, hooks) => {
       progress.at('Loading', plan.target);
       const stream = whole(input.open);
       const { notes } = await loadScript(
@@ -91,6 +102,7 @@ function prepareScript(
         (until) => progress.loaded.throughWhole(stream.open(until)),
         { ...options, part: input.part ?? 'whole' },
         signal,
+        hooks,
       );
       stream.check();
       const { noOwner, noPrivileges } = task.options;
@@ -150,11 +162,12 @@ async function loadWhole(
   tools: LoadTools,
   progress: RestoreProgress,
   signal: AbortSignal,
+  hooks?: LoadHooks,
 ): Promise<readonly string[]> {
-  if (archive.kind === 'path') return (await loadArchive(tools, archive, options, signal)).notes;
+  if (archive.kind === 'path') return (await loadArchive(tools, archive, options, signal, hooks)).notes;
   const stream = whole(archive.open);
   const counted: Archive = { ...archive, open: (until) => progress.loaded.throughWhole(stream.open(until)) };
-  const { notes } = await loadArchive(tools, counted, options, signal);
+  const { notes } = await loadArchive(tools, counted, options, signal, hooks);
   stream.check();
   return notes;
 }

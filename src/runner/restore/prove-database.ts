@@ -2,7 +2,7 @@ import type { RestoreTask } from '../../domain/task.ts';
 import type { Connection } from '../../postgres/connection.ts';
 import { settingValue, type DatabaseProperties } from '../../postgres/database-properties.ts';
 import { analyzeDatabase, findAnalyzed } from './analyze-database.ts';
-import { runChecks } from './run-checks.ts';
+import { askAlone, checksOf, runChecks } from './run-checks.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import { runAfterSql } from './run-after-sql.ts';
@@ -21,8 +21,7 @@ export async function proveDatabase(
   progress: RestoreProgress,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const single = task.target.databases.length === 1;
-  const checks = task.checks.filter(({ database }) => database === plan.target || (database === undefined && single));
+  const checks = checksOf(task, plan.target);
   const work = async <Result>(use: (connection: Connection) => Promise<Result>, isOurs = false): Promise<Result> => {
     const connection = await target.connect(plan.loadInto, signal);
     try {
@@ -35,7 +34,8 @@ export async function proveDatabase(
       await connection.close();
     }
   };
-  if (task.afterSql.length > 0) await work((connection) => runAfterSql(connection, task.afterSql));
+  if (task.afterSql.length > 0)
+    await work((connection) => runAfterSql((text) => connection.query(text), task.afterSql));
   let notes: readonly string[] = [];
   if (task.options.analyze) {
     progress.at('Analyzing', plan.target);
@@ -45,7 +45,7 @@ export async function proveDatabase(
   if (checks.length === 0) return notes;
   progress.at('Checking', plan.target);
   // Each in a session of its own: what afterSql sets there does not count here.
-  await work((connection) => runChecks(connection, checks));
+  await work((connection) => runChecks((sql) => askAlone(connection, sql), checks));
   return notes;
 }
 

@@ -2,12 +2,14 @@ import { toFailure, type Failure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
 import { CommitLost } from '../../postgres/commit-lost.ts';
 import { LeftTransaction } from '../../postgres/left-transaction.ts';
+import type { OpenTransaction } from '../../postgres/open-transaction.ts';
 import type { Workshop } from '../workshop.ts';
 import type { TargetPlan } from './check-target.ts';
 import { isOfOneCopy } from './next-copy.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { PreparedInput } from './prepare-input.ts';
 import { proveDatabase } from './prove-database.ts';
+import { proveWithin } from './prove-within.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import type { TargetOutcome } from './restore-verdict.ts';
 import { settleCommit } from './settle-commit.ts';
@@ -21,7 +23,7 @@ export interface InPlaceEnd {
 
 /**
  * Mode InPlace: each database is loaded in a transaction of its own, one after the other; the first failure ends it. afterSql and
- * checks come after the commit and cannot take it back: what fails there leaves the target Changed.
+ * checks are part of that transaction: nobody sees what does not pass. Only ANALYZE comes after the commit, and fails nothing.
  * @param onWork names the database that is worked on
  * @throws Failure a copy's, while nothing is changed yet: another copy may be better
  */
@@ -42,38 +44,48 @@ export async function restoreInPlace(
     }
     onWork(plan);
     let notes: readonly string[] = [];
-    let outcome: TargetOutcome = 'Untouched';
     try {
       signal.throwIfAborted();
-      notes = await load(progress, signal).catch((error: unknown) =>
+      const beforeCommit = (transaction: OpenTransaction): Promise<void> =>
+        proveWithin(task, plan.target, transaction, progress);
+      notes = await load(progress, signal, { beforeCommit }).catch((error: unknown) =>
         settleCommit(error, plan.loadInto, target, workshop),
       );
-      outcome = 'Changed';
-      notes = [...notes, ...(await proveDatabase(task, plan, undefined, target, progress, signal))];
+      const told = await analyze(task, plan, target, progress, signal);
       progress.databaseDone();
-      ends.push({ plan, outcome: 'Restored', notes });
+      ends.push({ plan, outcome: 'Restored', notes: [...notes, ...told] });
     } catch (error) {
       const failure = toFailure(error);
       // Not known counts as changed: nobody repeats it.
-      if (failure instanceof CommitLost || (failure instanceof LeftTransaction && failure.committed))
-        outcome = 'Changed';
+      const isChanged = failure instanceof CommitLost || (failure instanceof LeftTransaction && failure.committed);
+      const outcome = isChanged ? 'Changed' : 'Untouched';
       if (ends.length === 0 && outcome === 'Untouched' && isOfOneCopy(failure)) throw failure;
-      ends.push({ plan, outcome, failure, notes: [...notes, ...explain(outcome, failure)] });
+      ends.push({ plan, outcome, failure, notes: [...notes, ...explain(failure)] });
     }
   }
   return ends;
 }
 
-function explain(outcome: TargetOutcome, failure: Failure): readonly string[] {
-  // It says itself what stays.
-  if (failure instanceof LeftTransaction) return [];
+/** @returns notes: what is committed stays, whatever becomes of its statistics */
+async function analyze(
+  task: RestoreTask,
+  plan: TargetPlan,
+  target: OpenTarget,
+  progress: RestoreProgress,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  try {
+    return await proveDatabase({ ...task, afterSql: [], checks: [] }, plan, undefined, target, progress, signal);
+  } catch (error) {
+    return [`restored, but ANALYZE was not done: ${toFailure(error).message}`];
+  }
+}
+
+function explain(failure: Failure): readonly string[] {
   if (failure instanceof CommitLost) {
     return [
       'look whether its rows are there before it is restored again: it was being committed when the server was lost',
     ];
-  }
-  if (outcome === 'Changed') {
-    return ['what was restored is committed: afterSql and checks of mode InPlace come after it'];
   }
   return [];
 }

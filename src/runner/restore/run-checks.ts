@@ -1,6 +1,8 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
 import type { Connection } from '../../postgres/connection.ts';
+import type { OpenTransaction } from '../../postgres/open-transaction.ts';
+import { sqlstateOf } from '../../postgres/create-database.ts';
 import { cutText } from '../cut-text.ts';
 
 export type Check = RestoreTask['checks'][number];
@@ -20,15 +22,26 @@ export function checkChecks({ checks, target }: RestoreTask): void {
   }
 }
 
+/** Those of one target. */
+export function checksOf({ checks, target }: Pick<RestoreTask, 'checks' | 'target'>, name: string): readonly Check[] {
+  const single = target.databases.length === 1;
+  return checks.filter(({ database }) => database === name || (database === undefined && single));
+}
+
 const shownBytes = 200;
 
+/** Asks one query, read-only: the first column of its first row as the server prints it; undefined: no row, or NULL. */
+export type AskCheck = (sql: string) => Promise<string | undefined>;
+
 /**
- * Asks each check's query, read-only, and compares the first column of its first row.
+ * Asks each check's query, and compares.
  * @throws Failure CheckFailed for the first that does not hold, SqlFailed for a query that fails
  */
-export async function runChecks(connection: Connection, checks: readonly Check[]): Promise<void> {
+export async function runChecks(ask: AskCheck, checks: readonly Check[]): Promise<void> {
   for (const check of checks) {
-    const actual = await ask(connection, check.sql);
+    const actual = await ask(check.sql).catch((error: unknown) => {
+      throw sqlFailure(`the query of the check ${shorten(check.sql)}`, error);
+    });
     if (holds(actual, check)) continue;
     const wanted = `${words[check.operator]} ${cutText(check.value, shownBytes)}`;
     const got = actual === undefined ? 'nothing' : cutText(actual, shownBytes);
@@ -92,21 +105,34 @@ function scale(text: string): { readonly digits: bigint; readonly places: number
   return { digits: sign === '-' ? -digits : digits, places: fraction.length };
 }
 
-/** Through a cursor: of a query with a million rows one comes.. */
-async function ask(connection: Connection, sql: string): Promise<string | undefined> {
+/** Through a cursor: of a query with a million rows one comes. */
+const declare = (sql: string): string => `DECLARE pgbackup_check NO SCROLL CURSOR FOR ${sql.replace(/;\s*$/, '')}`;
+const fetch = 'FETCH 1 FROM pgbackup_check';
+
+/** In a transaction of its own. */
+export async function askAlone(connection: Connection, sql: string): Promise<string | undefined> {
+  await connection.query('BEGIN READ ONLY');
   try {
-    await connection.query('BEGIN READ ONLY');
-    try {
-      await connection.query(`DECLARE pgbackup_check NO SCROLL CURSOR FOR ${sql.replace(/;\s*$/, '')}`);
-      const [row] = await connection.texts('FETCH 1 FROM pgbackup_check');
-      return row?.[0] ?? undefined;
-    } finally {
-      await connection.query('ROLLBACK').catch(() => {});
-    }
-  } catch (error) {
-    throw sqlFailure(`the query of the check ${shorten(sql)}`, error);
+    await connection.query(declare(sql));
+    const [row] = await connection.texts(fetch);
+    return row?.[0] ?? undefined;
+  } finally {
+    await connection.query('ROLLBACK').catch(() => {});
   }
 }
+
+/** In the transaction of a load, which goes on as if nothing had been asked. */
+export async function askWithin({ ask }: Pick<OpenTransaction, 'ask'>, sql: string): Promise<string | undefined> {
+  await ask('SAVEPOINT pgbackup_check');
+  await ask('SET LOCAL transaction_read_only = on');
+  await ask(declare(sql));
+  const value = await ask(fetch);
+  await ask('ROLLBACK TO SAVEPOINT pgbackup_check');
+  return value;
+}
+
+const outside =
+  'what runs in no transaction must be the only statement of its text; with mode InPlace afterSql is part of the load’s transaction: run it yourself after the restore, or restore with mode Replace or Create';
 
 /** What is ours stays what it is: a lost connection, an abort. */
 export function sqlFailure(subject: string, error: unknown): Failure {
@@ -116,7 +142,9 @@ export function sqlFailure(subject: string, error: unknown): Failure {
   }
   const { cause } = failure;
   const message = cause instanceof Error ? cause.message : failure.message;
-  return new Failure('SqlFailed', `${subject} failed: ${message}`, { cause: error });
+  // Active transaction: VACUUM, CREATE INDEX CONCURRENTLY, ALTER SYSTEM …
+  const hint = sqlstateOf(failure) === '25001' ? { hint: outside } : {};
+  return new Failure('SqlFailed', `${subject} failed: ${message}`, { cause: error, ...hint });
 }
 
 /** One line of at most 200 bytes. */
