@@ -60,11 +60,6 @@ export function createStatement(serverMajor: number, name: string, traits: Datab
   return `CREATE DATABASE ${quoteName(name)} ${said.join(' ')}`;
 }
 
-/** Drops a database with whoever is connected to it; well if it is not there. */
-export async function dropDatabase(connection: Connection, name: string): Promise<void> {
-  await connection.query(`DROP DATABASE IF EXISTS ${quoteName(name)} WITH (FORCE)`);
-}
-
 function explain(error: unknown, name: string): Failure {
   const failure = toFailure(error);
   const code = sqlstateOf(failure);

@@ -3,7 +3,8 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { basename, dirname } from 'node:path';
 import { connectClient, type Connection } from '../../src/postgres/connection.ts';
-import { createDatabase, dropDatabase } from '../../src/postgres/create-database.ts';
+import { createDatabase } from '../../src/postgres/create-database.ts';
+import { dropDatabase } from '../../src/postgres/drop-database.ts';
 import { swapDatabases, type Swap } from '../../src/postgres/swap-databases.ts';
 import { findDatabases } from '../../src/postgres/target-database.ts';
 import { systemClock } from '../../src/support/clock.ts';
@@ -28,6 +29,8 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
     await server?.remove();
   });
 
+  const connect = (name: string): Promise<Connection> =>
+    connectClient(server.server, name, { timeoutMs: 10_000 }, never);
   const oidOf = async (name: string): Promise<string> => {
     const found = await findDatabases(session, Number(major), [name]);
     return found.get(name)?.oid ?? 'none';
@@ -54,7 +57,7 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
       await swapDatabases(swaps, { connection: session, second, clock: systemClock }, never);
       for (const { scratch, target } of swaps) {
         expect(await oidOf(target)).toBe(scratch.oid);
-        await dropDatabase(session, `old_${target}`);
+        await dropDatabase(session, `old_${target}`, connect);
       }
       await crowd.busy(before);
     }
@@ -66,7 +69,7 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
     );
     expect(odd).toEqual([]);
     expect(failures.length).toBeGreaterThan(0);
-    for (const name of ['shop', 'stock']) await dropDatabase(session, name);
+    for (const name of ['shop', 'stock']) await dropDatabase(session, name, connect);
   });
 
   test('a prepared transaction, which nobody can end, leaves everything as it was', async () => {

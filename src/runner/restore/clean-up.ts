@@ -29,7 +29,7 @@ export async function cleanUp(task: CleanupTask, workshop: Workshop): Promise<Cl
   let target: OpenTarget | undefined;
   try {
     target = await openTarget(task, workshop, signal);
-    const { swapped, dropped, databases, source } = await settle(task.request, task.target.databases, target, log);
+    const { swapped, dropped, databases, source } = await settle(task.request, task.target.databases, target, workshop);
     const outcome = swapped ? 'Restored' : 'Untouched';
     for (const database of databases) tellDatabase(lines, { ...database, outcome });
     log.info('cleared up', { swapped, dropped });

@@ -1,7 +1,7 @@
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import { toFailure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
-import { dropDatabase } from '../../postgres/create-database.ts';
+import { dropDatabase } from '../../postgres/drop-database.ts';
 import { endSession } from '../../postgres/target-lock.ts';
 import { bounded } from '../bounded.ts';
 import type { Workshop } from '../workshop.ts';
@@ -103,8 +103,8 @@ async function finish(task: RestoreTask, target: OpenTarget, { clock, log }: Wor
         const settled = await settle(
           task.request,
           task.target.databases,
-          { session: connection, facts: target.facts },
-          log,
+          { session: connection, facts: target.facts, connect: target.connect },
+          { log, signal: limit },
         );
         return settled.databases[0]?.notes ?? [];
       } finally {
@@ -130,7 +130,7 @@ async function dropAll(task: RestoreTask, target: OpenTarget, { attempt, clock, 
       try {
         const session = { pid: target.sessionPid, holder: sessionName(task.request.uid) };
         await endSession(connection, session, clock, limit);
-        for (const name of names) await dropDatabase(connection, name);
+        for (const name of names) await dropDatabase(connection, name, (other) => target.connect(other, limit));
       } finally {
         await connection.close();
       }

@@ -147,7 +147,7 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
   const target = await openTarget(task, workshop, signal);
   state.target = target;
   log.info('server reached', { server: target.facts.version });
-  const settled = await settle(task.request, task.target.databases, target, log);
+  const settled = await settle(task.request, task.target.databases, target, workshop);
   if (settled.swapped) return { kind: 'recovered', settled };
   const plans = await checkTargets(task, target, workshop.attempt);
   const source = await openSource(task, workshop);

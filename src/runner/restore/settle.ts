@@ -1,7 +1,8 @@
 import { toFailure } from '../../api/failure.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import type { RestoreTaskTarget } from '../../domain/task.ts';
-import { dropDatabase } from '../../postgres/create-database.ts';
+import { dropDatabase } from '../../postgres/drop-database.ts';
+import { sqlstateOf } from '../../postgres/create-database.ts';
 import { quoteName, quoteText } from '../../postgres/quote.ts';
 import { findDatabases, listMatching } from '../../postgres/target-database.ts';
 import type { Log } from '../../support/log.ts';
@@ -30,15 +31,15 @@ export interface SettledDatabase {
 /**
  * Finishes what a swap began (drops what was replaced, gives the databases their comments), or drops what a restore without a swap
  * left. All swaps of a request are one transaction: a marker on one target, or one replaced database, tells for all.
- * @throws Failure of the server; a scratch database that cannot be dropped is one
+ * A database that the server refuses to drop stays and is named: what the targets are is known all the same.
+ * @throws Failure of a connection
  */
 export async function settle(
   request: { readonly uid: string },
   databases: RestoreTaskTarget['databases'],
-  target: Pick<OpenTarget, 'session' | 'facts'>,
-  log: Log,
+  { session, facts, connect }: Pick<OpenTarget, 'session' | 'facts' | 'connect'>,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<Settled> {
-  const { session, facts } = target;
   const found = await findDatabases(
     session,
     facts.major,
@@ -53,24 +54,25 @@ export async function settle(
   );
   const swapped = replaced.length > 0 || markers.size > 0;
   const dropped: string[] = [];
+  const notes: string[] = [];
+  const drop = async (name: string, what: string): Promise<void> => {
+    try {
+      await dropDatabase(session, name, (other) => connect(other, signal));
+      dropped.push(name);
+    } catch (error) {
+      const failure = toFailure(error);
+      if (sqlstateOf(failure) === undefined) throw failure;
+      log.warn(`${what} could not be dropped`, { database: name, error: failure.message });
+      notes.push(`${what} is still there as "${name}" and can be dropped: ${failure.message}`);
+    }
+  };
   for (const { name, comment } of await listMatching(session, scratchPattern(request.uid))) {
     const marker = parseRestoreMarker(comment);
     if (marker !== undefined && marker.request !== request.uid) continue;
     log.info('dropping what an earlier try left', { database: name });
-    await dropDatabase(session, name);
-    dropped.push(name);
+    await drop(name, 'what an earlier try left');
   }
-  const notes: string[] = [];
-  for (const { name } of replaced) {
-    try {
-      await dropDatabase(session, name);
-      dropped.push(name);
-    } catch (error) {
-      const { message } = toFailure(error);
-      log.warn('the replaced database could not be dropped', { database: name, error: message });
-      notes.push(`the replaced database is still there as "${name}" and can be dropped: ${message}`);
-    }
-  }
+  for (const { name } of replaced) await drop(name, 'the replaced database');
   for (const [name, { comment }] of markers) {
     await session.query(finalComment(name, comment));
   }
