@@ -378,6 +378,12 @@ export const failureReasons = {
     meaning: 'An extension that the database needs is not installed on the server.',
     remedy: 'Install it on the server, or leave out what needs it.',
   },
+  TablespaceMissing: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning: 'A tablespace in which something lay does not exist on the server.',
+    remedy: 'Create it, or set options.without: [tablespaces].',
+  },
   VersionUnsupported: {
     consequence: 'never',
     exitCode: 65,

@@ -1,6 +1,10 @@
 import { z } from 'zod';
 import { postgresName } from './parts.ts';
 
+/** What can be left out of a restore by its kind. */
+export const leavableKinds = ['tablespaces'] as const;
+export type LeavableKind = (typeof leavableKinds)[number];
+
 /** How a restore is done. */
 export const restoreOptions = z.strictObject({
   jobs: z.int().min(1).max(32).optional().meta({
@@ -23,6 +27,11 @@ export const restoreOptions = z.strictObject({
   }),
   noOwner: z.boolean().default(false).meta({ description: 'Objects belong to the user who restores (or to role).' }),
   noPrivileges: z.boolean().default(false).meta({ description: 'Without grants.' }),
+  without: z.array(z.enum(leavableKinds)).min(1).max(leavableKinds.length).optional().meta({
+    description:
+      'Left out. tablespaces: everything lies in the database’s default tablespace, wherever it lay at the source.',
+    'x-kubernetes-list-type': 'set',
+  }),
   role: postgresName().optional().meta({ description: 'SET ROLE to this before the restore.' }),
   globals: z.boolean().default(false).meta({
     description:

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { readBacks } from '../api/backup-policy.ts';
 import { accessModes } from '../api/probe.ts';
 import { Failure } from '../api/failure.ts';
+import { leavableKinds } from '../api/restore-options.ts';
 import { checkOperators, restoredSource } from '../api/restore-spec.ts';
 
 /**
@@ -234,6 +235,8 @@ export const restoreTask = z.strictObject({
     synchronousCommit: z.boolean().optional(),
     noOwner: z.boolean(),
     noPrivileges: z.boolean(),
+    /** Kinds that are left out. */
+    without: z.array(z.enum(leavableKinds)).optional(),
     role: z.string().optional(),
     globals: z.boolean(),
     /** Also what makes new roles mighty. */

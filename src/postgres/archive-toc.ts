@@ -33,6 +33,7 @@ export interface TocEntry {
   readonly definitionAt: { readonly from: number; readonly to: number };
   readonly drop: Buffer | undefined;
   readonly schema: Buffer | undefined;
+  readonly tablespace: Buffer | undefined;
   readonly owner: Buffer | undefined;
   readonly dependencies: readonly number[];
   /** Where the data is, of a directory or tar. */
@@ -93,7 +94,7 @@ export function readTocEntry(
   const drop = cursor.text();
   cursor.skipText(); // The COPY statement.
   const schema = cursor.text();
-  cursor.skipText(); // Tablespace.
+  const tablespace = cursor.text();
   if (head.minor >= 14) cursor.skipText(); // Table access method.
   if (head.minor >= 16) cursor.integer(); // Kind of relation.
   const owner = cursor.text();
@@ -112,6 +113,7 @@ export function readTocEntry(
     definitionAt: { from, to },
     drop,
     schema,
+    tablespace,
     owner,
     dependencies,
     file: file === undefined || file.length === 0 ? undefined : file,

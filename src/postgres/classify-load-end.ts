@@ -26,6 +26,7 @@ const loading: Texts = [
     /extension "[^\n]*" is not available|could not open extension control file|extension "[^\n]*" has no (?:installation script|update path)|required extension "[^\n]*" is not installed|ERROR: {2}extension "[^\n]*" does not exist|could not access file "\$libdir|could not load library|must be loaded via (?:"?shared_preload_libraries|shared)/,
     'ExtensionMissing',
   ],
+  [/ERROR: {2}tablespace "[^\n]*" does not exist|Tablespace "[^\n]*" does not exist/, 'TablespaceMissing'],
   [/ERROR: {2}role "[^\n]*" does not exist/, 'RoleMissing'],
   [
     /ERROR: {2}[^\n]* already exists|ERROR: {2}duplicate key value violates unique constraint|ERROR: {2}multiple primary keys for table|ERROR: {2}cannot drop [^\n]* because other objects depend on it|ERROR: {2}cannot drop inherited constraint/,

@@ -7,15 +7,15 @@ import { quoteName, quoteText } from './quote.ts';
 export type Connect = (database: string) => Promise<Connection>;
 
 /**
- * Drops a database with whoever is connected to it; well if it is not there. What would keep it goes first: it is a template no more, its
- * subscriptions are dropped without a word to their publishers, logical slots are dropped and prepared transactions rolled back.
- * @throws Failure TargetBusy, PermissionDenied … with what still holds it; those of a connection as they are
+ * Drops a database with whoever is connected to it; well if it is not there. With `connect` (for a database that is ours alone) what would
+ * keep it goes first: it is a template no more, its subscriptions are dropped without a word to their publishers, logical slots are dropped
+ * and prepared transactions rolled back. @throws Failure TargetBusy, PermissionDenied … with what still holds it; those of a connection as they are
  */
-export async function dropDatabase(connection: Connection, name: string, connect: Connect): Promise<void> {
+export async function dropDatabase(connection: Connection, name: string, connect?: Connect): Promise<void> {
   try {
     await drop(connection, name);
   } catch (error) {
-    if (sqlstateOf(toFailure(error)) === undefined) throw error;
+    if (connect === undefined || sqlstateOf(toFailure(error)) === undefined) throw error;
     const kept = await release(connection, name, connect);
     await drop(connection, name).catch((last: unknown) => {
       throw kept === undefined ? last : withReason(toFailure(last), kept);

@@ -11,7 +11,7 @@ import type { LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types
 import { settingsSince } from './restore-programs.ts';
 import { readWhole } from './whole-source.ts';
 
-export interface ScriptOptions extends Pick<LoadOptions, 'database' | 'role' | 'singleTransaction'> {
+export interface ScriptOptions extends Pick<LoadOptions, 'database' | 'role' | 'singleTransaction' | 'without'> {
   /** Of a script of pg_dumpall: which database. */
   readonly part: Extract<SqlScriptOptions['part'], 'whole' | object>;
 }
@@ -38,10 +38,11 @@ export async function loadScript(
   const source = readWhole(open(signal), hooks.onBytes);
   const script = readSqlScript(source.bytes, { part, oneTransaction: singleTransaction });
   try {
-    const { settingsLeftOut, foundPublic } = await loadStatements(session, script, {
+    const { settingsLeftOut, foundPublic, tablespacesLeftOut } = await loadStatements(session, script, {
       transaction: singleTransaction ? 'commit' : 'none',
       role,
       without: settingsSince(tools.serverMajor),
+      withoutTablespaces: options.without?.includes('tablespaces') === true,
       about,
       beforeEnd: async (run) => {
         await source.drain();
@@ -53,6 +54,7 @@ export async function loadScript(
       notes: [
         ...script.notes(),
         ...settingsLeftOut.map((setting) => `the setting ${setting}, which this server does not know, left out`),
+        ...noteTablespaces(tablespacesLeftOut),
         ...(foundPublic ? ['CREATE SCHEMA public left out: the database has it'] : []),
       ],
     };
@@ -70,4 +72,13 @@ export async function loadScript(
 function requireDatabase(database: string, found: readonly string[]): void {
   if (found.includes(database)) return;
   throw new Failure('BackupMissing', `the script has no database ${database}; it has ${found.join(', ')}`);
+}
+
+const mostNames = 10;
+
+function noteTablespaces(names: readonly string[]): readonly string[] {
+  if (names.length === 0) return [];
+  const shown = names.slice(0, mostNames).map((name) => `"${name}"`);
+  const more = names.length > mostNames ? ` and ${names.length - mostNames} more` : '';
+  return [`in the default tablespace instead of ${shown.join(', ')}${more}`];
 }

@@ -8,6 +8,7 @@ import type { LoadSubject } from './classify-load-end.ts';
 import { LeftTransaction } from './left-transaction.ts';
 import type { Answer, LoadSession } from './load-session.ts';
 import { askPublic, isAboutPublic } from './public-schema.ts';
+import { askTablespace, readDefaultTablespace, showTablespace } from './default-tablespace.ts';
 import { quoteName } from './quote.ts';
 import { StatementError } from './statement-error.ts';
 
@@ -18,6 +19,8 @@ export interface StatementOptions {
   readonly role?: string | undefined;
   /** Settings that the server does not know: a SET of them is left out. */
   readonly without: readonly string[];
+  /** Everything goes into the default tablespace; else only what would go into one that the server does not have. */
+  readonly withoutTablespaces?: boolean;
   /** DROP SCHEMA public is left out: what is in it is dropped by itself. */
   readonly keepPublic?: boolean;
   readonly about: LoadSubject;
@@ -33,6 +36,8 @@ export interface StatementsLoaded {
   readonly settingsLeftOut: readonly string[];
   /** The script would have created the schema public, which was there. */
   readonly foundPublic: boolean;
+  /** Names of tablespaces that the script would have used. */
+  readonly tablespacesLeftOut: readonly string[];
 }
 
 const askXid = 'SELECT pg_catalog.pg_current_xact_id_if_assigned()';
@@ -52,6 +57,7 @@ export async function loadStatements(
   const isOne = transaction !== 'none';
   const settingsLeftOut = new Set<string>();
   let foundPublic = false;
+  const tablespacesLeftOut = new Set<string>();
   const own = async (text: string): Promise<Answer> =>
     runOne(session, [Buffer.from(text)], undefined, about, undefined);
   const askOwn = async (text: string): Promise<string | undefined> => {
@@ -61,6 +67,12 @@ export async function loadStatements(
       throw classifyStatement(error, about, undefined);
     }
   };
+
+  const found = (): StatementsLoaded => ({
+    settingsLeftOut: [...settingsLeftOut],
+    foundPublic,
+    tablespacesLeftOut: [...tablespacesLeftOut],
+  });
 
   // As scripts are written: one that says nothing means this, and one that sets it is followed.
   await own('SET standard_conforming_strings = on');
@@ -83,6 +95,15 @@ export async function loadStatements(
         foundPublic = true;
         continue;
       }
+      const tablespace = from === script ? readDefaultTablespace(statement) : undefined;
+      if (tablespace !== undefined) {
+        const encoding = session.setting('client_encoding') ?? 'UTF8';
+        if (options.withoutTablespaces === true || (await askOwn(askTablespace(tablespace, encoding))) === '0') {
+          tablespacesLeftOut.add(showTablespace(tablespace));
+          last = await own("SET default_tablespace = ''");
+          continue;
+        }
+      }
       last = await runOne(session, statement.text, statement.rows, of, statement);
       const refused = refuseEncoding(session.setting('client_encoding') ?? '');
       if (refused !== undefined) throw from.refuse(statement.line, refused.what, refused.hint);
@@ -92,7 +113,7 @@ export async function loadStatements(
   await runAll(script, about);
   await options.beforeEnd?.(runAll);
   if (!isOne) {
-    if (last === undefined || last.status === 'none') return { settingsLeftOut: [...settingsLeftOut], foundPublic };
+    if (last === undefined || last.status === 'none') return found();
     throw new Failure(about.damaged, `${about.subject} ends inside of a transaction that it began: it is undone`);
   }
   const wanted = transaction === 'commit' ? 'COMMIT' : 'ROLLBACK';
@@ -105,7 +126,7 @@ export async function loadStatements(
       `${about.subject}: the server answered ${ended.tag} to ${wanted}: nothing stays`,
     );
   }
-  return { settingsLeftOut: [...settingsLeftOut], foundPublic };
+  return found();
 }
 
 async function runOne(

@@ -1,3 +1,4 @@
+import type { LeavableKind } from '../api/restore-options.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
 import type { Sleeper } from '../pipeline/sleeper.ts';
 import type { Random } from '../support/clock.ts';
@@ -39,6 +40,8 @@ export interface LoadOptions {
   readonly selection: ArchiveSelection;
   readonly noOwner: boolean;
   readonly noPrivileges: boolean;
+  /** What is left out by its kind. */
+  readonly without?: readonly LeavableKind[] | undefined;
   /** SET ROLE before everything. */
   readonly role?: string | undefined;
   /** More than 1: of a file or folder all is loaded by so many connections, of a stream what comes after the rows. */
@@ -105,6 +108,8 @@ export interface ArchiveEntry {
   /** Exactly as dumped, whatever characters it has. Of a trigger, constraint, default, rule or policy: `table thing`. */
   readonly name: string;
   readonly owner: string | undefined;
+  /** Absent: the database’s default. */
+  readonly tablespace?: string;
   /** Dump ids of what it needs. Some may not be in the archive. */
   readonly dependencies: readonly number[];
   /** The statement that would drop it; kept only where it is needed to tell tables apart. */

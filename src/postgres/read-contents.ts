@@ -127,6 +127,7 @@ function readEntry(
       schema: isEmpty(raw.schema) ? undefined : once(decode(raw.schema)),
       name: decode(raw.name),
       owner: isEmpty(raw.owner) ? undefined : once(decode(raw.owner)),
+      ...(isEmpty(raw.tablespace) ? {} : { tablespace: once(decode(raw.tablespace)) }),
       dependencies: dependencies.length === 0 ? none : dependencies,
       dropStatement: typesNamedAfterTable.has(type) && !isEmpty(drop) ? decode(drop) : undefined,
     },

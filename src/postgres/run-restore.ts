@@ -202,6 +202,7 @@ function flags(options: LoadOptions): readonly string[] {
     ...(options.clean ? ['--clean', '--if-exists'] : []),
     ...(options.noOwner ? ['--no-owner'] : []),
     ...(options.noPrivileges ? ['--no-privileges'] : []),
+    ...(options.without?.includes('tablespaces') === true ? ['--no-tablespaces'] : []),
     ...(options.role === undefined ? [] : [`--role=${options.role}`]),
     ...(options.selection.schemaOnly ? ['--schema-only'] : []),
     ...(options.selection.dataOnly ? ['--data-only'] : []),

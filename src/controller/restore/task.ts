@@ -36,6 +36,7 @@ export function buildRestoreTask(
       synchronousCommit: options.synchronousCommit,
       noOwner: options.noOwner,
       noPrivileges: options.noPrivileges,
+      ...(options.without === undefined ? {} : { without: options.without }),
       role: options.role,
       globals: options.globals,
       ...(options.privilegedGlobals ? { privilegedGlobals: true } : {}),

@@ -3,7 +3,7 @@ import type { RestoreTask } from '../../domain/task.ts';
 import type { Connection } from '../../postgres/connection.ts';
 import type { ArchiveEntry } from '../../postgres/load-types.ts';
 import { parseAclItem } from '../../postgres/acl-item.ts';
-import { findMissingExtensions, findMissingRoles } from '../../postgres/target-rights.ts';
+import { findMissingExtensions, findMissingRoles, findMissingTablespaces } from '../../postgres/target-rights.ts';
 import type { RestoreInput } from './source.ts';
 
 export interface Needs {
@@ -11,6 +11,8 @@ export interface Needs {
   /** What is restored of the archive; undefined: a script, whose needs nobody knows before it runs. */
   readonly entries: readonly ArchiveEntry[] | undefined;
 }
+
+const mostNames = 30;
 
 type Wishes = Pick<RestoreTask, 'options' | 'select' | 'mode'>;
 
@@ -29,6 +31,21 @@ export async function checkExtensions(needs: readonly Needs[], task: Wishes, con
   if (missing.length === 0) return;
   throw new Failure('ExtensionMissing', `the server does not have the extensions: ${missing.join(', ')}`, {
     hint: 'install their packages on the server',
+  });
+}
+
+/**
+ * Of what is selected.
+ * @throws Failure TablespaceMissing with all that the server does not have
+ */
+export async function checkTablespaces(needs: readonly Needs[], task: Wishes, connection: Connection): Promise<void> {
+  if (task.select.dataOnly || task.options.without?.includes('tablespaces') === true) return;
+  const wanted = new Set(needs.flatMap(({ entries }) => (entries ?? []).flatMap(({ tablespace }) => tablespace ?? [])));
+  const missing = await findMissingTablespaces(connection, [...wanted]);
+  if (missing.length === 0) return;
+  const what = missing.length === 1 ? `tablespace ${list(missing)} does` : `tablespaces ${list(missing)} do`;
+  throw new Failure('TablespaceMissing', `the ${what} not exist on the server`, {
+    hint: 'create them, or set options.without: [tablespaces], which puts everything into the default one',
   });
 }
 
@@ -53,11 +70,15 @@ export async function checkRoles(needs: readonly Needs[], task: Wishes, connecti
   }
   const missing = await findMissingRoles(connection, [...wanted]);
   if (missing.length === 0) return;
-  const shown = missing.slice(0, 30).map((role) => `"${role}"`);
-  const more = missing.length > shown.length ? ` and ${missing.length - shown.length} more` : '';
-  throw new Failure('RoleMissing', `the server does not have the roles: ${shown.join(', ')}${more}`, {
+  throw new Failure('RoleMissing', `the server does not have the roles: ${list(missing)}`, {
     hint: 'create them, set options.globals, or set options.noOwner and options.noPrivileges',
   });
+}
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, mostNames).map((name) => `"${name}"`);
+  const more = names.length > shown.length ? ` and ${names.length - shown.length} more` : '';
+  return `${shown.join(', ')}${more}`;
 }
 
 function hasSelection({ select }: Wishes): boolean {

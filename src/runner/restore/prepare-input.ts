@@ -117,13 +117,14 @@ function prepareScript(
 }
 
 function loadOptions(plan: TargetPlan, task: RestoreTask, means: LoadMeans): LoadOptions {
-  const { noOwner, noPrivileges, role } = task.options;
+  const { noOwner, noPrivileges, without, role } = task.options;
   const inPlace = task.mode === 'InPlace';
   return {
     database: plan.loadInto,
     selection: task.select,
     noOwner,
     noPrivileges,
+    without,
     role,
     ...means,
     singleTransaction: inPlace,

@@ -103,7 +103,7 @@ async function finish(task: RestoreTask, target: OpenTarget, { clock, log }: Wor
         const settled = await settle(
           task.request,
           task.target.databases,
-          { session: connection, facts: target.facts, connect: target.connect },
+          { session: connection, facts: target.facts, connect: (name, abort) => target.connect(name, abort) },
           { log, signal: limit },
         );
         return settled.databases[0]?.notes ?? [];

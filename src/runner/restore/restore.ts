@@ -11,7 +11,7 @@ import { isoTime } from '../iso-time.ts';
 import { makeSecretFolder, type SecretFolder } from '../secret-folder.ts';
 import { withRemedy } from '../with-remedy.ts';
 import type { Workshop } from '../workshop.ts';
-import { checkExtensions, checkRoles } from './check-needs.ts';
+import { checkExtensions, checkRoles, checkTablespaces } from './check-needs.ts';
 import { checkTargets, type TargetPlan } from './check-target.ts';
 import { chooseMeans } from './choose-means.ts';
 import { chooseLikeness } from './choose-likeness.ts';
@@ -167,6 +167,7 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
   }
   state.working = undefined;
   await checkExtensions(inputs, task, target.session);
+  await checkTablespaces(inputs, task, target.session);
   const roles: CreatedRoles = task.options.globals
     ? await createRoles(source, target, task.options, workshop)
     : { names: [], notes: [] };

@@ -1,7 +1,7 @@
 import { toFailure } from '../../api/failure.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import type { RestoreTaskTarget } from '../../domain/task.ts';
-import { dropDatabase } from '../../postgres/drop-database.ts';
+import { dropDatabase, type Connect } from '../../postgres/drop-database.ts';
 import { sqlstateOf } from '../../postgres/create-database.ts';
 import { quoteName, quoteText } from '../../postgres/quote.ts';
 import { findDatabases, listMatching } from '../../postgres/target-database.ts';
@@ -55,9 +55,9 @@ export async function settle(
   const swapped = replaced.length > 0 || markers.size > 0;
   const dropped: string[] = [];
   const notes: string[] = [];
-  const drop = async (name: string, what: string): Promise<void> => {
+  const drop = async (name: string, what: string, open?: Connect): Promise<void> => {
     try {
-      await dropDatabase(session, name, (other) => connect(other, signal));
+      await dropDatabase(session, name, open);
       dropped.push(name);
     } catch (error) {
       const failure = toFailure(error);
@@ -70,8 +70,9 @@ export async function settle(
     const marker = parseRestoreMarker(comment);
     if (marker !== undefined && marker.request !== request.uid) continue;
     log.info('dropping what an earlier try left', { database: name });
-    await drop(name, 'what an earlier try left');
+    await drop(name, 'what an earlier try left', (other) => connect(other, signal));
   }
+  // Slots and prepared transactions in it are somebody's: it stays then.
   for (const { name } of replaced) await drop(name, 'the replaced database');
   for (const [name, { comment }] of markers) {
     await session.query(finalComment(name, comment));
