@@ -1,6 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import type { FailureReason } from '../api/reasons.ts';
 import type { CommandEnd } from '../pipeline/command.ts';
+import { hideValues } from './hide-values.ts';
 import { classifyProgramEnd, reasonOfText } from './server-errors.ts';
 
 export interface LoadSubject {
@@ -68,12 +69,12 @@ export function classifyLoadEnd(end: CommandEnd, about: LoadSubject): Failure {
   if (error === '') return classifyProgramEnd(end, subject, 'RestoreFailed');
   const whole = `${error}\n${more}`;
   const reason = reasonOfLoad(whole, about);
-  const shown = shorten(redact(error), 500);
+  const shown = shorten(redact(hideValues(error)), 500);
   const where = statement === '' ? '' : ` (in: ${statement})`;
   const hint = hintOfLoad(reason, end.stderrTail);
   const text =
     reason === damaged ? `${subject} cannot read the archive: ${shown}` : `${subject} failed: ${shown}${where}`;
-  return new Failure(reason, text, hint === undefined ? {} : { hint });
+  return new Failure(reason, text, { cause: new Error(redact(whole)), ...(hint === undefined ? {} : { hint }) });
 }
 
 export function hintOfLoad(reason: FailureReason, text: string): string | undefined {
@@ -117,9 +118,14 @@ function firstError(stderr: string): { readonly error: string; readonly more: st
   };
 }
 
-/** Literals of a statement may be passwords, connection strings or somebody's rows. */
+/** Literals of a statement may be passwords, connection strings or somebody's rows; what an INSERT has behind VALUES is. */
 export function withoutLiterals(statement: string): string {
-  return redact(statement.replaceAll(/'(?:[^']|'')*(?:'|$)/g, "'…'").replaceAll(/(\$\w*\$).*$/g, '$1…'));
+  return redact(
+    statement
+      .replace(/^(\s*INSERT\b.*?\bVALUES)\b.*$/i, '$1 …')
+      .replaceAll(/'(?:[^']|'')*(?:'|$)/g, "'…'")
+      .replaceAll(/(\$\w*\$).*$/g, '$1…'),
+  );
 }
 
 export function redact(text: string): string {

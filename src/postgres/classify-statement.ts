@@ -1,6 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import type { FailureReason } from '../api/reasons.ts';
 import { redact, reasonOfLoad, shorten, withoutLiterals, hintOfLoad, type LoadSubject } from './classify-load-end.ts';
+import { hideDetail, hideValues } from './hide-values.ts';
 import { StatementError } from './statement-error.ts';
 
 /** Where in a script it happened. */
@@ -50,9 +51,8 @@ export function classifyStatement(error: unknown, about: LoadSubject, place: Sta
   const { code, message, detail, severity } = error;
   const text = `${severity}:  ${message}`;
   const reason = reasonOf(code, `${text}\n${detail}`, about);
-  const shown = [shorten(redact(firstLine(text)), 500), ...(detail === '' ? [] : [`(${shownDetail(detail)})`])].join(
-    ' ',
-  );
+  const added = shorten(redact(hideDetail(detail, code)), 200);
+  const shown = `${shorten(redact(hideValues(text)), 500)}${added === '' ? '' : ` (${added})`}`;
   const hint = hintOfLoad(reason, `${text}\n${detail}`);
   return new Failure(reason, `${about.subject} failed: ${shown}${where(place)}`, {
     cause: error,
@@ -75,14 +75,6 @@ function where(place: StatementPlace | undefined): string {
   );
   const statement = shorten(withoutLiterals(firstLine(head.toString('utf8'))), 160);
   return ` (line ${place.line}${place.entry === undefined ? '' : `, ${shorten(place.entry, 120)}`}, in: ${statement})`;
-}
-
-/** Without values of rows. */
-function shownDetail(detail: string): string {
-  const plain = firstLine(detail)
-    .replaceAll(/=\(.*\)/g, '=(…)')
-    .replace(/^Failing row contains .*$/, 'Failing row contains (…).');
-  return shorten(redact(plain), 200);
 }
 
 function firstLine(text: string): string {

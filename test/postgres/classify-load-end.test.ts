@@ -79,6 +79,20 @@ describe('classifyLoadEnd', () => {
     expect(classify(stderr).reason).toBe(reason);
   });
 
+  test('values of rows are not told; who reads the log has them', () => {
+    const { message, cause } = classify(
+      'pg_restore: error: COPY failed for table "t": ERROR:  invalid input syntax for type integer: "sec"ret"\nCONTEXT:  COPY t, line 2, column a: "secret"\n',
+    );
+    expect(message).toBe(
+      'pg_restore into database "a" failed: COPY failed for table "t": ERROR:  invalid input syntax for type integer: "…"',
+    );
+    expect((cause as Error).message).toContain('"sec"ret"');
+    const { message: insert } = classify(
+      `${query}ERROR:  null value in column "b"\nCommand was: INSERT INTO t VALUES (98765, NULL);\n`,
+    );
+    expect(insert).toMatch(/in: INSERT INTO t VALUES …\)$/);
+  });
+
   test('damage is called by what was damaged, and whatever may come of it is worth a second look', () => {
     const ended = classify('pg_restore: error: could not read from input file: end of file\n', {
       damaged: 'BackupDamaged',

@@ -16,6 +16,7 @@ import { checkTargets, type TargetPlan } from './check-target.ts';
 import { chooseMeans } from './choose-means.ts';
 import { chooseLikeness } from './choose-likeness.ts';
 import { createRoles, takeBackRoles, tellRoles, type CreatedRoles } from './create-roles.ts';
+import { logWords } from './log-words.ts';
 import { noneLeft, withoutCopy } from './next-copy.ts';
 import { openTarget, type OpenTarget } from './open-target.ts';
 import { prepareInput, type PreparedInput } from './prepare-input.ts';
@@ -82,6 +83,7 @@ async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before
       durationMilliseconds: clock.monotonicMs() - startMs,
     });
   const fail = (failure: Failure, target: TargetOutcome): RestoreVerdict => {
+    logWords(failure, log);
     const place = task.source.backup?.copies[0]?.location.place ?? task.source.file?.location.place;
     return judgeFailed(totals(), target, withRemedy(failure, place && placeKindOf(place)));
   };

@@ -3,6 +3,7 @@ import type { RestoreTask } from '../../domain/task.ts';
 import type { Connection } from '../../postgres/connection.ts';
 import type { OpenTransaction } from '../../postgres/open-transaction.ts';
 import { sqlstateOf } from '../../postgres/create-database.ts';
+import { hideValues } from '../../postgres/hide-values.ts';
 import { cutText } from '../cut-text.ts';
 
 export type Check = RestoreTask['checks'][number];
@@ -144,7 +145,7 @@ export function sqlFailure(subject: string, error: unknown): Failure {
   const message = cause instanceof Error ? cause.message : failure.message;
   // Active transaction: VACUUM, CREATE INDEX CONCURRENTLY, ALTER SYSTEM …
   const hint = sqlstateOf(failure) === '25001' ? { hint: outside } : {};
-  return new Failure('SqlFailed', `${subject} failed: ${message}`, { cause: error, ...hint });
+  return new Failure('SqlFailed', `${subject} failed: ${hideValues(message)}`, { cause: error, ...hint });
 }
 
 /** One line of at most 200 bytes. */
