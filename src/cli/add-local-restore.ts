@@ -1,4 +1,5 @@
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { leavableKinds, type LeavableKind } from '../api/restore-options.ts';
 import type { RestoreFlags } from '../local/restore-flags.ts';
 import { wholeNumber } from './parse-number.ts';
 import type { LocalRestoreOptions } from './local-restore.ts';
@@ -78,6 +79,12 @@ export function addLocalRestore(
     )
     .option('--keep-previous', 'keep the replaced database under a name with the date')
     .option('--globals', 'create roles that are missing')
+    .option('--privileged-globals', 'with --globals: also their power over the server, as the source has it')
+    .option(
+      '--without <kind>',
+      `leave out what is of this kind: ${leavableKinds.join(', ')} (repeatable)`,
+      collectKinds,
+    )
     .option('--no-owner', 'objects belong to the user who restores')
     .option('--no-privileges', 'without grants')
     .option('--namespace <name>', 'of the objects; needed when the files have several')
@@ -88,6 +95,12 @@ export function addLocalRestore(
     .option('--debug', 'log more, and show stacks of internal errors')
     .addHelpText('after', examples)
     .action(async (paths: readonly string[], options: GivenOptions) => run(paths, readRestoreOptions(options)));
+}
+
+function collectKinds(value: string, before: readonly LeavableKind[] = []): readonly LeavableKind[] {
+  const kind = leavableKinds.find((known) => known === value);
+  if (kind === undefined) throw new InvalidArgumentError(`Allowed choices are ${leavableKinds.join(', ')}.`);
+  return [...before, kind];
 }
 
 /** As commander makes them: absent when they were not given and have no default. */
@@ -120,6 +133,8 @@ function readRestoreOptions(given: GivenOptions): LocalRestoreOptions {
       jobs: given.jobs,
       keepPrevious: given.keepPrevious ?? false,
       globals: given.globals ?? false,
+      privilegedGlobals: given.privilegedGlobals ?? false,
+      without: given.without ?? [],
       owner: given.owner ?? true,
       privileges: given.privileges ?? true,
       namespace: given.namespace,

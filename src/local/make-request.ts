@@ -39,6 +39,8 @@ export function makeRequest(
     options: {
       ...(flags.jobs === undefined ? {} : { jobs: flags.jobs }),
       ...(flags.globals ? { globals: true } : {}),
+      ...(flags.privilegedGlobals ? { privilegedGlobals: true } : {}),
+      ...(flags.without.length === 0 ? {} : { without: flags.without }),
       ...(flags.owner ? {} : { noOwner: true }),
       ...(flags.privileges ? {} : { noPrivileges: true }),
     },

@@ -1,3 +1,5 @@
+import type { LeavableKind } from '../api/restore-options.ts';
+
 /** What the flags of `pgbackup local restore` say; see their help. */
 export interface RestoreFlags {
   /** Only these RestoreRequests of the files; all if empty. */
@@ -24,6 +26,8 @@ export interface RestoreFlags {
   readonly jobs: number | undefined;
   readonly keepPrevious: boolean;
   readonly globals: boolean;
+  readonly privilegedGlobals: boolean;
+  readonly without: readonly LeavableKind[];
   readonly owner: boolean;
   readonly privileges: boolean;
   readonly namespace: string | undefined;
@@ -49,6 +53,8 @@ export function listGivenFlags(flags: RestoreFlags): readonly string[] {
     '--jobs': flags.jobs,
     '--keep-previous': flags.keepPrevious || undefined,
     '--globals': flags.globals || undefined,
+    '--privileged-globals': flags.privilegedGlobals || undefined,
+    '--without': flags.without.length === 0 ? undefined : flags.without,
     '--no-owner': flags.owner ? undefined : true,
     '--no-privileges': flags.privileges ? undefined : true,
   };

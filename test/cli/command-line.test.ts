@@ -73,7 +73,7 @@ describe('the command line', () => {
     expect(listGivenFlags((asked as LocalRestoreOptions).flags)).toEqual([]);
     const line =
       'local restore - --policy nightly --at 2026-01-01T00:00:00Z --location disk --target-env URI --database a --database b=c ' +
-      '--mode InPlace --jobs 3 --keep-previous --globals --no-owner --no-privileges --namespace shop --state-dir /s --debug --print';
+      '--mode InPlace --jobs 3 --keep-previous --globals --privileged-globals --without tablespaces --no-owner --no-privileges --namespace shop --state-dir /s --debug --print';
     expect((await ask(line.split(' '))).asked).toMatchObject({
       command: 'localRestore',
       paths: ['-'],
@@ -89,6 +89,8 @@ describe('the command line', () => {
         jobs: 3,
         keepPrevious: true,
         globals: true,
+        privilegedGlobals: true,
+        without: ['tablespaces'],
         owner: false,
         privileges: false,
         namespace: 'shop',

@@ -62,6 +62,8 @@ const none: RestoreFlags = {
   jobs: undefined,
   keepPrevious: false,
   globals: false,
+  privilegedGlobals: false,
+  without: [],
   owner: true,
   privileges: true,
   namespace: undefined,
@@ -126,12 +128,29 @@ describe('choosing what is restored', () => {
       databases: ['shop'],
       jobs: 4,
     };
-    expect(made({ ...flags, owner: false, privileges: false, globals: true, keepPrevious: true })?.spec).toMatchObject({
+    expect(
+      made({
+        ...flags,
+        owner: false,
+        privileges: false,
+        globals: true,
+        privilegedGlobals: true,
+        without: ['tablespaces'],
+        keepPrevious: true,
+      })?.spec,
+    ).toMatchObject({
       source: { file: { location: 'disk', pattern: 'dumps/*.zip', member: '*.sql', foreign: true } },
       target: { postgres: { credentials: { secretName: 'staging' } }, database: 'shop' },
       mode: 'Replace',
       keepPrevious: true,
-      options: { jobs: 4, noOwner: true, noPrivileges: true, globals: true },
+      options: {
+        jobs: 4,
+        noOwner: true,
+        noPrivileges: true,
+        globals: true,
+        privilegedGlobals: true,
+        without: ['tablespaces'],
+      },
     });
   });
 
