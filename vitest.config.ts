@@ -30,8 +30,9 @@ export default defineConfig({
           include: ['test/**/*.real.test.ts'],
           exclude: ['test/faults/**', 'test/cluster/**', 'test/foreign/**'],
           setupFiles: ['test/servers/use-private-programs.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
+          // Against hanging only: on a busy machine some take two minutes.
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
           // One more than the smallest machine has cores: most of the time goes into waiting for limits to pass.
           maxWorkers: 3,
           // Projects with another number of workers run after each other.
@@ -45,8 +46,10 @@ export default defineConfig({
           globalSetup: ['test/faults/share-server.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 300_000,
-          hookTimeout: 120_000,
+          hookTimeout: 300_000,
           maxWorkers: 2,
+          // Whole runs beside each other, in each of two files: more of them take no less time, and each of them much more.
+          maxConcurrency: 3,
         },
       },
       {
@@ -54,8 +57,8 @@ export default defineConfig({
           name: 'foreign',
           include: ['test/foreign/**/*.real.test.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
           maxWorkers: 2,
         },
       },
@@ -64,7 +67,7 @@ export default defineConfig({
           name: 'cluster',
           include: ['test/cluster/**/*.real.test.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
-          testTimeout: 180_000,
+          testTimeout: 600_000,
           hookTimeout: 600_000,
           // There can be one node on a machine.
           maxWorkers: 1,

@@ -3,8 +3,11 @@ import type { Backup } from '../../src/api/kinds.ts';
 import type { LocalOperator } from '../../src/local/operator.ts';
 import { isInspected } from '../../src/local/run-once.ts';
 
-/** What takes longer hangs: two tries with long dumps and the Job's ten seconds in between, ten cases at a time, take a minute. */
-const hangsMs = 200_000;
+/**
+ * What takes longer hangs: two tries with long dumps and the Job's ten seconds in between, six cases at a time, take a minute, and two and
+ * a half on a machine that is slow or does other things. Less than a case may take (try-faults.ts).
+ */
+const hangsMs = 450_000;
 
 /** Looks again and again until there is an answer. */
 export async function until<T>(
