@@ -19,7 +19,8 @@ export interface DecompressOptions {
 /**
  * A stage that reads any run of zstd frames or gzip members as one stream, in chunks of at most 1 MiB. Throws `BackupDamaged`
  * when the input is no such stream, is cut short inside a frame, has a wrong checksum, or goes on after the last frame with
- * something else; in a file zeros behind gzip members are passed over, as gzip does (tapes, disks: padding). A stream that is cut exactly between two frames cannot be told from a whole one here: sizes and hashes can.
+ * something else; in a file, zeros behind gzip members are passed over, as gzip does (tapes and disks pad). A stream that is cut exactly
+ * between two frames cannot be told from a whole one here: sizes and hashes can.
  */
 export function decompress(options: DecompressOptions): Stage {
   const { algorithm } = options;

@@ -81,6 +81,22 @@ export async function loadStatements(
   const xid = isOne ? await askOwn('SELECT pg_catalog.pg_current_xact_id()') : undefined;
 
   let last: Answer | undefined;
+  /** Whether a statement of the script is left out, or was done otherwise. */
+  const doesNotFit = async (statement: SqlStatement): Promise<boolean> => {
+    if (options.keepPublic === true && isAboutPublic('drop', statement)) return true;
+    if (isAboutPublic('create', statement) && (await askOwn(askPublic)) !== undefined) {
+      foundPublic = true;
+      return true;
+    }
+    const tablespace = readDefaultTablespace(statement);
+    if (tablespace === undefined) return false;
+    const encoding = session.setting('client_encoding') ?? 'UTF8';
+    const isThere = options.withoutTablespaces !== true && (await askOwn(askTablespace(tablespace, encoding))) !== '0';
+    if (isThere) return false;
+    tablespacesLeftOut.add(showTablespace(tablespace));
+    last = await own("SET default_tablespace = ''");
+    return true;
+  };
   const runAll = async (from: SqlScript, of: LoadSubject): Promise<void> => {
     for (;;) {
       const statement = await from.next(session.setting('standard_conforming_strings') !== 'off');
@@ -90,20 +106,8 @@ export async function loadStatements(
         settingsLeftOut.add(unknown);
         continue;
       }
-      if (from === script && options.keepPublic === true && isAboutPublic('drop', statement)) continue;
-      if (from === script && isAboutPublic('create', statement) && (await askOwn(askPublic)) !== undefined) {
-        foundPublic = true;
-        continue;
-      }
-      const tablespace = from === script ? readDefaultTablespace(statement) : undefined;
-      if (tablespace !== undefined) {
-        const encoding = session.setting('client_encoding') ?? 'UTF8';
-        if (options.withoutTablespaces === true || (await askOwn(askTablespace(tablespace, encoding))) === '0') {
-          tablespacesLeftOut.add(showTablespace(tablespace));
-          last = await own("SET default_tablespace = ''");
-          continue;
-        }
-      }
+      // What the request says itself is run as it is.
+      if (from === script && (await doesNotFit(statement))) continue;
       last = await runOne(session, statement.text, statement.rows, of, statement);
       const refused = refuseEncoding(session.setting('client_encoding') ?? '');
       if (refused !== undefined) throw from.refuse(statement.line, refused.what, refused.hint);

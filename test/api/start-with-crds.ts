@@ -18,6 +18,15 @@ export const crdType: ResourceType = {
   namespaced: false,
 };
 
+/** A kind of Kubernetes' own. */
+export const core = (kind: string, plural: string, namespaced = true): ResourceType => ({
+  group: '',
+  version: 'v1',
+  kind,
+  plural,
+  namespaced,
+});
+
 export const typeOf = ({ kind, plural }: Kind): ResourceType => ({
   group: apiGroup,
   version: apiVersionName,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createRestoreJob } from '../../src/controller/restore/job.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { KubeObject, ResourceType } from '../../src/kube/client.ts';
-import { startWithCrds, type Cluster } from '../api/start-with-crds.ts';
+import { core, startWithCrds, type Cluster } from '../api/start-with-crds.ts';
 import { buildBackup, buildLocation, buildRestore } from '../builders/objects.ts';
 import { whyNoKubeApiserver } from '../servers/kube-apiserver.ts';
 import { terminated, testMode } from './fake-cluster.ts';
@@ -11,13 +11,6 @@ const assets = process.env['KUBEBUILDER_ASSETS'];
 const missing = whyNoKubeApiserver(assets, 'kube-controller-manager');
 const { signal } = new AbortController();
 const namespace = 'shop';
-const core = (kind: string, plural: string, namespaced = true): ResourceType => ({
-  group: '',
-  version: 'v1',
-  kind,
-  plural,
-  namespaced,
-});
 const container = { name: 'runner', image: 'pgbackup:test', imageID: '', ready: false, restartCount: 0 };
 const disruption = [{ type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI', message: 'drain' }];
 

@@ -5,7 +5,7 @@ import { resources } from '../../src/controller/resources.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../../src/kube/client.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { silentLog } from '../../src/support/log.ts';
-import { startWithCrds, type Cluster } from '../api/start-with-crds.ts';
+import { core, startWithCrds, type Cluster } from '../api/start-with-crds.ts';
 import { asSent, buildBackup, buildLocation, buildPolicy } from '../builders/objects.ts';
 import { backupVerdict } from '../builders/verdicts.ts';
 import { whyNoKubeApiserver } from '../servers/kube-apiserver.ts';
@@ -17,13 +17,6 @@ const { signal } = new AbortController();
 const namespace = 'shop';
 /** Events are asked for after ten seconds, and every thirty. */
 const startBudgetMs = 45_000;
-const core = (kind: string, plural: string, namespaced = true): ResourceType => ({
-  group: '',
-  version: 'v1',
-  kind,
-  plural,
-  namespaced,
-});
 
 const waiting = (reason: string, message: string): object => ({
   phase: 'Pending',

@@ -6,7 +6,7 @@ import { createInspectJob } from '../../src/controller/location/job.ts';
 import { createRestoreJob } from '../../src/controller/restore/job.ts';
 import { resources } from '../../src/controller/resources.ts';
 import { isKubeError, type KubeObject, type ResourceType } from '../../src/kube/client.ts';
-import { startWithCrds, type Cluster } from '../api/start-with-crds.ts';
+import { core, startWithCrds, type Cluster } from '../api/start-with-crds.ts';
 import { buildBackup, buildLocation, buildPolicy, buildRestore } from '../builders/objects.ts';
 import { whyNoKubeApiserver } from '../servers/kube-apiserver.ts';
 import { testMode } from './fake-cluster.ts';
@@ -15,13 +15,6 @@ const assets = process.env['KUBEBUILDER_ASSETS'];
 const missing = whyNoKubeApiserver(assets);
 const { signal } = new AbortController();
 const namespace = 'shop';
-const core = (kind: string, plural: string, namespaced = true): ResourceType => ({
-  group: '',
-  version: 'v1',
-  kind,
-  plural,
-  namespaced,
-});
 const admission = (kind: string): ResourceType => ({
   group: 'admissionregistration.k8s.io',
   version: 'v1',

@@ -22,24 +22,27 @@ export async function proveDatabase(
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const checks = checksOf(task, plan.target);
-  const work = async <Result>(use: (connection: Connection) => Promise<Result>, isOurs = false): Promise<Result> => {
+  const inside = async <Result>(use: (connection: Connection) => Promise<Result>): Promise<Result> => {
     const connection = await target.connect(plan.loadInto, signal);
     try {
-      if (isOurs) return await use(connection);
-      await connection.query('RESET search_path');
-      const path = findSetting(properties, 'search_path');
-      if (path !== undefined) await connection.query(`SET search_path TO ${settingValue('search_path', path)}`);
       return await use(connection);
     } finally {
       await connection.close();
     }
   };
+  const work = async <Result>(use: (connection: Connection) => Promise<Result>): Promise<Result> =>
+    inside(async (connection) => {
+      await connection.query('RESET search_path');
+      const path = findSetting(properties, 'search_path');
+      if (path !== undefined) await connection.query(`SET search_path TO ${settingValue('search_path', path)}`);
+      return use(connection);
+    });
   if (task.afterSql.length > 0)
     await work((connection) => runAfterSql((text) => connection.query(text), task.afterSql));
   let notes: readonly string[] = [];
   if (task.options.analyze) {
     progress.at('Analyzing', plan.target);
-    const tables = await work(findAnalyzed, true);
+    const tables = await inside(findAnalyzed);
     notes = await work((connection) => analyzeDatabase(connection, tables));
   }
   if (checks.length === 0) return notes;

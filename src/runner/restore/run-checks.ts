@@ -4,6 +4,7 @@ import type { Connection } from '../../postgres/connection.ts';
 import type { OpenTransaction } from '../../postgres/open-transaction.ts';
 import { sqlstateOf } from '../../postgres/create-database.ts';
 import { hideValues } from '../../postgres/hide-values.ts';
+import { LeftTransaction } from '../../postgres/left-transaction.ts';
 import { cutText } from '../cut-text.ts';
 
 export type Check = RestoreTask['checks'][number];
@@ -135,9 +136,10 @@ export async function askWithin({ ask }: Pick<OpenTransaction, 'ask'>, sql: stri
 const outside =
   'what runs in no transaction must be the only statement of its text; with mode InPlace afterSql is part of the load’s transaction: run it yourself after the restore, or restore with mode Replace or Create';
 
-/** What is ours stays what it is: a lost connection, an abort. */
+/** What is ours stays what it is: a lost connection, an abort, an end of the transaction. */
 export function sqlFailure(subject: string, error: unknown): Failure {
   const failure = toFailure(error);
+  if (failure instanceof LeftTransaction) return failure;
   if (['ConnectionLost', 'ServerUnreachable', 'Aborted', 'DeadlineExceeded', 'DiskFull'].includes(failure.reason)) {
     return failure;
   }
