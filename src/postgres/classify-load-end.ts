@@ -44,6 +44,10 @@ const unknown =
 /** pg_restore --clean drops the keys of partitions one by one, which the server refuses (15 to 18). */
 const partitionHint = 'Partitioned tables with keys cannot be cleaned: drop them, or use mode Replace.';
 
+/** pg_cron, by `cron.database_name`: a scratch database has another name. */
+const boundHint =
+  'This extension belongs to the database of that name (cron.database_name): create it, empty, and restore into it with mode InPlace.';
+
 const hints: Partial<Record<FailureReason, string>> = {
   DiskFull: 'Make room on the server’s disk; a restore beside the target needs as much as the target.',
 };
@@ -80,6 +84,7 @@ export function classifyLoadEnd(end: CommandEnd, about: LoadSubject): Failure {
 export function hintOfLoad(reason: FailureReason, text: string): string | undefined {
   if (hints[reason] !== undefined) return hints[reason];
   if (/cannot drop inherited constraint/.test(text)) return partitionHint;
+  if (/can only create extension in database /.test(text)) return boundHint;
   if (!/max_locks_per_transaction|out of shared memory/.test(text)) return undefined;
   return 'Raise max_locks_per_transaction of the server: a restore locks all it creates.';
 }

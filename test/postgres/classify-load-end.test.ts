@@ -93,6 +93,13 @@ describe('classifyLoadEnd', () => {
     expect(insert).toMatch(/in: INSERT INTO t VALUES …\)$/);
   });
 
+  test('an extension that belongs to one database is told with the way to restore it', () => {
+    const { hint } = classify(
+      `${query}ERROR:  can only create extension in database app\nDETAIL:  Jobs must be scheduled from the database configured in cron.database_name.\nCommand was: CREATE EXTENSION IF NOT EXISTS pg_cron WITH SCHEMA public;\n`,
+    );
+    expect(hint).toContain('mode InPlace');
+  });
+
   test('damage is called by what was damaged, and whatever may come of it is worth a second look', () => {
     const ended = classify('pg_restore: error: could not read from input file: end of file\n', {
       damaged: 'BackupDamaged',
