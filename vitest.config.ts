@@ -1,9 +1,13 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { FaultReporter } from './scripts/test-report/report-faults.ts';
 import { SkipReporter } from './scripts/test-report/report-skips.ts';
 
 // The counts of CI come from here: a file for vitest's JSON report.
 const report = process.env['PGBACKUP_TEST_REPORT'];
+
+// Hundreds of processes of the product, and every worker, start from the same sources: compiled once, and kept.
+process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('.cache/compiled', import.meta.url));
 
 // `unit` needs no network and no server; `real` starts real servers (PostgreSQL, S3, sshd, kube-apiserver) of its own.
 // `faults` (minutes), `foreign` (servers of others, which scripts/foreign fetches) and `cluster` (root, a whole node) have runs of their

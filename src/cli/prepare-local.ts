@@ -96,6 +96,7 @@ function runnerEnvironment(
     AWS_CONFIG_FILE: env['AWS_CONFIG_FILE'] ?? (home && join(home, '.aws/config')),
     AWS_SHARED_CREDENTIALS_FILE: env['AWS_SHARED_CREDENTIALS_FILE'] ?? (home && join(home, '.aws/credentials')),
     NODE_EXTRA_CA_CERTS: env['NODE_EXTRA_CA_CERTS'],
+    NODE_COMPILE_CACHE: env['NODE_COMPILE_CACHE'],
     ...readProxy(env),
   };
   return Object.fromEntries(

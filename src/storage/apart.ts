@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
+import { getCompileCacheDir } from 'node:module';
 import { Socket } from 'node:net';
 import { extname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -40,7 +41,8 @@ export function openApart({ path }: DirectoryPlace): Storage {
   const start = (): ChildProcess => {
     const started = fork(program, [path], {
       execArgv: flags,
-      env: environment,
+      // A cache of compiled code that we use, it uses too: it is half of its start.
+      env: { ...environment, NODE_COMPILE_CACHE: getCompileCacheDir() },
       serialization: 'advanced',
       // Nothing of ours is handed down: who waits for the end of our outputs would wait for a process that hangs.
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -12,6 +12,7 @@ import { secretType } from '../../src/local/workload-types.ts';
 import { systemClock } from '../../src/support/clock.ts';
 import { until } from '../local/executor-world.ts';
 import { startKubeApiserver, whyNoKubeApiserver, type KubeApiserver } from '../servers/kube-apiserver.ts';
+import { compileCache } from '../compile-cache.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const assets = process.env['KUBEBUILDER_ASSETS'];
@@ -135,7 +136,7 @@ function readExamples(): readonly { readonly type: ResourceType; readonly object
 
 function start(args: readonly string[]) {
   const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args], {
-    env: { PATH: '/usr/bin:/bin' },
+    env: { ...compileCache, PATH: '/usr/bin:/bin' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let written = '';

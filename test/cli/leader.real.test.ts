@@ -17,6 +17,7 @@ import { crdType } from '../api/start-with-crds.ts';
 import { asSent, buildBackup, buildLocation, buildPolicy } from '../builders/objects.ts';
 import { until } from '../local/executor-world.ts';
 import { startKubeApiserver, whyNoKubeApiserver, type KubeApiserver } from '../servers/kube-apiserver.ts';
+import { compileCache } from '../compile-cache.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const assets = process.env['KUBEBUILDER_ASSETS'];
@@ -202,7 +203,7 @@ describe.skipIf(missing !== undefined)(`Leader election on a real API server (${
     const args = ['controller', '--kubeconfig', kubeconfig, '--runner-image', 'test/image:1', '--metrics-port', '0'];
     const election = ['--leader-election', '--identity', identity, '--max-runs-per-server', '10'];
     const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args, ...election], {
-      env: { PATH: '/usr/bin:/bin' },
+      env: { ...compileCache, PATH: '/usr/bin:/bin' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     children.push(child);

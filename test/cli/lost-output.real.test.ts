@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
+import { compileCache } from '../compile-cache.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 let folder: Awaited<ReturnType<typeof makeTemporaryFolder>>;
@@ -42,7 +43,10 @@ afterAll(() => folder.remove());
 
 /** Runs the program; what it prints to a `pipe` is read by nobody. */
 async function run(args: readonly string[], stdio: StdioOptions): Promise<{ code: number | null; stderr: string }> {
-  const child = spawn(process.execPath, [main, ...args], { stdio, env: { PATH: '/usr/bin:/bin', HOME: folder.path } });
+  const child = spawn(process.execPath, [main, ...args], {
+    stdio,
+    env: { ...compileCache, PATH: '/usr/bin:/bin', HOME: folder.path },
+  });
   child.stdout?.destroy();
   let stderr = '';
   child.stderr?.on('data', (piece: Buffer) => (stderr += piece.toString()));
@@ -66,7 +70,7 @@ describe('A run that fails keeps its exit code', () => {
 
   test('when it has no output, no errors and no input at all', async () => {
     const child = spawn('/bin/sh', ['-c', 'exec "$0" "$@" <&- >&- 2>&-', process.execPath, main, ...once()], {
-      env: { PATH: '/usr/bin:/bin', HOME: folder.path },
+      env: { ...compileCache, PATH: '/usr/bin:/bin', HOME: folder.path },
       stdio: 'ignore',
     });
     expect(await new Promise((resolve) => child.once('close', resolve))).toBe(1);

@@ -14,6 +14,7 @@ import { findFreePort } from '../servers/free-port.ts';
 import { startKubeApiserver, whyNoKubeApiserver, type KubeApiserver } from '../servers/kube-apiserver.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { startProcessNode, type ProcessNode } from '../servers/process-node.ts';
+import { compileCache } from '../compile-cache.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const assets = process.env['KUBEBUILDER_ASSETS'] ?? '';
@@ -102,7 +103,10 @@ describe.skipIf(missing !== undefined)(`On a real API server, a user${missing ? 
     controller = spawn(
       process.execPath,
       [join(root, 'src/main.ts'), 'controller', ...args, '--runner-image', 'kube.test/pgbackup:1', ...lease],
-      { env: { PATH: '/usr/bin:/bin', POD_NAME: 'controller-1' }, stdio: ['ignore', 'pipe', 'inherit'] },
+      {
+        env: { ...compileCache, PATH: '/usr/bin:/bin', POD_NAME: 'controller-1' },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
     );
     await until('the controller is ready', async () => {
       if (controller.exitCode !== null) throw new Error(`the controller ended with ${controller.exitCode}`);

@@ -15,6 +15,7 @@ import { never, until } from '../local/executor-world.ts';
 import { startStand, type Stand } from '../runner/stand.ts';
 import { listTree } from '../servers/temporary-folder.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
+import { compileCache } from '../compile-cache.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const [binDir = ''] = await listBinDirs(process.env['POSTGRES_BINDIRS']);
@@ -90,7 +91,7 @@ it('no secret stands in any object, event, log or stored file, whether runs succ
     stateDir,
     platform: process.platform,
     command: [process.execPath, main],
-    env: { PATH: '/usr/bin:/bin', PGBACKUP_PROGRAMS: binDir },
+    env: { ...compileCache, PATH: '/usr/bin:/bin', PGBACKUP_PROGRAMS: binDir },
     clock: systemClock,
     random: systemRandom,
     log,

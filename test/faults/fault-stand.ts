@@ -23,6 +23,7 @@ import { templateOf, type Size } from './seed-databases.ts';
 import type { Certificate } from '../servers/certificates.ts';
 import type { SharedServer } from './share-server.ts';
 import { installPrograms } from './wrapped-programs.ts';
+import { compileCache } from '../compile-cache.ts';
 
 export const never = new AbortController().signal;
 export const namespace = 'default';
@@ -103,7 +104,6 @@ export async function startFaultStand(shared: SharedServer, versitygw: string | 
   await chmod(folder, 0o755);
   const endings: (() => Promise<unknown>)[] = [];
   const server = reachServer(shared);
-  const compiled = join(shared.folder, 'compiled');
   const s3Folder = join(folder, 's3');
   const s3 = await startS3({ dir: s3Folder, versitygw });
   endings.push(() => s3.stop());
@@ -126,8 +126,7 @@ export async function startFaultStand(shared: SharedServer, versitygw: string | 
         PATH: '/usr/bin:/bin',
         LANG: 'C.UTF-8',
         PGBACKUP_PROGRAMS: programs.folder,
-        // Hundreds of runners start from the same sources.
-        NODE_COMPILE_CACHE: compiled,
+        ...compileCache,
       },
       clock: systemClock,
       random: systemRandom,
@@ -228,7 +227,7 @@ export async function startFaultStand(shared: SharedServer, versitygw: string | 
       await writeFile(ruleFile, '{}');
       const sshd = await startSshd({
         dir: join(dir, 'sshd'),
-        sftpServer: `/usr/bin/env NODE_COMPILE_CACHE=${compiled} ${process.execPath} ${subsystem} ${sftpServerProgram} ${ruleFile}`,
+        sftpServer: `/usr/bin/env NODE_COMPILE_CACHE=${compileCache['NODE_COMPILE_CACHE'] ?? ''} ${process.execPath} ${subsystem} ${sftpServerProgram} ${ruleFile}`,
       });
       const proxy = await startTcpProxy(sshd);
       endings.unshift(() => proxy.stop());

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
+import { compileCache } from '../compile-cache.ts';
 
 /** A PostgreSQL server, a folder for backups and files that name them: what `pgbackup local` is tried on. */
 export interface LocalStand {
@@ -77,7 +78,7 @@ ${policySpec}`,
     start: (args, stdin = '', env = {}) => {
       const child = spawn(process.execPath, [main, ...args], {
         cwd: folder,
-        env: { PATH: '/usr/bin:/bin', HOME: folder, PGBACKUP_PROGRAMS: binDir, ...env },
+        env: { ...compileCache, PATH: '/usr/bin:/bin', HOME: folder, PGBACKUP_PROGRAMS: binDir, ...env },
         stdio: 'pipe',
       });
       const written = { stdout: '', stderr: '' };

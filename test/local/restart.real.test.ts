@@ -13,6 +13,7 @@ import { silentLog } from '../../src/support/log.ts';
 import { never, until } from './executor-world.ts';
 import { findBackups } from './found-backups.ts';
 import { startLocalStand, type LocalStand } from './local-stand.ts';
+import { compileCache } from '../compile-cache.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const minuteMs = 60_000;
@@ -42,7 +43,7 @@ async function open(clock: Clock): Promise<LocalOperator> {
     stateDir: join(stand.folder, randomUUID().slice(0, 8)),
     platform: 'linux',
     command: [process.execPath, main],
-    env: { PATH: '/usr/bin:/bin', PGBACKUP_PROGRAMS: stand.server.binDir },
+    env: { ...compileCache, PATH: '/usr/bin:/bin', PGBACKUP_PROGRAMS: stand.server.binDir },
     clock,
     random: systemRandom,
     log: silentLog,

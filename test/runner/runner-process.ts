@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { compileCache } from '../compile-cache.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -23,6 +24,7 @@ export function startRunner(
 ): RunnerProcess {
   const child = spawn(process.execPath, [main, 'runner'], {
     env: {
+      ...compileCache,
       PATH: '/usr/bin:/bin',
       ...env,
       PGBACKUP_ROOT: root,

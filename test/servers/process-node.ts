@@ -9,6 +9,7 @@ import { podType, type Pod } from '../../src/local/workload-types.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { silentLog } from '../../src/support/log.ts';
 import { makeAuthority } from './certificates.ts';
+import { compileCache } from '../compile-cache.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const bindingType = { group: '', version: 'v1', kind: 'Binding', plural: 'bindings', namespaced: true } as const;
@@ -33,7 +34,7 @@ export async function startProcessNode(client: KubeClient, folder: string, binDi
       folder: join(folder, 'pods'),
       nodeName: name,
       command: [process.execPath, main],
-      env: { PATH: '/usr/bin:/bin', PGBACKUP_PROGRAMS: binDir },
+      env: { ...compileCache, PATH: '/usr/bin:/bin', PGBACKUP_PROGRAMS: binDir },
       removePod: removePodFrom(client),
     },
     ending.signal,
