@@ -549,7 +549,7 @@ export const stateReasons = {
   Restored: 'What was asked for was restored, checked, and put in its place.',
   Unchanged: 'The source is still the one that was restored last; nothing was done.',
   RecoveredAfterSwap:
-    'The runner died after the swap; the target holds the restored database, and what was left was cleared up.',
+    'The runner died after the swap, or after the commit in place; the target holds what was restored, and what was left was cleared up.',
   CleaningUp: 'The runner died; a Job clears up what it left.',
   CleanupFailed: 'What a dead runner left could not be cleared up.',
   RestoreCreated: 'A RestoreRequest was created for a slot.',

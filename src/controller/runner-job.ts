@@ -22,8 +22,6 @@ export interface RunnerJob {
   readonly options: z.infer<ReturnType<typeof runnerOptions>>;
   readonly deadlineSeconds: number;
   readonly retries: number;
-  /** True: to do it twice would do harm. A pod that left no word is then the last one. */
-  readonly isOnce?: boolean;
   /** Of the work folder; without it there is no limit but the node's disk. */
   readonly scratch?: RestoreRequest['spec']['scratch'] | undefined;
   readonly template: RunnerTemplate;
@@ -31,21 +29,9 @@ export interface RunnerJob {
 
 /** Exit codes that no further try can change: a bug, committed in part, permanent (api/reasons.ts). */
 const finalExitCodes = [1, 3, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 76, 77, 78];
-/** A runner's word that time may heal it, and that it changed nothing. */
-const transientExitCode = 75;
-const isDisrupted = [{ type: 'DisruptionTarget', status: 'True' }] as const;
-const exits = (operator: 'In' | 'NotIn', values: readonly number[]) => ({
-  onExitCodes: { containerName: runnerContainer, operator, values },
-});
-const againRules = [
-  { action: 'Ignore', onPodConditions: isDisrupted },
-  { action: 'FailJob', ...exits('In', finalExitCodes) },
-] as const;
-/** Killed, or on a node that is gone: it may have done its work. The first rule that fits counts. */
-const onceRules = [
-  { action: 'Count', ...exits('In', [transientExitCode]) },
-  { action: 'FailJob', ...exits('NotIn', [transientExitCode]) },
-  { action: 'FailJob', onPodConditions: isDisrupted },
+const rules = [
+  { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+  { action: 'FailJob', onExitCodes: { containerName: runnerContainer, operator: 'In', values: finalExitCodes } },
 ] as const;
 const runnerUser = 65_532;
 const ownerCanRead = 0o440;
@@ -90,7 +76,7 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
       backoffLimit: job.retries,
       activeDeadlineSeconds: job.deadlineSeconds,
       podReplacementPolicy: 'Failed',
-      podFailurePolicy: { rules: job.isOnce === true ? onceRules : againRules },
+      podFailurePolicy: { rules },
       template: {
         metadata: {
           labels: { ...options.podLabels, ...labels },

@@ -137,8 +137,8 @@ export const cleanupVerdict = z.object({
   reason: reason.optional(),
   message: z.string().optional(),
   hint: z.string().optional(),
-  /** Restored: the swap had been done, and what was left of it is finished. Untouched: it had not; the scratch databases are gone. */
-  target: z.enum(['Restored', 'Untouched']).optional(),
+  /** Restored: all of it is committed or swapped. Untouched: nothing is. Changed: some targets of several, or a part of a script. */
+  target: z.enum(restoredOutcomes).optional(),
   /** What was restored, if the target tells. */
   source: toldSource.optional(),
   startedAt: time,

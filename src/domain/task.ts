@@ -186,7 +186,7 @@ export const restoreTask = z.strictObject({
   version: z.literal(taskVersion),
   kind: z.literal('restore'),
   namespace: z.string(),
-  /** The uid makes the scratch databases' names, and is their marker. */
+  /** The uid makes the scratch databases' names, and the key of the seals: no server is told all of it. */
   request: z.strictObject({ name: z.string(), uid: z.string() }),
   source: z.strictObject({
     backup: z
@@ -261,7 +261,7 @@ export const restoreTask = z.strictObject({
 });
 export type RestoreTask = z.infer<typeof restoreTask>;
 
-/** After a restore whose runner died without a word: drop its scratch databases, or finish what its swap began. */
+/** After a restore whose runner died without a word: find out what its targets are, and drop what is left beside them. */
 export const cleanupTask = z.strictObject({
   version: z.literal(taskVersion),
   kind: z.literal('cleanup'),

@@ -25,6 +25,11 @@ export function propertyStatements(name: string, owner: string, properties: Data
   ];
 }
 
+/** Gives a database its comment; undefined: none. */
+export function commentStatement(name: string, comment: string | undefined): string {
+  return `COMMENT ON DATABASE ${quoteName(name)} IS ${comment === undefined ? 'NULL' : quoteText(comment)}`;
+}
+
 /** Nobody but the owner (and superusers) gets in. */
 export function closeStatement(name: string): string {
   return `REVOKE ALL ON DATABASE ${quoteName(name)} FROM PUBLIC`;

@@ -1,4 +1,5 @@
 import type { Connection } from './connection.ts';
+import { isNoSeal } from './database-seal.ts';
 
 /** What a database is besides its content and its grants: a backup notes it, a restore makes another one alike. */
 export interface DatabaseTraits {
@@ -86,13 +87,14 @@ export function readTraits(row: DatabaseRow): DatabaseTraits {
   };
 }
 
-/** Settings of the database itself first, then those of roles in it. `oid` is an expression. */
+/** Settings of the database itself first, then those of roles in it; not what a restore left there. `oid` is an expression. */
 export function settingsQuery(oid: string): string {
   return `SELECT r.rolname AS role, s.setting
        FROM pg_db_role_setting d
        CROSS JOIN LATERAL unnest(d.setconfig) WITH ORDINALITY AS s (setting, number)
        LEFT JOIN pg_roles r ON r.oid = d.setrole
       WHERE d.setdatabase = ${oid} AND (d.setrole = 0 OR r.rolname IS NOT NULL)
+        AND ${isNoSeal('s.setting')}
       ORDER BY r.rolname COLLATE "C" NULLS FIRST, s.number`;
 }
 

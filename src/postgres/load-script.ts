@@ -44,6 +44,7 @@ export async function loadScript(
       without: settingsSince(tools.serverMajor),
       withoutTablespaces: options.without?.includes('tablespaces') === true,
       about,
+      afterBegin: hooks.afterBegin,
       beforeEnd: async (run) => {
         await source.drain();
         if (typeof part === 'object') requireDatabase(part.database, script.databases());

@@ -6,10 +6,11 @@ import { afterCommit } from './commit-lost.ts';
 import { classifyStatement, type StatementPlace } from './classify-statement.ts';
 import type { LoadSubject } from './classify-load-end.ts';
 import { LeftTransaction } from './left-transaction.ts';
+import type { AskLoad } from './load-claim.ts';
 import type { Answer, LoadSession } from './load-session.ts';
 import { askPublic, isAboutPublic } from './public-schema.ts';
 import { askTablespace, readDefaultTablespace, showTablespace } from './default-tablespace.ts';
-import { quoteName } from './quote.ts';
+import { quoteName, quoteText } from './quote.ts';
 import { StatementError } from './statement-error.ts';
 
 export interface StatementOptions {
@@ -24,6 +25,8 @@ export interface StatementOptions {
   /** DROP SCHEMA public is left out: what is in it is dropped by itself. */
   readonly keepPublic?: boolean;
   readonly about: LoadSubject;
+  /** Called when the one transaction has begun, as whoever logged in. */
+  readonly afterBegin?: ((ask: AskLoad) => Promise<void>) | undefined;
   /** Called when all has run, before the end of the transaction. */
   readonly beforeEnd?: (run: RunWithin) => Promise<void>;
 }
@@ -76,8 +79,14 @@ export async function loadStatements(
 
   // As scripts are written: one that says nothing means this, and one that sets it is followed.
   await own('SET standard_conforming_strings = on');
-  if (options.role !== undefined) await own(`SET ROLE ${quoteName(options.role)}`);
   if (isOne) await own('BEGIN');
+  if (isOne && options.afterBegin !== undefined) {
+    const encoding = session.setting('client_encoding') ?? 'UTF8';
+    await own(`SET client_encoding = 'UTF8'`);
+    await options.afterBegin(askOwn);
+    await own(`SET client_encoding = ${quoteText(encoding)}`);
+  }
+  if (options.role !== undefined) await own(`SET ROLE ${quoteName(options.role)}`);
   const xid = isOne ? await askOwn('SELECT pg_catalog.pg_current_xact_id()') : undefined;
 
   let last: Answer | undefined;

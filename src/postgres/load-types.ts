@@ -2,6 +2,7 @@ import type { LeavableKind } from '../api/restore-options.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
 import type { Sleeper } from '../pipeline/sleeper.ts';
 import type { Random } from '../support/clock.ts';
+import type { AskLoad } from './load-claim.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import type { Programs } from './programs.ts';
 import type { Server } from './server.ts';
@@ -66,6 +67,8 @@ export interface LoadOptions {
 export interface LoadHooks {
   /** Called for each chunk of a streamed archive or script that was read, with its length. */
   readonly onBytes?: (bytes: number) => void;
+  /** With `singleTransaction`: called when its transaction has begun, before anything of the source is read. Texts are UTF-8. */
+  readonly afterBegin?: (ask: AskLoad) => Promise<void>;
   /** With `singleTransaction`: called when all is loaded and nothing is committed. What it throws undoes the load. */
   readonly beforeCommit?: (transaction: OpenTransaction) => Promise<void>;
 }

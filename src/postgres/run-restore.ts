@@ -167,7 +167,7 @@ export async function runAsScript(
   transaction: StatementOptions['transaction'],
   args: readonly string[] = [],
   beforeEnd: () => Promise<void> = async () => {},
-  { beforeCommit }: LoadHooks = {},
+  { afterBegin, beforeCommit }: LoadHooks = {},
 ): Promise<void> {
   const { tools, chosen, about, signal } = run;
   const isOne = transaction !== 'none';
@@ -185,6 +185,7 @@ export async function runAsScript(
       without,
       keepPublic: true,
       about,
+      afterBegin,
       beforeEnd: async (within) => {
         await beforeEnd();
         if (isOne) await beforeCommit?.(openTransaction(session, tools.server, database, within));

@@ -34,16 +34,12 @@ export async function findDatabases(
 }
 
 /** Names of databases that match a POSIX pattern. */
-export async function listMatching(
-  connection: Connection,
-  pattern: string,
-): Promise<readonly { readonly name: string; readonly comment?: string }[]> {
-  const rows = await connection.query<{ name: string; comment: string | null }>(
-    `SELECT datname AS name, shobj_description(oid, 'pg_database') AS comment
-       FROM pg_database WHERE datname ~ $1 ORDER BY datname COLLATE "C"`,
+export async function listMatching(connection: Connection, pattern: string): Promise<readonly string[]> {
+  const rows = await connection.query<{ name: string }>(
+    'SELECT datname AS name FROM pg_database WHERE datname ~ $1 ORDER BY datname COLLATE "C"',
     [pattern],
   );
-  return rows.map(({ name, comment }) => ({ name, ...(comment === null ? {} : { comment }) }));
+  return rows.map(({ name }) => name);
 }
 
 async function describe(connection: Connection, row: DatabaseRow): Promise<TargetDatabase> {

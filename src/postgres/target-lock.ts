@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Failure } from '../api/failure.ts';
 import type { Clock } from '../support/clock.ts';
 import type { Connection } from './connection.ts';
+import { endLoads } from './load-claim.ts';
 
 const pauseMs = 500;
 
@@ -76,7 +77,10 @@ async function lockOne(
   }
 }
 
-/** Ends every other session that calls itself so and is of our user, and waits until their processes are gone. */
+/**
+ * Ends every other session that calls itself so and is of our user, then loads whose script changed that, and waits until their processes
+ * are gone. In this order: see `claimLoad`.
+ */
 async function endEarlier(
   connection: Connection,
   { clock, holder, onWaiting }: LockOptions,
@@ -89,8 +93,9 @@ async function endEarlier(
         WHERE application_name = $1 AND usename = session_user AND pid <> pg_backend_pid()`,
       [holder],
     );
-    if (rows.length === 0) return;
-    const detail = `waiting until sessions of an earlier try end (pid ${rows.map(({ pid }) => pid).join(', ')})`;
+    const pids = rows.length > 0 ? rows.map(({ pid }) => pid) : await endLoads(connection, holder);
+    if (pids.length === 0) return;
+    const detail = `waiting until sessions of an earlier try end (pid ${pids.join(', ')})`;
     if (clock.monotonicMs() >= endMs) throw new Failure('TargetBusy', `${detail} in vain`);
     onWaiting(detail);
     await clock.sleep(pauseMs, signal);

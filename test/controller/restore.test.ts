@@ -91,7 +91,7 @@ describe('A RestoreRequest', () => {
       'a word of success without a restored target',
       restoreVerdict({ target: 'Untouched' }),
       'False Internal',
-      'the runner says that it succeeded, but not that it restored app; the target is as it was',
+      'the runner ended as if it had succeeded, but says not that it restored app; nobody knows what the target is now',
     ],
     [
       'an unchanged source',
@@ -188,12 +188,18 @@ describe('A RestoreRequest', () => {
     expect(await held()).toBe(false);
   });
 
-  it('in place needs no cleanup: what was one transaction is undone', async () => {
+  it('in place is settled, too: it may have committed, or some of its databases', async () => {
     await begin({ mode: 'InPlace' });
-    expect(await held()).toBe(false);
+    expect(await held()).toBe(true);
     await kill();
+    expect(await succeeded()).toBe('Unknown CleaningUp');
+    const line = { type: 'result', v: 1, kind: 'restored', target: 'app', outcome: 'Changed' };
+    await cluster.finishJob(cleanupJob, cleanupVerdict({ target: 'Changed', resultLines: 1 }), [line]);
+    await cluster.advance(3000);
     expect(await succeeded()).toBe('False OutOfMemory');
-    expect(await cluster.openJobs('cleanup')).toEqual([]);
+    expect(await message()).toMatch(/; the target was changed in part$/);
+    expect((await request()).status?.databases).toEqual([{ target: 'app', outcome: 'Changed' }]);
+    expect(await held()).toBe(false);
   });
 
   it('whose pod never started leaves nothing, and needs no cleanup', async () => {

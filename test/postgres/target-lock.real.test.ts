@@ -2,8 +2,9 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectClient, type Connection } from '../../src/postgres/connection.ts';
 import type { Server } from '../../src/postgres/server.ts';
+import { claimLoad, plantFence, type AskLoad } from '../../src/postgres/load-claim.ts';
 import { lockTargets } from '../../src/postgres/target-lock.ts';
-import { systemClock } from '../../src/support/clock.ts';
+import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import type { Postgres } from '../servers/postgres.ts';
 import { startPostgres, listBinDirs } from '../servers/postgres.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
@@ -127,4 +128,56 @@ test('a second try ends all sessions of the first, also those that hold no lock,
   await stranger.client.end();
   await next.close();
   await gone();
+});
+
+describe('A load of a try that is over', () => {
+  const holder = 'pgbackup restore one';
+  async function openLoad(): Promise<{ readonly client: Client; readonly ask: AskLoad }> {
+    const { host, port, user, password } = server;
+    const client = new Client({ host, port, user, password, database: 'shop', application_name: holder });
+    client.on('error', () => {});
+    await client.connect();
+    await client.query('BEGIN');
+    const ask: AskLoad = async (text) => {
+      const { rows } = await client.query<string[]>({ text, rowMode: 'array', types: { getTypeParser: () => String } });
+      return rows[0]?.[0];
+    };
+    return { client, ask };
+  }
+
+  test('is ended by the next try whatever it calls itself, and whatever it does with its locks', async () => {
+    const first = await tryToLock({ host: '127.0.0.1', database: 'postgres' }, holder);
+    const { client, ask } = await openLoad();
+    await claimLoad(ask, holder, await plantFence(first, systemRandom));
+    await client.query(`SET application_name = 'innocent'`);
+    await client.query('SELECT pg_advisory_unlock_all()');
+    const ended = new Promise((resolve) => client.once('end', resolve));
+    const second = await tryToLock({ host: server.socketDir, database: 'looking' }, holder, 10_000);
+    await ended;
+    await second.close();
+    await gone();
+  });
+
+  test('that begins only now finds that it is over', async () => {
+    const first = await tryToLock({ host: '127.0.0.1', database: 'postgres' }, holder);
+    const fence = await plantFence(first, systemRandom);
+    const second = await tryToLock({ host: server.socketDir, database: 'looking' }, holder, 10_000);
+    const { client, ask } = await openLoad();
+    await expect(claimLoad(ask, holder, fence)).rejects.toMatchObject({ reason: 'TargetBusy' });
+    await client.end();
+    await second.close();
+    await gone();
+  });
+
+  test('is not ended, and does not begin, when a stranger holds its lock', async () => {
+    const first = await tryToLock({ host: '127.0.0.1', database: 'postgres' }, holder);
+    const fence = await plantFence(first, systemRandom);
+    const one = await openLoad();
+    await claimLoad(one.ask, holder, fence);
+    const two = await openLoad();
+    await expect(claimLoad(two.ask, holder, fence)).rejects.toMatchObject({ reason: 'TargetBusy' });
+    for (const { client } of [one, two]) await client.end();
+    await first.close();
+    await gone();
+  });
 });

@@ -113,7 +113,7 @@ export async function describeSchema(server: Postgres, name: string): Promise<st
   );
   return stdout
     .split('\n')
-    .filter((line) => !/^\\(?:(?:un)?restrict|connect) /.test(line))
+    .filter((line) => !isAside(line))
     .join('\n');
 }
 
@@ -123,4 +123,14 @@ export async function describeMore(server: Postgres, name: string): Promise<unkn
     largeObjects: await server.sql(`SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid`, name),
     sequences: await server.sql(`SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2`, name),
   };
+}
+
+/**
+ * What differs although a database is the same: keys and connections of psql, and the seal of a restore (database-seal.ts), before which
+ * pg_dump connects once more and says again how everything is written.
+ */
+function isAside(line: string): boolean {
+  if (/^\\(?:(?:un)?restrict|connect) /.test(line) || line === '' || line === '--') return true;
+  if (/; Type: DATABASE PROPERTIES;/.test(line) || / SET geqo_selection_bias TO '2\.0{24}/.test(line)) return true;
+  return /^SET (?!SESSION|default_)\w+ = \S+;$/.test(line) || line.startsWith('SELECT pg_catalog.set_config(');
 }

@@ -3,6 +3,7 @@ import { Failure } from '../../src/api/failure.ts';
 import { CommitLost } from '../../src/postgres/commit-lost.ts';
 import type { OpenTarget } from '../../src/runner/restore/open-target.ts';
 import { settleCommit } from '../../src/runner/restore/settle-commit.ts';
+import { Unsettled } from '../../src/runner/restore/unsettled.ts';
 import { rejection } from '../pipeline/streams.ts';
 import { workshopOf } from './workshop-of.ts';
 import { startAnswerProxy } from './answer-proxy.ts';
@@ -24,6 +25,7 @@ async function loseCommit(how: Parameters<typeof startAnswerProxy>[2]) {
     const server = { ...task.target.server, port: proxy.port };
     const target = { ...task.target, server, databases: [{ source: 'shop', target: 'shop' }] };
     await stand.server.sql('TRUNCATE t', 'shop');
+    await stand.server.sql('ALTER ROLE CURRENT_USER IN DATABASE shop RESET ALL');
     const ended = await runWith(stand.folder, { ...task, target }, pgSecret(stand.server), [stand.binDir]);
     expect(proxy.cuts()).toBe(1);
     const [found] = await stand.server.sql<{ rows: number }>('SELECT count(*)::int AS rows FROM t', 'shop');
@@ -45,7 +47,7 @@ test('a load in place whose commit the server never heard has changed nothing, a
   expect(rows).toBe(0);
 });
 
-test('a commit that nobody can be asked about stays unknown', async () => {
+test('a commit that nobody can be asked about is left to the next try', async () => {
   let nowMs = 0;
   const clock = {
     nowMs: () => nowMs,
@@ -59,5 +61,7 @@ test('a commit that nobody can be asked about stays unknown', async () => {
   const nobody = { host: '127.0.0.1', port: 1, user: 'u', password: 'p', database: 'shop', tls: { mode: 'disable' } };
   const target = { server: nobody } as unknown as OpenTarget;
   const lost = new CommitLost('7', new Failure('ConnectionLost', 'reset'));
-  expect(await rejection(settleCommit(lost, 'shop', target, workshopOf({}, { clock })))).toBe(lost);
+  const thrown = await rejection(settleCommit(lost, 'uid', 'shop', target, workshopOf({}, { clock })));
+  expect(thrown).toBeInstanceOf(Unsettled);
+  expect(thrown).toMatchObject({ failure: lost });
 });

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { parseRestoreMarker, printRestoreMarker } from '../../src/domain/restore-marker.ts';
 import {
   previousName,
   replacedName,
@@ -31,19 +30,4 @@ test('the name of a kept database has the date, at most 63 bytes, whole characte
   const long = previousName('象'.repeat(21), nowMs, () => false);
   expect(Buffer.byteLength(long)).toBeLessThanOrEqual(63);
   expect(long).toBe(`${'象'.repeat(15)}_20260102t030405z`);
-});
-
-test('a marker is read as it was written, and nothing else is taken for one', () => {
-  const marker = {
-    request: uid,
-    target: 'sh"op',
-    swapped: true,
-    previous: 'shop_1',
-    source: { backup: 'b', key: 'k' },
-    comment: `it's "the" shop`,
-  };
-  expect(parseRestoreMarker(printRestoreMarker(marker))).toEqual(marker);
-  for (const comment of [undefined, '', 'the shop', '{"pgbackup":', '{"pgbackup":{"v":2}}', '{"a":1}']) {
-    expect(parseRestoreMarker(comment)).toBeUndefined();
-  }
 });

@@ -10,6 +10,14 @@ export const requestUid = 'c0ffee00-1234-4000-8000-000000000001';
 /** What names of its scratch databases begin with. */
 export const requestDigits = 'c0ffee001234';
 
+let requests = 0;
+
+/** Each a request of its own, but with the same digits in names. */
+function newRequest(): RestoreTask['request'] {
+  requests += 1;
+  return { name: 'request', uid: `${requestUid.slice(0, -4)}${requests.toString(16).padStart(4, '0')}` };
+}
+
 /** A restore of the backup of `backupTaskOf` at a place, to a test server; everything else as changed. */
 export function restoreTaskOf(
   server: Pick<Postgres, 'host' | 'port'>,
@@ -21,7 +29,7 @@ export function restoreTaskOf(
     version: 1,
     kind: 'restore',
     namespace,
-    request: { name: 'request', uid: requestUid },
+    request: newRequest(),
     source: {
       backup: {
         name: backup.name,

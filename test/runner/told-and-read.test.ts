@@ -10,7 +10,8 @@ import {
   verdictMaxBytes,
   type CleanupVerdict,
 } from '../../src/domain/report.ts';
-import { parseRestoreMarker, printRestoreMarker } from '../../src/domain/restore-marker.ts';
+import { parseRestoreSeal, printRestoreSeal, sealKinds } from '../../src/domain/restore-seal.ts';
+import { makeSeal, openSeal, sealKeyOf } from '../../src/postgres/database-seal.ts';
 import { failureReasonNames } from '../../src/api/reasons.ts';
 import { Failure } from '../../src/api/failure.ts';
 import { printVerdict } from '../../src/runner/print-verdict.ts';
@@ -97,21 +98,22 @@ describe('Whatever a stranger called his files, what a runner prints is read aga
     );
   });
 
-  test('markers in the comment of a database', () => {
-    const marker = fc.record({
-      swapped: fc.boolean(),
-      previous: optional(text),
-      source: optional(source),
-      comment: optional(text),
-    });
+  test('seals of a database', () => {
+    const seal = fc.record({ is: fc.constantFrom(...sealKinds), previous: optional(text), source: optional(source) });
+    const database = fc.record({ name: text, oid: fc.nat(0xffff_ffff).map(String) });
+    const key = sealKeyOf('uid');
     fc.assert(
-      fc.property(marker, (told) => {
-        const read = parseRestoreMarker(printRestoreMarker({ request: 'uid', target: 'shop', ...told }));
-        expect(read).toMatchObject({ request: 'uid', target: 'shop', swapped: told.swapped });
-        expect(read?.comment).toBe(told.comment);
-        expect(read?.previous).toBe(told.previous);
+      fc.property(seal, database, (told, where) => {
+        const read = openSeal(where, key, makeSeal(where, key, printRestoreSeal(told)));
+        const found = parseRestoreSeal(read ?? '');
+        expect(found).toMatchObject({ is: told.is });
+        expect(found?.previous).toBe(told.previous);
+        expect(found?.source).toEqual(told.source && fitSource(told.source));
       }),
     );
+    for (const other of ['', '{', 'null', '{"v":2,"is":"loaded"}', '{"v":1,"is":"else"}']) {
+      expect(parseRestoreSeal(other)).toBeUndefined();
+    }
   });
 
   test('lines about each database', () => {

@@ -59,19 +59,26 @@ export function finishSilently(
   target: Outcome | undefined,
   nowMs: number,
 ): Finished {
-  const state = target === undefined ? unknownState(request) : targetStates[target];
+  const state = target === undefined ? 'nobody knows what the target is now' : targetStates[target];
   const message = `${failure.message}; ${state}`;
   const ending: RestoreEnding = { status: 'False', reason: failure.reason, message };
   const databases = target === undefined ? undefined : targetsAs(request, target);
   return { ending, status: fitStatus({ ...endedStatus(request, ending, stamp(nowMs), nowMs), databases }) };
 }
 
-function unknownState({ spec }: RestoreRequest): string {
-  if (spec.mode !== 'InPlace') return 'nobody knows what the target is now';
-  return 'what was one transaction is undone, unless it had been committed already';
+/** The runner died in the middle, and a cleanup has found out which targets it had changed. */
+export function finishChanged(
+  request: RestoreRequest,
+  failure: { readonly reason: FailureReason; readonly message: string },
+  results: readonly ResultLine[] | undefined,
+  nowMs: number,
+): Finished {
+  const { ending, status } = finishSilently(request, failure, 'Changed', nowMs);
+  const databases = readDatabases(results) ?? status.databases;
+  return { ending, status: fitStatus({ ...status, databases }) };
 }
 
-/** The runner died after the swap, and a cleanup has finished what was left of it. */
+/** The runner died after the swap, or after the commit in place, and a cleanup has finished what was left of it. */
 export function finishRecovered(
   request: RestoreRequest,
   found: {

@@ -33,8 +33,6 @@ export function createRestoreJob(
       options: runner,
       deadlineSeconds: runner.deadlineSeconds,
       retries: runner.retries,
-      // Rows that were committed in place would be there twice.
-      isOnce: request.spec.mode === 'InPlace',
       // Without Kubernetes there are no volumes but folders.
       scratch: mode.claimRequired ? scratch : undefined,
       template: mode.runner,

@@ -13,13 +13,13 @@ import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.t
 import { resources } from '../resources.ts';
 import { judgeRun, type RunState } from '../run-state.ts';
 import { endRequest, setStatus, waitingStatus } from './conclude.ts';
-import { finishSilently, finishWithVerdict } from './finish.ts';
+import { finishSilently, finishWithVerdict, targetNames } from './finish.ts';
 import { createRestoreJob } from './job.ts';
 import type { RestoreSeen } from './observe.ts';
 import { restoreEndOf, restoreResultOf } from './outcome.ts';
 import { restoreKey } from './queue-entries.ts';
 import { resolveSource, type ResolvedSource } from './resolve-source.ts';
-import { hasRun, isHeld, leavesTraces, planSettling } from './settle.ts';
+import { endedWell, hasRun, isHeld, isHollow, planSettling } from './settle.ts';
 import { manifestUidOf } from './task.ts';
 
 /** How long a Job may take to be marked as finished after its runner has spoken. */
@@ -96,7 +96,15 @@ function planRunning(seen: RestoreSeen, request: RestoreRequest, job: JobSeen): 
     if (mayComeYet(state.pod, verdict, results, nowMs)) return { actions: [], wakeAt: nowMs + 5000 };
     // A pod that is gone may have been the last one, and have done more than this one knows.
     const isUnsure = verdict.unsettled === true || (job.status?.failed ?? 0) > pods.length;
-    if (verdict.verdict === 'Failed' && isUnsure && leavesTraces(request)) {
+    if (isHollow(verdict) && endedWell(seen)) {
+      const said = `the runner ended as if it had succeeded, but says not that it restored ${targetNames(request).join(', ')}`;
+      return endRequest(
+        seen,
+        request,
+        finishSilently(request, { reason: 'Internal', message: said }, undefined, nowMs),
+      );
+    }
+    if (verdict.verdict === 'Failed' && isUnsure) {
       return die(seen, request, verdict.reason ?? 'Internal', verdict.message ?? 'the restore failed');
     }
     const { status, ending } = finishWithVerdict(request, verdict, results, nowMs);
@@ -161,7 +169,7 @@ function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): P
     return fail(seen, request, reason, message);
   }
   // Held before there is anything that could be left behind.
-  if (leavesTraces(request) && !isHeld(request)) {
+  if (!isHeld(request)) {
     const hold: Action = { type: 'hold', resource: resources.restoreRequest, object: request };
     return { actions: [hold], wakeAt: nowMs + 1000 };
   }

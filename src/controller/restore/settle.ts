@@ -2,7 +2,7 @@ import { finalizer, type RestoreRequest } from '../../api/kinds.ts';
 import { toFailure } from '../../api/failure.ts';
 import type { RestoreRequestStatus } from '../../api/restore-request.ts';
 import { cleanupJobName } from '../../domain/names.ts';
-import { parseVerdict } from '../../domain/report.ts';
+import { parseVerdict, type RestoreVerdict } from '../../domain/report.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
 import { deleteJob } from '../delete-job.ts';
@@ -10,7 +10,7 @@ import { isControlledBy, isFinished, runnerState, type JobSeen, type PodSeen } f
 import { judgeRun } from '../run-state.ts';
 import { mayComeYet } from '../await-results.ts';
 import { endRequest, setStatus, waitingStatus } from './conclude.ts';
-import { finishRecovered, finishSilently, finishWithVerdict } from './finish.ts';
+import { finishChanged, finishRecovered, finishSilently, finishWithVerdict } from './finish.ts';
 import { createCleanupJob } from './job.ts';
 import type { RestoreSeen } from './observe.ts';
 
@@ -24,11 +24,6 @@ const lookEveryMs = 10_000;
 const podsEndMs = 10 * 60_000;
 /** After this, with the deadline of the cleanup's Job and the time until it was made in it, nobody is waited for any more. */
 const settleBudgetMs = 60 * 60_000;
-
-/** Whether a death can leave something on the server. In place nothing is left: it is one transaction. */
-export function leavesTraces({ spec }: RestoreRequest): boolean {
-  return spec.mode !== 'InPlace';
-}
 
 export function isHeld({ metadata }: RestoreRequest): boolean {
   return metadata.finalizers?.includes(finalizer) ?? false;
@@ -66,7 +61,6 @@ export function planSettling(seen: RestoreSeen, request: RestoreRequest, failure
     };
   }
   if (!hasRun(seen)) return endRequest(seen, request, finishSilently(request, failure, 'Untouched', nowMs));
-  if (!leavesTraces(request)) return endRequest(seen, request, finishSilently(request, failure, undefined, nowMs));
   return planCleanup(seen, request, failure);
 }
 
@@ -74,13 +68,18 @@ export function planSettling(seen: RestoreSeen, request: RestoreRequest, failure
 function findCommitted({ pods, run }: RestoreSeen) {
   for (const pod of [...pods, ...run.pods]) {
     const verdict = parseVerdict(runnerState(pod)?.terminated?.message);
-    if (verdict?.kind === 'restore' && verdict.verdict === 'Succeeded') return verdict;
+    if (verdict?.kind === 'restore' && verdict.verdict === 'Succeeded' && !isHollow(verdict)) return verdict;
   }
   return undefined;
 }
 
+/** It says of none of its targets that something was done, nor that nothing was to be done. */
+export function isHollow({ target, unchanged }: RestoreVerdict): boolean {
+  return target === 'Untouched' && unchanged !== true;
+}
+
 /** A runner ended with exit code 0, whatever else of it can be read. */
-function endedWell({ pods, run }: RestoreSeen): boolean {
+export function endedWell({ pods, run }: Pick<RestoreSeen, 'pods' | 'run'>): boolean {
   return [...pods, ...run.pods].some((pod) => runnerState(pod)?.terminated?.exitCode === 0);
 }
 
@@ -148,9 +147,10 @@ function planCleaning(
   if (state.phase === 'ended' && state.verdict.kind === 'cleanup') {
     const { verdict } = state;
     const { source, completedAt, target } = verdict;
-    if (verdict.verdict === 'Succeeded' && target === 'Restored') {
+    if (verdict.verdict === 'Succeeded' && (target === 'Restored' || target === 'Changed')) {
       const { results } = cleanup;
       if (mayComeYet(state.pod, verdict, results, nowMs)) return { actions: [], wakeAt: nowMs + 5000 };
+      if (target === 'Changed') return endRequest(seen, request, finishChanged(request, failure, results, nowMs));
       const found = { message: describeFailure(failure), source, completedAt, results };
       return endRequest(seen, request, finishRecovered(request, found, nowMs));
     }

@@ -11,8 +11,8 @@ import { settle } from './settle.ts';
 const shownDropped = 20;
 
 /**
- * Clears up after a restore whose runner died: drops its scratch databases, or finishes what its swap began. A runner that still
- * lives somewhere loses its session first and cannot swap any more. Only an abort is thrown.
+ * Clears up after a restore whose runner died: finds out what its targets are, and drops what it left beside them. A runner that still
+ * lives somewhere loses its sessions first, and can neither swap nor commit any more. Only an abort is thrown.
  */
 export async function cleanUp(task: CleanupTask, workshop: Workshop): Promise<CleanupVerdict> {
   const { clock, lines, log, signal } = workshop;
@@ -29,10 +29,9 @@ export async function cleanUp(task: CleanupTask, workshop: Workshop): Promise<Cl
   let target: OpenTarget | undefined;
   try {
     target = await openTarget(task, workshop, signal);
-    const { swapped, dropped, databases, source } = await settle(task.request, task.target.databases, target, workshop);
-    const outcome = swapped ? 'Restored' : 'Untouched';
-    for (const database of databases) tellDatabase(lines, { ...database, outcome });
-    log.info('cleared up', { swapped, dropped });
+    const { outcome, dropped, databases, source } = await settle(task.request, task.target.databases, target, workshop);
+    for (const database of databases) tellDatabase(lines, database);
+    log.info('cleared up', { outcome, dropped });
     return {
       ...envelope(dropped),
       verdict: 'Succeeded',

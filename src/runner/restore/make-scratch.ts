@@ -1,15 +1,18 @@
 import { Failure, toFailure } from '../../api/failure.ts';
-import type { RestoredSource } from '../../api/restore-spec.ts';
 import { hideSetting, type RefusedStatement } from '../../postgres/hide-setting.ts';
 import type { Connection } from '../../postgres/connection.ts';
 import { createDatabase } from '../../postgres/create-database.ts';
-import { closeStatement, propertyStatements, type DatabaseProperties } from '../../postgres/database-properties.ts';
+import {
+  closeStatement,
+  commentStatement,
+  propertyStatements,
+  type DatabaseProperties,
+} from '../../postgres/database-properties.ts';
 import { findDatabases } from '../../postgres/target-database.ts';
 import type { TargetPlan } from './check-target.ts';
-import { finalComment } from './settle.ts';
-import { printRestoreMarker } from '../../domain/restore-marker.ts';
 import type { NewDatabase } from './new-database.ts';
 import type { OpenTarget } from './open-target.ts';
+import { leaveSeal } from './seals.ts';
 
 /** A database that is being restored beside its target. */
 export interface Scratch {
@@ -24,7 +27,7 @@ export interface Scratch {
 }
 
 /**
- * Creates an empty database with a marker, into which nobody else gets, and tries at once whether it can get the properties that it
+ * Creates an empty database, into which nobody else gets, and tries at once whether it can get the properties and the seal that it
  * is to have in the end. What cannot be set fails a replacement; of what only the manifest tells it becomes a note. After a failure
  * the database may be there.
  * @throws Failure PermissionDenied, VersionUnsupported, DiskFull
@@ -33,16 +36,16 @@ export async function makeScratch(
   plan: TargetPlan,
   like: NewDatabase,
   request: { readonly uid: string },
-  source: RestoredSource,
   { session, facts }: Pick<OpenTarget, 'session' | 'facts'>,
 ): Promise<Scratch> {
   const { loadInto: name, target, existing } = plan;
   await createDatabase(session, facts.major, name, like.traits);
   await session.query(closeStatement(name));
-  await session.query(finalComment(name, printRestoreMarker({ request: request.uid, target, swapped: false, source })));
+  await session.query(commentStatement(name, `pgbackup restores "${target}" here, and drops it if that fails`));
   const made = (await findDatabases(session, facts.major, [name])).get(name);
   if (made === undefined) throw new Failure('TargetBusy', `the database "${name}" vanished as soon as it was made`);
-  const refused = await rehearse(session, name, made.owner, like.properties);
+  const wanted = propertyStatements(name, made.owner, like.properties);
+  const refused = await rehearse(session, wanted, leaveSeal(request.uid, made, { is: 'swapped' }));
   const told = refused.map(hideSetting);
   const [first] = told;
   if (first !== undefined && existing !== undefined) {
@@ -61,16 +64,17 @@ export async function makeScratch(
   };
 }
 
+/** @throws Failure PermissionDenied when the server refuses the seal */
 async function rehearse(
   session: Connection,
-  name: string,
-  owner: string,
-  properties: DatabaseProperties,
+  statements: readonly string[],
+  seal: string,
 ): Promise<readonly RefusedStatement[]> {
   const refused: RefusedStatement[] = [];
   await session.query('BEGIN');
   try {
-    for (const statement of propertyStatements(name, owner, properties)) {
+    await session.query(seal);
+    for (const statement of statements) {
       await session.query('SAVEPOINT trial');
       try {
         await session.query(statement);

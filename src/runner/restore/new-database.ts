@@ -3,7 +3,6 @@ import { parseAclItem } from '../../postgres/acl-item.ts';
 import type { DatabaseTraits } from '../../postgres/create-database.ts';
 import type { DatabaseProperties } from '../../postgres/database-properties.ts';
 import type { TargetDatabase } from '../../postgres/target-database.ts';
-import { parseRestoreMarker } from '../../domain/restore-marker.ts';
 
 /** What a restored database is like, besides its content. */
 export interface NewDatabase {
@@ -16,11 +15,8 @@ export interface NewDatabase {
 
 /** Like the database that it replaces. */
 export function likeExisting(existing: TargetDatabase): NewDatabase {
-  const { owner, encoding, localeProvider, collate, ctype, locale, icuRules, tablespace, comment: said } = existing;
+  const { owner, encoding, localeProvider, collate, ctype, locale, icuRules, tablespace, comment } = existing;
   const { grants, connectionLimit, settings, allowConnections, isTemplate } = existing;
-  // Another restore may have died before it took its marker away: inside of it is the true comment.
-  const marker = parseRestoreMarker(said);
-  const comment = marker === undefined ? said : marker.comment;
   return {
     traits: {
       owner,

@@ -1,6 +1,7 @@
 import { toFailure, type Failure } from '../../api/failure.ts';
 import type { RestoreTaskTarget } from '../../domain/task.ts';
 import { connectClient, type Connection } from '../../postgres/connection.ts';
+import { plantFence, type Fence } from '../../postgres/load-claim.ts';
 import { inspectServer, type ServerFacts } from '../../postgres/inspect.ts';
 import type { Server } from '../../postgres/server.ts';
 import { readSettable, steadied } from '../../postgres/steady-session.ts';
@@ -24,6 +25,8 @@ export interface OpenTarget {
   readonly session: Connection;
   /** The server's process behind it. */
   readonly sessionPid: number;
+  /** Stands as long as that process does. */
+  readonly fence: Fence;
   /** Another connection; to be closed by the caller. */
   connect(database: string, signal: AbortSignal): Promise<Connection>;
   /** From now on an abort does not end the session any more: what it does is finished. */
@@ -69,12 +72,14 @@ export async function openTarget(task: TargetTask, workshop: Workshop, signal: A
     const settable = await readSettable(session, facts.major);
     const server = steadied(beside, { direct: session.direct, major: facts.major, settable });
     await lockTargets(session, names, { holder, waitMs: lockWaitMilliseconds, clock, onWaiting: waiting }, signal);
+    const fence = await plantFence(session, workshop.random);
     const [row] = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
     return {
       server,
       facts,
       session,
       sessionPid: row?.pid ?? 0,
+      fence,
       connect: (database, until) => connectClient(server, database, { timeoutMs: connectTimeoutMilliseconds }, until),
       shelter: () => signal.removeEventListener('abort', onAbort),
       close,

@@ -58,7 +58,7 @@ export async function restoreBeside(
     for (const { plan, like } of parts) {
       onWork(plan);
       begun = true;
-      made.push(await makeScratch(plan, like, task.request, source, target));
+      made.push(await makeScratch(plan, like, task.request, target));
     }
     for (const [index, { plan, load }] of parts.entries()) {
       onWork(plan);
@@ -103,7 +103,7 @@ async function finish(task: RestoreTask, target: OpenTarget, { clock, log }: Wor
         const settled = await settle(
           task.request,
           task.target.databases,
-          { session: connection, facts: target.facts, connect: (name, abort) => target.connect(name, abort) },
+          { session: connection, connect: (name, abort) => target.connect(name, abort) },
           { log, signal: limit },
         );
         return settled.databases[0]?.notes ?? [];

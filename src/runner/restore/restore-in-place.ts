@@ -1,8 +1,9 @@
-import { toFailure, type Failure } from '../../api/failure.ts';
+import { Failure, toFailure } from '../../api/failure.ts';
+import type { RestoredSource } from '../../api/restore-spec.ts';
 import type { RestoreTask } from '../../domain/task.ts';
-import { CommitLost } from '../../postgres/commit-lost.ts';
 import { LeftTransaction } from '../../postgres/left-transaction.ts';
-import type { OpenTransaction } from '../../postgres/open-transaction.ts';
+import { claimLoad } from '../../postgres/load-claim.ts';
+import type { LoadHooks } from '../../postgres/load-types.ts';
 import type { Workshop } from '../workshop.ts';
 import type { TargetPlan } from './check-target.ts';
 import { isOfOneCopy } from './next-copy.ts';
@@ -12,7 +13,10 @@ import { proveDatabase } from './prove-database.ts';
 import { proveWithin } from './prove-within.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import type { TargetOutcome } from './restore-verdict.ts';
+import { sessionName } from './scratch-names.ts';
+import { leaveSeal } from './seals.ts';
 import { settleCommit } from './settle-commit.ts';
+import { Unsettled } from './unsettled.ts';
 
 export interface InPlaceEnd {
   readonly plan: TargetPlan;
@@ -22,14 +26,16 @@ export interface InPlaceEnd {
 }
 
 /**
- * Mode InPlace: each database is loaded in a transaction of its own, one after the other; the first failure ends it. afterSql and
- * checks are part of that transaction: nobody sees what does not pass. Only ANALYZE comes after the commit, and fails nothing.
+ * Mode InPlace: each database is loaded in a transaction of its own, one after the other; the first failure ends it. afterSql, checks
+ * and the seal are part of that transaction: nobody sees what does not pass. Only ANALYZE comes after the commit, and fails nothing.
  * @param onWork names the database that is worked on
- * @throws Failure a copy's, while nothing is changed yet: another copy may be better
+ * @throws Failure a copy's, while nothing is changed yet: another copy may be better. Unsettled when nobody could be asked whether it
+ *   is committed.
  */
 export async function restoreInPlace(
   task: RestoreTask,
   inputs: readonly PreparedInput[],
+  source: RestoredSource,
   target: OpenTarget,
   progress: RestoreProgress,
   workshop: Workshop,
@@ -43,27 +49,53 @@ export async function restoreInPlace(
       continue;
     }
     onWork(plan);
-    let notes: readonly string[] = [];
     try {
       signal.throwIfAborted();
-      const beforeCommit = (transaction: OpenTransaction): Promise<void> =>
-        proveWithin(task, plan.target, transaction, progress);
-      notes = await load(progress, signal, { beforeCommit }).catch((error: unknown) =>
-        settleCommit(error, plan.loadInto, target, workshop),
+      const database = sealedDatabase(plan);
+      const notes = await load(progress, signal, hooksOf(task, database, source, target, progress)).catch(
+        (error: unknown) => settleCommit(error, task.request.uid, database.name, target, workshop),
       );
       const told = await analyze(task, plan, target, progress, signal);
       progress.databaseDone();
       ends.push({ plan, outcome: 'Restored', notes: [...notes, ...told] });
     } catch (error) {
+      if (error instanceof Unsettled) throw error;
       const failure = toFailure(error);
-      // Not known counts as changed: nobody repeats it.
-      const isChanged = failure instanceof CommitLost || (failure instanceof LeftTransaction && failure.committed);
-      const outcome = isChanged ? 'Changed' : 'Untouched';
+      const outcome = failure instanceof LeftTransaction && failure.committed ? 'Changed' : 'Untouched';
       if (ends.length === 0 && outcome === 'Untouched' && isOfOneCopy(failure)) throw failure;
-      ends.push({ plan, outcome, failure, notes: [...notes, ...explain(failure)] });
+      ends.push({ plan, outcome, failure, notes: [] });
     }
   }
   return ends;
+}
+
+/** The load's transaction begins with a claim and ends with a seal. */
+function hooksOf(
+  task: RestoreTask,
+  database: { readonly name: string; readonly oid: string },
+  source: RestoredSource,
+  { fence }: OpenTarget,
+  progress: RestoreProgress,
+): LoadHooks {
+  const { uid } = task.request;
+  return {
+    afterBegin: async (ask) => {
+      await claimLoad(ask, sessionName(uid), fence);
+      // Seen by others only if a statement of the source commits what should be one transaction.
+      await ask(leaveSeal(uid, database, { is: 'loading' }));
+    },
+    beforeCommit: async (transaction) => {
+      await proveWithin(task, database.name, transaction, progress);
+      // Functions that a check called may have set something, or have left something for the end of the transaction.
+      await transaction.settle();
+      await transaction.ask(leaveSeal(uid, database, { is: 'loaded', source }));
+    },
+  };
+}
+
+function sealedDatabase({ existing, target }: TargetPlan): { readonly name: string; readonly oid: string } {
+  if (existing === undefined) throw new Failure('Internal', `there is no database "${target}" to restore into`);
+  return { name: existing.name, oid: existing.oid };
 }
 
 /** @returns notes: what is committed stays, whatever becomes of its statistics */
@@ -79,13 +111,4 @@ async function analyze(
   } catch (error) {
     return [`restored, but ANALYZE was not done: ${toFailure(error).message}`];
   }
-}
-
-function explain(failure: Failure): readonly string[] {
-  if (failure instanceof CommitLost) {
-    return [
-      'look whether its rows are there before it is restored again: it was being committed when the server was lost',
-    ];
-  }
-  return [];
 }

@@ -80,7 +80,7 @@ function envelope(totals: RestoreTotals) {
 }
 
 /** What became of all targets together. */
-export function sumUp(ends: readonly DatabaseEnd[]): TargetOutcome {
+export function sumUp(ends: readonly Pick<DatabaseEnd, 'outcome'>[]): TargetOutcome {
   const [first] = ends;
   if (first === undefined) return 'Untouched';
   return ends.every(({ outcome }) => outcome === first.outcome) ? first.outcome : 'Changed';

@@ -16,6 +16,7 @@ import { checkTargets, type TargetPlan } from './check-target.ts';
 import { chooseMeans } from './choose-means.ts';
 import { chooseLikeness } from './choose-likeness.ts';
 import { createRoles, takeBackRoles, tellRoles, type CreatedRoles } from './create-roles.ts';
+import { refuseChanged, tellRecovered, untried } from './earlier-try.ts';
 import { logWords } from './log-words.ts';
 import { noneLeft, withoutCopy } from './next-copy.ts';
 import { openTarget, type OpenTarget } from './open-target.ts';
@@ -62,6 +63,7 @@ async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before
     source: undefined,
     target: undefined,
     secrets: undefined,
+    settled: undefined,
   };
   const folder = join(workshop.root, runnerFiles.work, 'restore');
   const totals = () => ({
@@ -107,11 +109,12 @@ async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before
         passedOver.map((passed) => passed.failure),
         last,
       );
-      for (const { source, target } of task.target.databases) {
-        const guilty = state.working === undefined || state.working.target === target;
-        tell({ source, target, outcome: 'Untouched', failure: guilty ? failure : undefined, notes: [] });
+      const ends = untried(task.target, state.settled);
+      for (const end of ends) {
+        const guilty = state.working === undefined || state.working.target === end.target;
+        tell({ ...end, failure: guilty ? failure : undefined });
       }
-      return { ...fail(failure, 'Untouched'), ...(unsettled ? { unsettled: true } : {}) };
+      return { ...fail(failure, sumUp(ends)), ...(unsettled ? { unsettled: true } : {}) };
     }
     log.warn('this copy cannot be used; the next one is tried', {
       location,
@@ -136,6 +139,8 @@ interface RunState {
   progress: RestoreProgress | undefined;
   source: RestoreSource | undefined;
   target: OpenTarget | undefined;
+  /** What an earlier try had done. */
+  settled: Settled | undefined;
 }
 
 type WorkEnd =
@@ -150,8 +155,13 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
   state.target = target;
   log.info('server reached', { server: target.facts.version });
   const settled = await settle(task.request, task.target.databases, target, workshop);
-  if (settled.swapped) return { kind: 'recovered', settled };
-  const plans = await checkTargets(task, target, workshop.attempt);
+  state.settled = settled;
+  if (settled.outcome === 'Restored') return { kind: 'recovered', settled };
+  refuseChanged(settled);
+  const done = settled.databases.filter(({ outcome }) => outcome === 'Restored');
+  const plans = (await checkTargets(task, target, workshop.attempt)).filter(
+    (plan) => !done.some((database) => database.target === plan.target),
+  );
   const source = await openSource(task, workshop);
   state.source = source;
   log.info('source chosen', { ...source.chosen, unchanged: source.unchanged });
@@ -176,12 +186,15 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
   try {
     await checkRoles(inputs, task, target.session);
     const ends = await load(task, inputs, source, target, state, workshop);
-    const isUntouched = ends.every(({ outcome }) => outcome === 'Untouched');
+    const isUntouched = done.length === 0 && ends.every(({ outcome }) => outcome === 'Untouched');
     if (isUntouched) await takeBackRoles(roles, target, workshop);
     else tellRoles(roles, workshop);
     return {
       kind: 'done',
-      ends: ends.map((end) => ({ ...end, notes: [...(source.notes ?? []), ...end.notes, ...roles.notes] })),
+      ends: [
+        ...done,
+        ...ends.map((end) => ({ ...end, notes: [...(source.notes ?? []), ...end.notes, ...roles.notes] })),
+      ],
     };
   } catch (error) {
     // What may have been swapped may need them.
@@ -206,7 +219,7 @@ async function load(
   };
   const ends =
     task.mode === 'InPlace'
-      ? await restoreInPlace(task, inputs, target, progress, workshop, onWork)
+      ? await restoreInPlace(task, inputs, source.chosen, target, progress, workshop, onWork)
       : await beside(task, inputs, source, target, progress, workshop, onWork);
   return ends.map(({ plan, ...end }) => {
     const from = inputs.find((input) => input.plan === plan)?.input.database;
@@ -260,17 +273,6 @@ async function makeTools(
     random,
     damaged: task.source.backup === undefined ? 'FileDamaged' : 'BackupDamaged',
   };
-}
-
-function tellRecovered(
-  settled: Settled,
-  tell: (end: DatabaseEnd) => void,
-  totals: () => Parameters<typeof judgeRestored>[0],
-): RestoreVerdict {
-  for (const database of settled.databases) tell({ ...database, outcome: 'Restored' });
-  return judgeRestored({ ...totals(), source: settled.source }, 'Restored', {
-    message: 'RecoveredAfterSwap: an earlier try had done the swap; what was left of it is finished',
-  });
 }
 
 function estimate(inputs: readonly PreparedInput[]): number | undefined {

@@ -1,20 +1,21 @@
 import { toFailure } from '../../api/failure.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
+import type { RestoreSeal } from '../../domain/restore-seal.ts';
 import type { RestoreTaskTarget } from '../../domain/task.ts';
 import { dropDatabase, type Connect } from '../../postgres/drop-database.ts';
 import { sqlstateOf } from '../../postgres/create-database.ts';
-import { quoteName, quoteText } from '../../postgres/quote.ts';
-import { findDatabases, listMatching } from '../../postgres/target-database.ts';
+import { listMatching } from '../../postgres/target-database.ts';
 import type { Log } from '../../support/log.ts';
-import { parseRestoreMarker } from '../../domain/restore-marker.ts';
 import type { OpenTarget } from './open-target.ts';
+import { sumUp, type TargetOutcome } from './restore-verdict.ts';
 import { replacedPattern, scratchPattern } from './scratch-names.ts';
+import { findSeals } from './seals.ts';
 
 /** What an earlier try of the same request left, and what became of it. */
 export interface Settled {
-  /** The targets hold what was restored. */
-  readonly swapped: boolean;
-  /** What was restored, if the marker told it. */
+  /** Of all targets together. */
+  readonly outcome: TargetOutcome;
+  /** What was restored, if a seal tells it. */
   readonly source?: RestoredSource;
   readonly dropped: readonly string[];
   readonly databases: readonly SettledDatabase[];
@@ -23,36 +24,30 @@ export interface Settled {
 export interface SettledDatabase {
   readonly source?: string;
   readonly target: string;
+  readonly outcome: TargetOutcome;
   /** Name under which the replaced database is still there. */
   readonly previous?: string;
   readonly notes: readonly string[];
 }
 
 /**
- * Finishes what a swap began (drops what was replaced, gives the databases their comments), or drops what a restore without a swap
- * left. All swaps of a request are one transaction: a marker on one target, or one replaced database, tells for all.
- * A database that the server refuses to drop stays and is named: what the targets are is known all the same.
+ * Finds out by the seals of a request how far it came. Drops what it left beside its targets: scratch databases, and after a swap what
+ * was replaced. All swaps of a request are one transaction: a seal of one target tells for all. A database that the server refuses to
+ * drop stays and is named: what the targets are is known all the same.
  * @throws Failure of a connection
  */
 export async function settle(
   request: { readonly uid: string },
   databases: RestoreTaskTarget['databases'],
-  { session, facts, connect }: Pick<OpenTarget, 'session' | 'facts' | 'connect'>,
+  { session, connect }: Pick<OpenTarget, 'session' | 'connect'>,
   { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<Settled> {
-  const found = await findDatabases(
+  const seals = await findSeals(
+    request.uid,
+    databases.map(({ target }) => target),
     session,
-    facts.major,
-    databases.map(({ target: name }) => name),
   );
-  const replaced = await listMatching(session, replacedPattern(request.uid));
-  const markers = new Map(
-    [...found.values()].flatMap(({ name, comment }) => {
-      const marker = parseRestoreMarker(comment);
-      return marker?.request === request.uid && marker.swapped ? [[name, marker] as const] : [];
-    }),
-  );
-  const swapped = replaced.length > 0 || markers.size > 0;
+  const swapped = [...seals.values()].some(({ is }) => is === 'swapped');
   const dropped: string[] = [];
   const notes: string[] = [];
   const drop = async (name: string, what: string, open?: Connect): Promise<void> => {
@@ -66,35 +61,30 @@ export async function settle(
       notes.push(`${what} is still there as "${name}" and can be dropped: ${failure.message}`);
     }
   };
-  for (const { name, comment } of await listMatching(session, scratchPattern(request.uid))) {
-    const marker = parseRestoreMarker(comment);
-    if (marker !== undefined && marker.request !== request.uid) continue;
+  for (const name of await listMatching(session, scratchPattern(request.uid))) {
     log.info('dropping what an earlier try left', { database: name });
     await drop(name, 'what an earlier try left', (other) => connect(other, signal));
   }
-  // Slots and prepared transactions in it are somebody's: it stays then.
-  for (const { name } of replaced) await drop(name, 'the replaced database');
-  for (const [name, { comment }] of markers) {
-    await session.query(finalComment(name, comment));
+  for (const name of await listMatching(session, replacedPattern(request.uid))) {
+    // Slots and prepared transactions in it are somebody's: it stays then.
+    if (swapped) await drop(name, 'the replaced database');
+    else notes.push(`a database "${name}" is there although nothing was swapped: it is left alone`);
   }
-  const [source] = [...markers.values()].flatMap((marker) => (marker.source === undefined ? [] : [marker.source]));
-  return {
-    swapped,
-    ...(source === undefined ? {} : { source }),
-    dropped,
-    databases: databases.map(({ source: from, target: name }) => {
-      const previous = markers.get(name)?.previous;
-      return {
-        ...(from === undefined ? {} : { source: from }),
-        target: name,
-        ...(previous === undefined ? {} : { previous }),
-        notes,
-      };
-    }),
-  };
+  const ends = databases.map(({ source, target }) => {
+    const seal = seals.get(target);
+    return {
+      ...(source === undefined ? {} : { source }),
+      target,
+      outcome: swapped ? 'Restored' : outcomeOf(seal),
+      ...(seal?.previous === undefined ? {} : { previous: seal.previous }),
+      notes,
+    } as const;
+  });
+  const source = [...seals.values()].find((seal) => seal.source !== undefined)?.source;
+  return { outcome: sumUp(ends), ...(source === undefined ? {} : { source }), dropped, databases: ends };
 }
 
-/** Takes the marker away: the last thing that is done to a database. */
-export function finalComment(name: string, comment: string | undefined): string {
-  return `COMMENT ON DATABASE ${quoteName(name)} IS ${comment === undefined ? 'NULL' : quoteText(comment)}`;
+function outcomeOf(seal: RestoreSeal | undefined): TargetOutcome {
+  if (seal === undefined) return 'Untouched';
+  return seal.is === 'loading' ? 'Changed' : 'Restored';
 }

@@ -1,6 +1,6 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
-import { propertyStatements } from '../../postgres/database-properties.ts';
+import { commentStatement, propertyStatements } from '../../postgres/database-properties.ts';
 import { swapDatabases, type Swap } from '../../postgres/swap-databases.ts';
 import { findDatabases, listMatching } from '../../postgres/target-database.ts';
 import { findHolds } from '../../postgres/target-rights.ts';
@@ -9,11 +9,10 @@ import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { bounded } from '../bounded.ts';
 import type { Workshop } from '../workshop.ts';
 import type { Scratch } from './make-scratch.ts';
-import { printRestoreMarker } from '../../domain/restore-marker.ts';
 import { likeExisting } from './new-database.ts';
 import type { OpenTarget } from './open-target.ts';
 import { previousName, replacedName, sessionName } from './scratch-names.ts';
-import { finalComment } from './settle.ts';
+import { findSeals, leaveSeal } from './seals.ts';
 import { Unsettled } from './unsettled.ts';
 
 const swapMilliseconds = 90_000;
@@ -27,7 +26,7 @@ export interface SwapRequest {
 
 /**
  * Puts all scratch databases in their targets' places, in one transaction, with the properties that the targets have at this
- * moment. After it the targets carry markers until `settle` finishes. Once begun it is not aborted.
+ * moment, and a seal on each that tells that it is done. Once begun it is not aborted.
  * @returns names under which replaced databases are kept, by target
  * @throws Failure TargetBusy and others: nothing is changed then. Unsettled when nobody could be asked whether it was done.
  */
@@ -76,7 +75,7 @@ async function describeSwaps(
     facts.major,
     made.map(({ plan }) => plan.target),
   );
-  const taken = new Set((await listMatching(session, '')).map(({ name }) => name));
+  const taken = new Set(await listMatching(session, ''));
   return made.map((scratch) => {
     const { index, target, existing: before } = scratch.plan;
     const now = existing.get(target);
@@ -94,19 +93,24 @@ async function describeSwaps(
               : replacedName(request.uid, index),
           };
     if (replaced !== undefined) taken.add(replaced.name);
-    const marker = printRestoreMarker({
-      request: request.uid,
-      target,
-      swapped: true,
-      source: request.source,
-      ...(request.keepPrevious && replaced !== undefined ? { previous: replaced.name } : {}),
-      ...(like.comment === undefined ? {} : { comment: like.comment }),
-    });
+    const seal = leaveSeal(
+      request.uid,
+      { name: target, oid: scratch.oid },
+      {
+        is: 'swapped',
+        source: request.source,
+        ...(request.keepPrevious && replaced !== undefined ? { previous: replaced.name } : {}),
+      },
+    );
     return {
       scratch: { name: scratch.name, oid: scratch.oid },
       target,
       ...(replaced === undefined ? {} : { replaced }),
-      statements: [...propertyStatements(target, scratch.owner, like.properties), finalComment(target, marker)],
+      statements: [
+        ...propertyStatements(target, scratch.owner, like.properties),
+        commentStatement(target, like.comment),
+        seal,
+      ],
     };
   });
 }
@@ -141,7 +145,7 @@ async function knowsDone(
   }
 }
 
-/** A commit whose answer got lost: what has the target's name now tells. @throws Failure of connecting */
+/** A commit whose answer got lost: a seal tells. @throws Failure of connecting */
 async function wasDone(
   swaps: readonly Swap[],
   requestUid: string,
@@ -163,12 +167,8 @@ async function wasDone(
     try {
       // It may still be at it, with nobody to answer to.
       await endSession(connection, { pid: target.sessionPid, holder: sessionName(requestUid) }, clock, limit);
-      const now = await findDatabases(
-        connection,
-        target.facts.major,
-        swaps.map((swap) => swap.target),
-      );
-      return swaps.every((swap) => now.get(swap.target)?.oid === swap.scratch.oid);
+      const names = swaps.map((swap) => swap.target);
+      return (await findSeals(requestUid, names, connection)).size > 0;
     } finally {
       await connection.close();
     }
