@@ -402,6 +402,14 @@ export const failureReasons = {
     meaning: 'The server or pg_restore met an error of no better-known kind; the first one is in the message.',
     remedy: 'Read the message and the log of the pod.',
   },
+  RestoredInPart: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning:
+      'With options.onError Continue: the target holds what was restored, without what the server refused (status.databases[].refused).',
+    remedy:
+      'Look at what is missing before the database is used: constraints, policies or revoked rights may be among it. Make it by hand, or restore again when its cause is mended.',
+  },
   CheckFailed: {
     consequence: 'never',
     exitCode: 65,
@@ -411,7 +419,7 @@ export const failureReasons = {
   SqlFailed: {
     consequence: 'never',
     exitCode: 65,
-    meaning: 'A statement of afterSql, or the query of a check, failed.',
+    meaning: 'A statement of beforeSql or afterSql, or the query of a check, failed.',
     remedy: 'Correct the statement that the message names.',
   },
   PolicyMissing: {

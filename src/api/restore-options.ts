@@ -2,8 +2,20 @@ import { z } from 'zod';
 import { postgresName } from './parts.ts';
 
 /** What can be left out of a restore by its kind. */
-export const leavableKinds = ['tablespaces'] as const;
+export const leavableKinds = [
+  'tablespaces',
+  'comments',
+  'publications',
+  'subscriptions',
+  'eventTriggers',
+  'securityLabels',
+  'extensions',
+  'policies',
+] as const;
 export type LeavableKind = (typeof leavableKinds)[number];
+
+/** What becomes of a restore when the server refuses an entry. */
+export const onErrors = ['Stop', 'Continue'] as const;
 
 /** How a restore is done. */
 export const restoreOptions = z.strictObject({
@@ -29,8 +41,16 @@ export const restoreOptions = z.strictObject({
   noPrivileges: z.boolean().default(false).meta({ description: 'Without grants.' }),
   without: z.array(z.enum(leavableKinds)).min(1).max(leavableKinds.length).optional().meta({
     description:
-      'Left out. tablespaces: everything lies in the database’s default tablespace, wherever it lay at the source.',
+      'Left out. tablespaces: everything lies in the database’s default tablespace, wherever it lay at the source. extensions: they are not created, with the rows of their own tables; what uses them expects them to be there. policies: also that row security is on, so that who may read a table sees all of its rows.',
     'x-kubernetes-list-type': 'set',
+  }),
+  onError: z.enum(onErrors).default('Stop').meta({
+    description:
+      'Continue: what the server refuses is left out, named in status.databases[].refused, and the request ends as RestoredInPart, which is no success. Look at it before you use the database: what is missing may have protected rows.',
+  }),
+  searchPath: z.array(postgresName()).min(1).max(16).optional().meta({
+    description:
+      'Schemas in which names without a schema are looked up while archives and scripts of pg_dump load; pg_dump itself says none. For functions that rely on a search_path, in generated columns, indexes and materialized views.',
   }),
   role: postgresName().optional().meta({ description: 'SET ROLE to this before the restore.' }),
   globals: z.boolean().default(false).meta({

@@ -31,6 +31,9 @@ export const restoreRequestSpec = withRules(
   ),
 );
 
+/** Of each database, in status. */
+export const mostRefusedTold = 20;
+
 /** What became of one target database. */
 export const restoredOutcomes = ['Restored', 'Untouched', 'Changed'] as const;
 
@@ -38,7 +41,7 @@ export const restoreRequestStatus = z.strictObject({
   conditions: conditions().optional(),
   observedGeneration: count().optional(),
   phase: z
-    .enum(['Pending', 'Queued', 'Running', 'CleaningUp', 'Succeeded', 'Failed'])
+    .enum(['Pending', 'Queued', 'Running', 'CleaningUp', 'Succeeded', 'RestoredInPart', 'Failed'])
     .optional()
     .meta({ description: 'For people; computed from Succeeded.' }),
   job: z.string().max(63).optional().meta({ description: 'The Job that does it.' }),
@@ -78,6 +81,27 @@ export const restoreRequestStatus = z.strictObject({
         notes: z.array(shortText()).max(16).optional().meta({
           description: 'What was left out or done otherwise, such as settings that this server does not know.',
         }),
+        refused: z
+          .strictObject({
+            count: count().meta({ format: 'int64', description: 'How many.' }),
+            entries: z
+              .array(
+                z.strictObject({
+                  entry: z
+                    .string()
+                    .max(256)
+                    .meta({ description: 'Such as `VIEW public.v`; of a script without names its line.' }),
+                  reason: failureReason(),
+                  message: shortText(),
+                }),
+              )
+              .max(mostRefusedTold)
+              .meta({ description: 'The first of them; the log of the runner has all.' }),
+          })
+          .optional()
+          .meta({
+            description: 'With onError Continue: what the server refused, and what was left out because of it.',
+          }),
       }),
     )
     .max(maxRestoredDatabases)

@@ -108,6 +108,11 @@ const select = withRules(
     tables: names(
       'Only these tables, views and sequences (schema.name as in the archive), with keys, indexes, constraints, triggers, defaults, owned sequences, comments and grants.',
     ),
+    excludeSchemas: names('Not what is in these schemas, nor what needs something of them.'),
+    excludeTables: names(
+      'Not these tables, views and sequences (schema.name), nor what needs them: foreign keys, views. Partitions go with their parent.',
+    ),
+    excludeTableData: names('These tables without their rows, and without those of their partitions.'),
     schemaOnly: z.boolean().default(false).meta({ description: 'Definitions without rows.' }),
     dataOnly: z.boolean().default(false).meta({ description: 'Rows without definitions.' }),
   }),
@@ -128,11 +133,20 @@ const inPlace = withRules(
       .boolean()
       .default(false)
       .meta({ description: 'Must be true with clean: dropped objects are gone.' }),
+    dropOthers: z.boolean().default(false).meta({
+      description:
+        'With clean: also drop what goes with a table and does not come back: partitions that were made since, sequences of columns, the place in publications. Without it such a restore is refused, and names them.',
+    }),
   }),
   rule<{ clean?: boolean; acknowledgeDataLoss?: boolean }>(
     '!has(self.clean) || !self.clean || (has(self.acknowledgeDataLoss) && self.acknowledgeDataLoss)',
     (self) => self.clean !== true || self.acknowledgeDataLoss === true,
     'clean needs acknowledgeDataLoss: true',
+  ),
+  rule<{ clean?: boolean; dropOthers?: boolean }>(
+    '!has(self.dropOthers) || !self.dropOthers || (has(self.clean) && self.clean)',
+    (self) => self.dropOthers !== true || self.clean === true,
+    'dropOthers goes with clean',
   ),
 );
 
@@ -200,8 +214,14 @@ export const restoreShape = {
     .default(false)
     .meta({ description: 'With Replace: the replaced database stays, under a name with the date.' }),
   inPlace: inPlace.prefault({}).meta({ description: 'Counts with mode InPlace.' }),
-  select: select.prefault({}).meta({ description: 'What of the archive is restored; default all. Not with Replace.' }),
+  select: select.prefault({}).meta({
+    description: 'What of the archive is restored; default all. With Replace only what is excluded can be said.',
+  }),
   options: restoreOptions.prefault({}).meta({ description: 'How it is restored.' }),
+  beforeSql: z.array(z.string().min(1).max(16_384)).max(16).optional().meta({
+    description:
+      'SQL that runs in each database before it is loaded: in the new, empty one, or with mode InPlace in the load’s transaction. For example CREATE EXTENSION, or timescaledb_pre_restore().',
+  }),
   afterSql: z.array(z.string().min(1).max(16_384)).max(16).optional().meta({
     description:
       'SQL that runs in each restored database before the checks and before anybody sees it, for example to mask personal data. With mode InPlace it is part of the load’s transaction.',

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { leavableKinds, type LeavableKind } from '../api/restore-options.ts';
+import { leavableKinds, onErrors, type LeavableKind } from '../api/restore-options.ts';
 import type { RestoreFlags } from '../local/restore-flags.ts';
 import { wholeNumber } from './parse-number.ts';
 import type { LocalRestoreOptions } from './local-restore.ts';
@@ -85,6 +85,11 @@ export function addLocalRestore(
       `leave out what is of this kind: ${leavableKinds.join(', ')} (repeatable)`,
       collectKinds,
     )
+    .addOption(
+      new Option('--on-error <what>', 'Continue: what the server refuses is left out, and named').choices([
+        ...onErrors,
+      ]),
+    )
     .option('--no-owner', 'objects belong to the user who restores')
     .option('--no-privileges', 'without grants')
     .option('--namespace <name>', 'of the objects; needed when the files have several')
@@ -135,6 +140,7 @@ function readRestoreOptions(given: GivenOptions): LocalRestoreOptions {
       globals: given.globals ?? false,
       privilegedGlobals: given.privilegedGlobals ?? false,
       without: given.without ?? [],
+      onError: given.onError,
       owner: given.owner ?? true,
       privileges: given.privileges ?? true,
       namespace: given.namespace,

@@ -3,7 +3,7 @@ import { placeOffers, probeOperations } from '../api/probe.ts';
 import { destinationOutcomes } from '../api/backup.ts';
 import { noteSum } from '../api/notes.ts';
 import { failureReasonNames } from '../api/reasons.ts';
-import { restoredOutcomes } from '../api/restore-request.ts';
+import { mostRefusedTold, restoredOutcomes } from '../api/restore-request.ts';
 import { readSource } from './fit-source.ts';
 import { proposedRemains, remainsSeen } from './remains-report.ts';
 
@@ -103,7 +103,8 @@ export type InspectVerdict = z.infer<typeof inspectVerdict>;
 export const restoreVerdict = z.object({
   v: z.literal(reportVersion),
   kind: z.literal('restore'),
-  verdict: z.enum(['Succeeded', 'Failed']),
+  /** PartlyFailed: restored, without what the server refused. */
+  verdict: z.enum(['Succeeded', 'PartlyFailed', 'Failed']),
   reason: reason.optional(),
   message: z.string().optional(),
   hint: z.string().optional(),
@@ -139,6 +140,8 @@ export const cleanupVerdict = z.object({
   hint: z.string().optional(),
   /** Restored: all of it is committed or swapped. Untouched: nothing is. Changed: some targets of several, or a part of a script. */
   target: z.enum(restoredOutcomes).optional(),
+  /** How much the server had refused of what was restored; absent: nothing. */
+  refused: size.optional(),
   /** What was restored, if the target tells. */
   source: toldSource.optional(),
   startedAt: time,
@@ -215,6 +218,13 @@ export const damagedManifest = z.object({
 });
 export type DamagedManifest = z.infer<typeof damagedManifest>;
 
+/** What the server refused of one database, and what was left out because of it. */
+const refused = z.object({
+  count: size,
+  entries: z.array(z.object({ entry: z.string(), reason, message: z.string() })).max(mostRefusedTold),
+});
+export type RefusedSum = z.infer<typeof refused>;
+
 /** What became of one target database of a restore. */
 export const restoredDatabase = z.object({
   type: z.literal('result'),
@@ -229,6 +239,7 @@ export const restoredDatabase = z.object({
   previous: z.string().optional(),
   /** What was left out or done otherwise. */
   notes: z.array(z.string()).optional(),
+  refused: refused.optional(),
   plainBytes: size.optional(),
   durationMilliseconds: z.number().optional(),
 });

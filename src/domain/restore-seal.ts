@@ -14,12 +14,15 @@ const seal = z.object({
   is: z.enum(sealKinds),
   /** Name under which the replaced database stays. */
   previous: z.string().optional(),
+  /** How much of it the server refused; absent: nothing. */
+  refused: z.int().optional(),
   source: z.unknown().transform(readSource).optional(),
 });
 
 export interface RestoreSeal {
   readonly is: (typeof sealKinds)[number];
   readonly previous?: string | undefined;
+  readonly refused?: number | undefined;
   readonly source?: RestoredSource | undefined;
 }
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { readBacks } from '../api/backup-policy.ts';
 import { accessModes } from '../api/probe.ts';
 import { Failure } from '../api/failure.ts';
-import { leavableKinds } from '../api/restore-options.ts';
+import { leavableKinds, onErrors } from '../api/restore-options.ts';
 import { checkOperators, restoredSource } from '../api/restore-spec.ts';
 
 /**
@@ -222,9 +222,14 @@ export const restoreTask = z.strictObject({
   mode: z.enum(['Replace', 'Create', 'InPlace']),
   keepPrevious: z.boolean(),
   clean: z.boolean(),
+  /** With clean: also what hangs on what is dropped and does not come back. */
+  dropOthers: z.boolean().optional(),
   select: z.strictObject({
     schemas: z.array(z.string()).optional(),
     tables: z.array(z.string()).optional(),
+    excludeSchemas: z.array(z.string()).optional(),
+    excludeTables: z.array(z.string()).optional(),
+    excludeTableData: z.array(z.string()).optional(),
     schemaOnly: z.boolean(),
     dataOnly: z.boolean(),
   }),
@@ -237,12 +242,16 @@ export const restoreTask = z.strictObject({
     noPrivileges: z.boolean(),
     /** Kinds that are left out. */
     without: z.array(z.enum(leavableKinds)).optional(),
+    /** Stop if absent. */
+    onError: z.enum(onErrors).optional(),
+    searchPath: z.array(z.string()).optional(),
     role: z.string().optional(),
     globals: z.boolean(),
     /** Also what makes new roles mighty. */
     privilegedGlobals: z.boolean().optional(),
     analyze: z.boolean(),
   }),
+  beforeSql: z.array(z.string()).optional(),
   afterSql: z.array(z.string()),
   checks: z.array(
     z.strictObject({

@@ -41,6 +41,7 @@ export function makeRequest(
       ...(flags.globals ? { globals: true } : {}),
       ...(flags.privilegedGlobals ? { privilegedGlobals: true } : {}),
       ...(flags.without.length === 0 ? {} : { without: flags.without }),
+      ...(flags.onError === undefined ? {} : { onError: flags.onError }),
       ...(flags.owner ? {} : { noOwner: true }),
       ...(flags.privileges ? {} : { noPrivileges: true }),
     },

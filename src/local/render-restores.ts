@@ -44,7 +44,7 @@ function renderDetails(request: RestoreRequest, paint: Paint): readonly string[]
   return [
     ...(failed ? [`  ${paint.red(condition.reason)}: ${stripControls(condition.message)}`] : []),
     ...(notable ? [`  ${paint.yellow(condition.reason)}: ${stripControls(condition.message)}`] : []),
-    ...databases.flatMap(({ source, target, outcome, reason, message, previous, notes = [] }) => {
+    ...databases.flatMap(({ source, target, outcome, reason, message, previous, notes = [], refused }) => {
       const mark = outcome === 'Restored' ? paint.green('✓') : paint.red('✗');
       const names = source === undefined || source === target ? target : `${source} → ${target}`;
       const kept = previous === undefined ? '' : `; what it was before is kept as ${previous}`;
@@ -53,6 +53,12 @@ function renderDetails(request: RestoreRequest, paint: Paint): readonly string[]
       const why = isSaid ? '' : `: ${reason}${message === undefined ? '' : `: ${message}`}`;
       return [
         `  ${mark} ${stripControls(`${names}: ${outcome}${kept}${why}`)}`,
+        ...(refused?.entries ?? []).map(
+          ({ entry, message: words }) => `    ${paint.red('refused:')} ${stripControls(`${entry}: ${words}`)}`,
+        ),
+        ...(refused === undefined || refused.count <= refused.entries.length
+          ? []
+          : [`    ${paint.red('refused:')} and ${refused.count - refused.entries.length} more`]),
         ...notes.map((note) => `    ${paint.dim('note:')} ${stripControls(note)}`),
       ];
     }),

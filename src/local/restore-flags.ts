@@ -28,6 +28,7 @@ export interface RestoreFlags {
   readonly globals: boolean;
   readonly privilegedGlobals: boolean;
   readonly without: readonly LeavableKind[];
+  readonly onError: 'Stop' | 'Continue' | undefined;
   readonly owner: boolean;
   readonly privileges: boolean;
   readonly namespace: string | undefined;
@@ -55,6 +56,7 @@ export function listGivenFlags(flags: RestoreFlags): readonly string[] {
     '--globals': flags.globals || undefined,
     '--privileged-globals': flags.privilegedGlobals || undefined,
     '--without': flags.without.length === 0 ? undefined : flags.without,
+    '--on-error': flags.onError,
     '--no-owner': flags.owner ? undefined : true,
     '--no-privileges': flags.privileges ? undefined : true,
   };

@@ -1,5 +1,6 @@
 import type { RestoreRequest } from '../api/kinds.ts';
 import { setCondition } from '../controller/conditions.ts';
+import { restorePhaseOf } from '../controller/restore/outcome.ts';
 import { restoreJobName } from '../domain/names.ts';
 import { parseVerdict, type RestoreVerdict } from '../domain/report.ts';
 import type { LocalOperator } from './operator.ts';
@@ -48,7 +49,7 @@ function endRequest(
     ...request,
     status: {
       ...request.status,
-      phase: status === 'True' ? 'Succeeded' : 'Failed',
+      phase: restorePhaseOf({ status, reason }),
       conditions: setCondition(request.status?.conditions, { type: 'Succeeded', status, reason, message }, nowMs),
       ...(verdict?.source === undefined ? {} : { source: verdict.source }),
       ...(outcome === undefined ? {} : { databases: targets.map((one) => ({ ...one, outcome })) }),

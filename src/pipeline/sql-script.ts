@@ -46,6 +46,8 @@ export interface SqlScript {
    * @throws Failure SqlRefused, FileDamaged (cut short), and those of the source
    */
   next(conforming?: boolean): Promise<SqlStatement | undefined>;
+  /** Reads over what was not read of the last statement's rows: the server did not take it. */
+  skipRows(): Promise<void>;
   /** What was left out, for people. */
   notes(): readonly string[];
   /** Databases that the script connects to, so far. */
@@ -228,6 +230,9 @@ export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScri
         }
         if ((taken === 0 || buffer.length === 0) && !final) await more();
       }
+    },
+    async skipRows() {
+      if (owing) for await (const _row of readRows());
     },
     notes: () => counts.notes(),
     databases: () => sections.databases(),

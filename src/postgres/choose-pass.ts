@@ -1,5 +1,6 @@
 import type { TocEntry } from './archive-toc.ts';
-import type { ArchiveContents, ArchiveEntry, LoadPass } from './load-types.ts';
+import type { ArchiveContents, LoadPass } from './load-types.ts';
+import type { SelectedEntries } from './select-entries.ts';
 
 /** The numbers of pg_dump; 1 is of those that belong to what they follow, such as comments. */
 const sections: Readonly<Record<number, LoadPass | undefined>> = { 2: 'before', 3: 'rows', 4: 'after' };
@@ -20,14 +21,14 @@ export function passChooser(): (entry: Pick<TocEntry, 'type' | 'section'>) => Lo
   };
 }
 
-/** Dump ids by pass, in the order of the archive (large objects last: nothing needs them). `selected`: undefined is all. */
+/** Dump ids by pass, in the order of the archive (large objects last: nothing needs them). */
 export function splitByPass(
   { entries, largeObjects }: Pick<ArchiveContents, 'entries' | 'largeObjects'>,
-  selected: readonly ArchiveEntry[] | undefined,
+  selected: Pick<SelectedEntries, 'entries' | 'largeObjects'>,
 ): Readonly<Record<LoadPass, readonly number[]>> {
   const of = (pass: LoadPass): readonly number[] => [
-    ...(selected ?? entries).filter((entry) => entry.pass === pass).map(({ dumpId }) => dumpId),
-    ...(selected === undefined ? largeObjects[pass] : []),
+    ...(selected.entries ?? entries).filter((entry) => entry.pass === pass).map(({ dumpId }) => dumpId),
+    ...(selected.largeObjects ? largeObjects[pass] : []),
   ];
   return { before: of('before'), rows: of('rows'), after: of('after') };
 }

@@ -1,6 +1,8 @@
 import { Failure } from '../api/failure.ts';
 import type { FailureReason } from '../api/reasons.ts';
+import type { LeavableKind } from '../api/restore-options.ts';
 import type { CommandEnd } from '../pipeline/command.ts';
+import { boundHint } from './bound-extension.ts';
 import { hideValues } from './hide-values.ts';
 import { classifyProgramEnd, reasonOfText } from './server-errors.ts';
 
@@ -44,9 +46,18 @@ const unknown =
 /** pg_restore --clean drops the keys of partitions one by one, which the server refuses (15 to 18). */
 const partitionHint = 'Partitioned tables with keys cannot be cleaned: drop them, or use mode Replace.';
 
-/** pg_cron, by `cron.database_name`: a scratch database has another name. */
-const boundHint =
-  'This extension belongs to the database of that name (cron.database_name): create it, empty, and restore into it with mode InPlace.';
+/** What a member of `options.without` helps against. */
+const leavables: readonly (readonly [RegExp, LeavableKind])[] = [
+  [/must be owner of extension/, 'comments'],
+  [/permission denied to create event trigger/, 'eventTriggers'],
+  [
+    /must be superuser to (?:create (?:a )?FOR ALL TABLES|add or set schemas|create FOR TABLES IN SCHEMA)/,
+    'publications',
+  ],
+  [/must be superuser to create subscriptions|permission denied to create subscription/, 'subscriptions'],
+  [/security label provider "[^\n]*" is not loaded|no security label providers/, 'securityLabels'],
+  [/permission denied to create extension|must be superuser to create (?:this )?extension/, 'extensions'],
+];
 
 const hints: Partial<Record<FailureReason, string>> = {
   DiskFull: 'Make room on the server’s disk; a restore beside the target needs as much as the target.',
@@ -85,6 +96,8 @@ export function hintOfLoad(reason: FailureReason, text: string): string | undefi
   if (hints[reason] !== undefined) return hints[reason];
   if (/cannot drop inherited constraint/.test(text)) return partitionHint;
   if (/can only create extension in database /.test(text)) return boundHint;
+  const leavable = leavables.find(([pattern]) => pattern.test(text))?.[1];
+  if (leavable !== undefined) return `options.without: [${leavable}] leaves such out.`;
   if (!/max_locks_per_transaction|out of shared memory/.test(text)) return undefined;
   return 'Raise max_locks_per_transaction of the server: a restore locks all it creates.';
 }

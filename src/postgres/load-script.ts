@@ -6,12 +6,16 @@ import { mayBeDamage, type LoadSubject } from './classify-load-end.ts';
 import { CommitLost } from './commit-lost.ts';
 import { openLoadSession } from './load-session.ts';
 import { loadStatements } from './load-statements.ts';
+import { leaveOutStatements } from './leave-out-statements.ts';
 import { openTransaction } from './open-transaction.ts';
 import type { LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types.ts';
 import { settingsSince } from './restore-programs.ts';
 import { readWhole } from './whole-source.ts';
 
-export interface ScriptOptions extends Pick<LoadOptions, 'database' | 'role' | 'singleTransaction' | 'without'> {
+export interface ScriptOptions extends Pick<
+  LoadOptions,
+  'database' | 'role' | 'searchPath' | 'singleTransaction' | 'without'
+> {
   /** Of a script of pg_dumpall: which database. */
   readonly part: Extract<SqlScriptOptions['part'], 'whole' | object>;
 }
@@ -37,14 +41,21 @@ export async function loadScript(
   const session = await openLoadSession(tools.server, database, signal);
   const source = readWhole(open(signal), hooks.onBytes);
   const script = readSqlScript(source.bytes, { part, oneTransaction: singleTransaction });
+  const leaving = leaveOutStatements(options.without ?? []);
   try {
     const { settingsLeftOut, foundPublic, tablespacesLeftOut } = await loadStatements(session, script, {
       transaction: singleTransaction ? 'commit' : 'none',
       role,
       without: settingsSince(tools.serverMajor),
       withoutTablespaces: options.without?.includes('tablespaces') === true,
+      leavesOut: leaving.judge,
       about,
+      searchPath: options.searchPath,
+      onRefused: hooks.onRefused,
       afterBegin: hooks.afterBegin,
+      beforeScript: async (run) => {
+        if (singleTransaction) await hooks.beforeLoad?.(openTransaction(session, tools.server, database, run));
+      },
       beforeEnd: async (run) => {
         await source.drain();
         if (typeof part === 'object') requireDatabase(part.database, script.databases());
@@ -54,6 +65,7 @@ export async function loadScript(
     return {
       notes: [
         ...script.notes(),
+        ...leaving.notes(),
         ...settingsLeftOut.map((setting) => `the setting ${setting}, which this server does not know, left out`),
         ...noteTablespaces(tablespacesLeftOut),
         ...(foundPublic ? ['CREATE SCHEMA public left out: the database has it'] : []),

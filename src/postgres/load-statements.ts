@@ -10,7 +10,10 @@ import type { AskLoad } from './load-claim.ts';
 import type { Answer, LoadSession } from './load-session.ts';
 import { askPublic, isAboutPublic } from './public-schema.ts';
 import { askTablespace, readDefaultTablespace, showTablespace } from './default-tablespace.ts';
+import { passRefusals } from './pass-refusals.ts';
 import { quoteName, quoteText } from './quote.ts';
+import type { Refusal } from './refusal.ts';
+import { isEmptyPath, setSearchPath } from './search-path.ts';
 import { StatementError } from './statement-error.ts';
 
 export interface StatementOptions {
@@ -18,17 +21,27 @@ export interface StatementOptions {
   readonly transaction: 'none' | 'commit' | 'rollback';
   /** SET ROLE before everything. */
   readonly role?: string | undefined;
+  /** What the session sets for itself before; values are plain words. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** Settings that the server does not know: a SET of them is left out. */
   readonly without: readonly string[];
   /** Everything goes into the default tablespace; else only what would go into one that the server does not have. */
   readonly withoutTablespaces?: boolean;
+  /** Whether a statement of the script is left out. */
+  readonly leavesOut?: (statement: SqlStatement) => boolean;
   /** DROP SCHEMA public is left out: what is in it is dropped by itself. */
   readonly keepPublic?: boolean;
   readonly about: LoadSubject;
   /** Called when the one transaction has begun, as whoever logged in. */
   readonly afterBegin?: ((ask: AskLoad) => Promise<void>) | undefined;
+  /** Called before everything of the script, and behind `afterBegin`. */
+  readonly beforeScript?: (run: RunWithin) => Promise<void>;
+  /** Instead of the empty one that pg_dump sets. */
+  readonly searchPath?: readonly string[] | undefined;
   /** Called when all has run, before the end of the transaction. */
   readonly beforeEnd?: (run: RunWithin) => Promise<void>;
+  /** Called for what the server refuses of the script, which goes on. Absent: the first refusal is the end. */
+  readonly onRefused?: ((refusal: Refusal) => void) | undefined;
 }
 
 /** Runs a script within the load's transaction. @throws as `loadStatements` */
@@ -86,15 +99,19 @@ export async function loadStatements(
     await options.afterBegin(askOwn);
     await own(`SET client_encoding = ${quoteText(encoding)}`);
   }
-  if (options.role !== undefined) await own(`SET ROLE ${quoteName(options.role)}`);
   const xid = isOne ? await askOwn('SELECT pg_catalog.pg_current_xact_id()') : undefined;
 
   let last: Answer | undefined;
   /** Whether a statement of the script is left out, or was done otherwise. */
   const doesNotFit = async (statement: SqlStatement): Promise<boolean> => {
+    if (options.leavesOut?.(statement) === true) return true;
     if (options.keepPublic === true && isAboutPublic('drop', statement)) return true;
     if (isAboutPublic('create', statement) && (await askOwn(askPublic)) !== undefined) {
       foundPublic = true;
+      return true;
+    }
+    if (options.searchPath !== undefined && isEmptyPath(statement)) {
+      last = await own(setSearchPath(options.searchPath));
       return true;
     }
     const tablespace = readDefaultTablespace(statement);
@@ -106,6 +123,19 @@ export async function loadStatements(
     last = await own("SET default_tablespace = ''");
     return true;
   };
+  const runTheirs = async (from: SqlScript, of: LoadSubject, statement: SqlStatement): Promise<void> => {
+    last = await runOne(session, statement.text, statement.rows, of, statement);
+    const refused = refuseEncoding(session.setting('client_encoding') ?? '');
+    if (refused !== undefined) throw from.refuse(statement.line, refused.what, refused.hint);
+    if (isOne) await checkTransaction(last, statement, async () => (await askOwn(askXid)) === xid);
+  };
+  const runFitting = async (statement: SqlStatement): Promise<void> => {
+    if (!(await doesNotFit(statement))) await runTheirs(script, about, statement);
+  };
+  const { onRefused } = options;
+  const skipRows = async (): Promise<void> => script.skipRows();
+  const runOfScript =
+    onRefused === undefined ? runFitting : passRefusals({ run: runFitting, own, skipRows, isOne, onRefused });
   const runAll = async (from: SqlScript, of: LoadSubject): Promise<void> => {
     for (;;) {
       const statement = await from.next(session.setting('standard_conforming_strings') !== 'off');
@@ -116,13 +146,17 @@ export async function loadStatements(
         continue;
       }
       // What the request says itself is run as it is.
-      if (from === script && (await doesNotFit(statement))) continue;
-      last = await runOne(session, statement.text, statement.rows, of, statement);
-      const refused = refuseEncoding(session.setting('client_encoding') ?? '');
-      if (refused !== undefined) throw from.refuse(statement.line, refused.what, refused.hint);
-      if (isOne) await checkTransaction(last, statement, async () => (await askOwn(askXid)) === xid);
+      if (from === script) await runOfScript(statement);
+      else await runTheirs(from, of, statement);
     }
   };
+  if (options.beforeScript !== undefined) {
+    const encoding = session.setting('client_encoding') ?? 'UTF8';
+    await options.beforeScript(runAll);
+    await own(`SET client_encoding = ${quoteText(encoding)}`);
+  }
+  if (options.role !== undefined) await own(`SET ROLE ${quoteName(options.role)}`);
+  for (const [name, value] of Object.entries(options.settings ?? {})) await own(`SET ${name} = '${value}'`);
   await runAll(script, about);
   await options.beforeEnd?.(runAll);
   if (!isOne) {

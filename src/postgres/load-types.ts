@@ -5,6 +5,7 @@ import type { Random } from '../support/clock.ts';
 import type { AskLoad } from './load-claim.ts';
 import type { OpenTransaction } from './open-transaction.ts';
 import type { Programs } from './programs.ts';
+import type { Refusal } from './refusal.ts';
 import type { Server } from './server.ts';
 
 /** What loading a database works with. */
@@ -32,6 +33,11 @@ export interface ArchiveSelection {
   readonly schemas?: readonly string[] | undefined;
   /** `schema.name`, or a name that only one schema has. Each must be in the archive. */
   readonly tables?: readonly string[] | undefined;
+  /** Not these, nor what needs them; named like the others. Each must be in the archive. */
+  readonly excludeSchemas?: readonly string[] | undefined;
+  readonly excludeTables?: readonly string[] | undefined;
+  /** Without their rows. */
+  readonly excludeTableData?: readonly string[] | undefined;
   readonly schemaOnly: boolean;
   readonly dataOnly: boolean;
 }
@@ -43,6 +49,8 @@ export interface LoadOptions {
   readonly noPrivileges: boolean;
   /** What is left out by its kind. */
   readonly without?: readonly LeavableKind[] | undefined;
+  /** Schemas that names without a schema are looked up in while it loads. Absent: none, as pg_dump has it. */
+  readonly searchPath?: readonly string[] | undefined;
   /** SET ROLE before everything. */
   readonly role?: string | undefined;
   /** More than 1: of a file or folder all is loaded by so many connections, of a stream what comes after the rows. */
@@ -69,8 +77,12 @@ export interface LoadHooks {
   readonly onBytes?: (bytes: number) => void;
   /** With `singleTransaction`: called when its transaction has begun, before anything of the source is read. Texts are UTF-8. */
   readonly afterBegin?: (ask: AskLoad) => Promise<void>;
+  /** The same, behind it: for SQL of the request. */
+  readonly beforeLoad?: (transaction: OpenTransaction) => Promise<void>;
   /** With `singleTransaction`: called when all is loaded and nothing is committed. What it throws undoes the load. */
   readonly beforeCommit?: (transaction: OpenTransaction) => Promise<void>;
+  /** Called for each entry that the server refuses, and the load goes on without it. Absent: the first one ends the load. */
+  readonly onRefused?: ((refusal: Refusal) => void) | undefined;
 }
 
 /** An archive of pg_dump: a stream (custom, or tar in order), or a path for parallel work. */
@@ -115,6 +127,12 @@ export interface ArchiveEntry {
   readonly tablespace?: string;
   /** Dump ids of what it needs. Some may not be in the archive. */
   readonly dependencies: readonly number[];
+  /** Of a publication: it is for all tables. */
+  readonly forAllTables?: true;
+  /** Of a policy: it takes away what others allow. */
+  readonly restrictive?: true;
+  /** Of a security label: whose it is. */
+  readonly provider?: string;
   /** The statement that would drop it; kept only where it is needed to tell tables apart. */
   readonly dropStatement: string | undefined;
 }

@@ -128,6 +128,7 @@ function readEntry(
       name: decode(raw.name),
       owner: isEmpty(raw.owner) ? undefined : once(decode(raw.owner)),
       ...(isEmpty(raw.tablespace) ? {} : { tablespace: once(decode(raw.tablespace)) }),
+      ...readDetail(type, definition, decode),
       dependencies: dependencies.length === 0 ? none : dependencies,
       dropStatement: typesNamedAfterTable.has(type) && !isEmpty(drop) ? decode(drop) : undefined,
     },
@@ -136,6 +137,28 @@ function readEntry(
 }
 
 const none: readonly number[] = [];
+
+/** Of few types, what only the definition tells. */
+function readDetail(
+  type: string,
+  definition: Buffer | undefined,
+  decode: (bytes: Uint8Array) => string,
+): Pick<ArchiveEntry, 'forAllTables' | 'restrictive' | 'provider'> {
+  if (definition === undefined) return {};
+  // Before its expressions, which may have the same words in them.
+  if (type === 'POLICY')
+    return /^CREATE POLICY (?:"(?:[^"]|"")*"|[^" ])+ ON (?:"(?:[^"]|"")*"|[^" ])+ AS RESTRICTIVE /.test(
+      definition.toString('latin1'),
+    )
+      ? { restrictive: true }
+      : {};
+  if (type === 'PUBLICATION') return definition.includes(' FOR ALL TABLES') ? { forAllTables: true } : {};
+  if (type !== 'SECURITY LABEL') return {};
+  const [, quoted, plain] =
+    /^SECURITY LABEL FOR (?:"((?:[^"]|"")+)"|([a-z_][a-z0-9_$]*)) /.exec(decode(definition)) ?? [];
+  const provider = quoted?.replaceAll('""', '"') ?? plain;
+  return provider === undefined ? {} : { provider };
+}
 
 interface Decode {
   readonly decode: (bytes: Uint8Array) => string;

@@ -5,7 +5,7 @@ import { readTocEntry, readTocHead, type Damaged, type TocEntry } from './archiv
 import type { Archive } from './load-types.ts';
 import { TocCursor } from './toc-cursor.ts';
 
-/** Another definition for an entry (one byte for each character, not longer than the old one); undefined leaves it as it is. */
+/** Another definition for an entry (one byte for each character; in a tar not longer than the old one); undefined leaves it as it is. */
 export type RewriteDefinition = (entry: TocEntry) => string | undefined;
 
 /** Chunks of about this size come out of the table of contents. */

@@ -1,9 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { Failure, toFailure } from '../api/failure.ts';
+import type { LeavableKind } from '../api/restore-options.ts';
 import { aborted } from '../pipeline/aborted.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
 import { runCommand, type Command } from '../pipeline/command.ts';
+import { splitByPass } from './choose-pass.ts';
 import { classifyLoadEnd, mayBeDamage, type LoadSubject } from './classify-load-end.ts';
 import { CommitLost } from './commit-lost.ts';
 import type { Archive, ArchiveContents, ArchiveEntry, LoadHooks, LoadOptions, LoadTools } from './load-types.ts';
@@ -17,7 +19,7 @@ import { readContents } from './read-contents.ts';
 import { chooseRestorePrograms, unknownSettings, type RestorePrograms } from './restore-programs.ts';
 import { rewriteDefinitions, type RewriteDefinition } from './rewrite-definitions.ts';
 import { rewriteToc } from './rewrite-toc.ts';
-import { selectEntries } from './select-entries.ts';
+import { selectEntries, type SelectedEntries } from './select-entries.ts';
 import { writeList } from './write-list.ts';
 import { readWhole, type WholeSource } from './whole-source.ts';
 import { wholeTar } from './whole-tar.ts';
@@ -35,6 +37,8 @@ export interface RestoreRun {
   readonly args: readonly string[];
   /** What is loaded, in the archive's order; undefined: all. */
   readonly entries: readonly ArchiveEntry[] | undefined;
+  readonly largeObjects: boolean;
+  readonly searchPath: readonly string[] | undefined;
   readonly settings: Readonly<Record<string, string>>;
   /** That pg_restore opens itself; else it gets `source`. */
   readonly path: string | undefined;
@@ -55,19 +59,14 @@ export async function withRestore<Result>(
   passing: (stream: Bytes, contents: ArchiveContents) => Bytes = (stream) => stream,
 ): Promise<Result> {
   const contents = options.contents ?? (await readContents(tools, archive, signal));
-  const { entries, notes } = selectEntries(contents, options.selection, options);
+  const selected = selectEntries(contents, options.selection, options);
+  const { entries, largeObjects, notes } = selected;
   const { archiveVersion } = contents;
   const chosen = chooseRestorePrograms(tools.available, { serverMajor: tools.serverMajor, archiveVersion });
   const list =
-    entries === undefined
-      ? undefined
-      : await writeList(
-          tools.folder,
-          entries.map(({ dumpId }) => dumpId),
-          newKey(tools),
-        );
+    entries === undefined ? undefined : await writeList(tools.folder, listIds(contents, selected), newKey(tools));
   const damaged = (what: string) => new Failure(tools.damaged ?? 'FileDamaged', what);
-  const rewrite = definitionsToFit(contents, options);
+  const rewrite = definitionsToFit(contents, options, archive.format);
   if (archive.format === 'directory' && rewrite !== undefined) await rewriteToc(archive.path, rewrite, damaged, signal);
   const stream = openStream(archive, rewrite, damaged, signal);
   const source = stream === undefined ? undefined : readWhole(passing(stream, contents), hooks.onBytes);
@@ -84,8 +83,22 @@ export async function withRestore<Result>(
   ];
   const path = archive.kind === 'path' && stream === undefined ? archive.path : undefined;
   try {
-    const { settings = {} } = options;
-    return await work({ tools, settings, contents, chosen, about, notes, signal, args, entries, path, source });
+    const { settings = {}, searchPath } = options;
+    return await work({
+      tools,
+      settings,
+      contents,
+      chosen,
+      about,
+      notes,
+      signal,
+      args,
+      entries,
+      largeObjects,
+      searchPath,
+      path,
+      source,
+    });
   } catch (error) {
     if (signal.aborted && !(error instanceof CommitLost)) throw aborted(signal);
     const failure = toFailure(error);
@@ -95,6 +108,13 @@ export async function withRestore<Result>(
     source?.leave();
     if (list !== undefined) await unlink(list);
   }
+}
+
+/** In the order in which pg_restore is to load: the list is its order. */
+function listIds(contents: ArchiveContents, selected: SelectedEntries): readonly number[] {
+  if (!selected.largeObjects) return (selected.entries ?? []).map(({ dumpId }) => dumpId);
+  const { before, rows, after } = splitByPass(contents, selected);
+  return [...before, ...rows, ...after];
 }
 
 /**
@@ -167,9 +187,9 @@ export async function runAsScript(
   transaction: StatementOptions['transaction'],
   args: readonly string[] = [],
   beforeEnd: () => Promise<void> = async () => {},
-  { afterBegin, beforeCommit }: LoadHooks = {},
+  { afterBegin, beforeLoad, beforeCommit, onRefused }: LoadHooks = {},
 ): Promise<void> {
-  const { tools, chosen, about, signal } = run;
+  const { tools, chosen, about, signal, settings } = run;
   const isOne = transaction !== 'none';
   const session = await openLoadSession(tools.server, database, signal);
   // Started where its reading begins: of a process that has ended before, Node throws the output away.
@@ -182,10 +202,16 @@ export async function runAsScript(
     const without = unknownSettings(chosen.programs.major, tools.serverMajor);
     await loadStatements(session, script, {
       transaction,
+      settings,
       without,
       keepPublic: true,
       about,
+      searchPath: run.searchPath,
+      onRefused,
       afterBegin,
+      beforeScript: async (within) => {
+        if (isOne) await beforeLoad?.(openTransaction(session, tools.server, database, within));
+      },
       beforeEnd: async (within) => {
         await beforeEnd();
         if (isOne) await beforeCommit?.(openTransaction(session, tools.server, database, within));
@@ -198,12 +224,19 @@ export async function runAsScript(
   }
 }
 
+/** Those that all programs have; the list leaves out the rest, and what is said about large objects is in no list of ours. */
+const leavingFlags: Readonly<Partial<Record<LeavableKind, string>>> = {
+  tablespaces: '--no-tablespaces',
+  comments: '--no-comments',
+  securityLabels: '--no-security-labels',
+};
+
 function flags(options: LoadOptions): readonly string[] {
   return [
     ...(options.clean ? ['--clean', '--if-exists'] : []),
     ...(options.noOwner ? ['--no-owner'] : []),
     ...(options.noPrivileges ? ['--no-privileges'] : []),
-    ...(options.without?.includes('tablespaces') === true ? ['--no-tablespaces'] : []),
+    ...(options.without ?? []).flatMap((kind) => leavingFlags[kind] ?? []),
     ...(options.role === undefined ? [] : [`--role=${options.role}`]),
     ...(options.selection.schemaOnly ? ['--schema-only'] : []),
     ...(options.selection.dataOnly ? ['--data-only'] : []),

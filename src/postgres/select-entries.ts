@@ -1,11 +1,17 @@
-import { Failure } from '../api/failure.ts';
 import { indexArchive, isRelation, showEntry, type ArchiveIndex } from './archive-index.ts';
-import { addAttached, hasTwoEnds } from './attached-entries.ts';
-import type { ArchiveContents, ArchiveEntry, ArchiveSelection } from './load-types.ts';
+import { addAttached } from './attached-entries.ts';
+import { addPartitions } from './add-partitions.ts';
+import { findExcluded } from './exclude-entries.ts';
+import { findSchema, findTable } from './find-selected.ts';
+import { findLeftOut } from './leave-out-entries.ts';
+import { refuseBareRows, refuseTornPartitions } from './refuse-selection.ts';
+import type { ArchiveContents, ArchiveEntry, ArchiveSelection, LoadOptions } from './load-types.ts';
 
 export interface SelectedEntries {
   /** In the archive's order; undefined: all. */
   readonly entries: readonly ArchiveEntry[] | undefined;
+  /** Large objects come, too: those that are not among the entries. */
+  readonly largeObjects: boolean;
   /** What was left out because the other end of it is not selected. */
   readonly notes: readonly string[];
 }
@@ -27,71 +33,70 @@ const needed =
 export function selectEntries(
   contents: ArchiveContents,
   selection: ArchiveSelection,
-  options: { readonly freshDatabase?: boolean } = {},
+  options: Partial<Pick<LoadOptions, 'freshDatabase' | 'without' | 'clean'>> = {},
 ): SelectedEntries {
-  const { schemas = [], tables = [] } = selection;
-  if (schemas.length === 0 && tables.length === 0) return { entries: undefined, notes: [] };
+  const { schemas = [], tables = [], excludeSchemas = [], excludeTables = [], excludeTableData = [] } = selection;
+  const { without = [] } = options;
+  const takesAll = schemas.length === 0 && tables.length === 0;
+  const excludes = excludeSchemas.length + excludeTables.length + excludeTableData.length > 0;
+  if (takesAll && !excludes && without.length === 0) return { entries: undefined, largeObjects: true, notes: [] };
   const index = indexArchive(contents);
+  const excluded = findExcluded(index, selection);
+  const left = findLeftOut(index, without);
+  const isIn = (entry: ArchiveEntry): boolean => !excluded.entries.has(entry) && !left.entries.has(entry);
+  if (takesAll) {
+    const notes = [...left.notes, ...excluded.notes];
+    if (excluded.entries.size === 0 && left.entries.size === 0)
+      return { entries: undefined, largeObjects: true, notes };
+    const entries = index.entries.filter(isIn);
+    refuseBareRows(index, new Set(entries), left.entries);
+    return { entries, largeObjects: true, notes };
+  }
   const isFresh = options.freshDatabase === true;
   const chosen = new Set<ArchiveEntry>();
   for (const schema of schemas) for (const entry of findSchema(index, schema)) chosen.add(entry);
-  for (const table of tables) addTable(index, chosen, findTable(index, table));
-  const notes = [...addAttached(index, chosen, isFresh)];
+  const notes = noteMore('partitions in other schemas', addPartitions(index, chosen, [...chosen]));
+  addPartitions(
+    index,
+    chosen,
+    tables.map((table) => findTable(index, table)),
+  );
+  if (isFresh) notes.push(...noteMore('tables that others inherit from, or are made of', addParents(index, chosen)));
+  notes.push(...addAttached(index, chosen, isFresh));
   if (isFresh) {
     addNeeded(index, chosen);
     addAttached(index, chosen, isFresh);
   }
+  for (const entry of excluded.entries) chosen.delete(entry);
+  refuseBareRows(index, chosen, left.entries);
+  if (options.clean === true) refuseTornPartitions(index, chosen);
   notes.push(...noteChildren(index, chosen));
   if (index.entries.some(({ type }) => type.startsWith('BLOB'))) notes.push('left out: large objects');
-  return { entries: index.entries.filter((entry) => chosen.has(entry)), notes: capNotes(notes) };
+  const entries = index.entries.filter((entry) => chosen.has(entry) && isIn(entry));
+  return { entries, largeObjects: false, notes: capNotes([...notes, ...excluded.notes]) };
 }
 
-function findSchema(index: ArchiveIndex, schema: string): readonly ArchiveEntry[] {
-  const found = index.inSchema(schema);
-  if (found.length > 0) return found.filter(({ type }) => !hasTwoEnds.has(type));
-  const there = index.entries.flatMap((entry) => (entry.type === 'SCHEMA' ? [entry.name] : (entry.schema ?? [])));
-  throw missing(`the archive has no schema ${schema}`, 'schemas', [...new Set(there)]);
-}
-
-function findTable(index: ArchiveIndex, wanted: string): ArchiveEntry {
-  // A name may have dots in it: each of them could be the one behind the schema.
-  const exact = [...wanted.matchAll(/\./g)]
-    .flatMap(({ index: at }) => index.relationsNamed(wanted.slice(at + 1)))
-    .filter((entry) => `${entry.schema}.${entry.name}` === wanted);
-  const found = exact.length > 0 ? exact : index.relationsNamed(wanted);
-  const [first] = found;
-  if (first !== undefined && found.length === 1) return first;
-  if (first !== undefined)
-    throw missing(`${wanted} could be several tables of the archive`, 'tables', found.map(showEntry));
-  // Those that are written alike come first.
-  const bare = wanted.slice(wanted.lastIndexOf('.') + 1).toLowerCase();
-  const schema = wanted.slice(0, Math.max(0, wanted.indexOf('.')));
-  const likeness = (entry: ArchiveEntry) =>
-    Number(entry.name.toLowerCase() === bare) * 2 + Number(entry.schema === schema && entry.type !== 'SEQUENCE');
-  const relations = index.entries.filter(isRelation);
-  const names = relations.toSorted((a, b) => likeness(b) - likeness(a)).map(showEntry);
-  throw missing(`the archive has no table ${wanted}`, 'tables', names);
-}
-
-function missing(message: string, what: string, names: readonly string[]): Failure {
-  const shown = names.slice(0, maxNames).join(', ');
-  const more = names.length > maxNames ? `, and ${names.length - maxNames} more` : '';
-  return new Failure('SelectionMissing', `${message}; there are: ${shown === '' ? `no ${what}` : shown}${more}`);
-}
-
-/** A table with its partitions, which hold its rows, and the sequences of its columns. */
-function addTable(index: ArchiveIndex, chosen: Set<ArchiveEntry>, wanted: ArchiveEntry): void {
-  // No recursion: how deep partitions are nested is for the archive to say.
-  const waiting = [wanted];
-  for (let table = waiting.pop(); table !== undefined; table = waiting.pop()) {
-    if (chosen.has(table)) continue;
-    chosen.add(table);
-    for (const entry of index.dependentsOf(table)) {
-      if (entry.type === 'SEQUENCE') chosen.add(entry);
-      const partition = entry.type === 'TABLE ATTACH' ? index.relation(entry.schema, entry.name) : undefined;
-      if (partition !== undefined) waiting.push(partition);
-    }
+/** A new database has none of the tables that CREATE TABLE … INHERITS names. Returns what was added. */
+function addParents(index: ArchiveIndex, chosen: Set<ArchiveEntry>): readonly ArchiveEntry[] {
+  const more: ArchiveEntry[] = [];
+  // What is added while a set is walked through is walked through, too.
+  for (const entry of chosen) {
+    if (!isTable(entry)) continue;
+    const parents = index.dependenciesOf(entry).filter((found) => isTable(found) && !chosen.has(found));
+    more.push(...addPartitions(index, chosen, parents));
   }
+  return more;
+}
+
+function isTable({ type }: ArchiveEntry): boolean {
+  return type === 'TABLE' || type === 'FOREIGN TABLE';
+}
+
+function noteMore(what: string, more: readonly ArchiveEntry[]): string[] {
+  if (more.length === 0) return [];
+  const shown = more.slice(0, maxNames).map(showEntry).join(', ');
+  const rest = more.length > maxNames ? ` and ${more.length - maxNames} more` : '';
+  return [`selected too, ${what}: ${shown}${rest}`];
 }
 
 function addNeeded(index: ArchiveIndex, chosen: Set<ArchiveEntry>): void {

@@ -93,6 +93,25 @@ export const goodRestores: readonly GoodObject[] = [
     }),
   },
   {
+    name: 'a restore with what is left out, and how it goes on',
+    object: withRestore({
+      select: { excludeSchemas: ['old'], excludeTables: ['public.clicks'], excludeTableData: ['public.audit'] },
+      options: {
+        without: ['comments', 'eventTriggers', 'policies'],
+        onError: 'Continue',
+        searchPath: ['public', 'b c'],
+      },
+      beforeSql: ['CREATE EXTENSION postgis'],
+    }),
+  },
+  {
+    name: 'a restore that drops what hangs on its tables',
+    object: withRestore({
+      mode: 'InPlace',
+      inPlace: { clean: true, acknowledgeDataLoss: true, dropOthers: true },
+    }),
+  },
+  {
     name: 'a restore of definitions to a new database',
     object: withRestore({ mode: 'Create', select: { schemaOnly: true } }),
   },
@@ -224,6 +243,11 @@ export const badRestores: readonly BadObject[] = [
     name: 'clean without acknowledgeDataLoss',
     object: withRestore({ mode: 'InPlace', inPlace: { clean: true } }),
     error: 'clean needs acknowledgeDataLoss: true',
+  },
+  {
+    name: 'dropOthers without clean',
+    object: withRestore({ mode: 'InPlace', inPlace: { dropOthers: true } }),
+    error: 'dropOthers goes with clean',
   },
   {
     name: 'clean without InPlace',

@@ -146,6 +146,8 @@ describe('The schemas', () => {
     const collective = [
       'active',
       'afterSql',
+      'beforeSql',
+      'searchPath',
       'rolesCreated',
       'exclude',
       'excludeTableData',

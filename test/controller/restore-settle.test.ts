@@ -67,6 +67,16 @@ describe('A restore whose end is not known', () => {
     expect((await request()).status?.databases).toEqual([{ target: 'app', outcome: 'Restored', previous: 'app_old' }]);
   });
 
+  it('and of which the server had refused a part, is no success', async () => {
+    await cluster.finishJob(runnerJob, restoreVerdict({ ...failure, unsettled: true }));
+    await cluster.advance(3000);
+    await cluster.finishJob(cleanupJob, cleanupVerdict({ target: 'Restored', refused: 3 }));
+    await cluster.advance(3000);
+    expect(await succeeded()).toBe('False RestoredInPart');
+    expect(await message()).toContain('without 3 entries that the server refused');
+    expect((await request()).status).toMatchObject({ phase: 'RestoredInPart', databases: [{ outcome: 'Restored' }] });
+  });
+
   it('because a try has vanished that came after the one that spoke', async () => {
     await cluster.makePod(runnerJob, 'pod-1', terminated(75, JSON.stringify(restoreVerdict(failure)), cluster.now()));
     const job = await cluster.get<KubeObject>(resources.job, runnerJob);

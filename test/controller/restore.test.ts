@@ -106,6 +106,12 @@ describe('A RestoreRequest', () => {
       'no; look; the target was changed in part',
     ],
     [
+      'a restore without what the server refused',
+      restoreVerdict({ verdict: 'PartlyFailed', reason: 'RestoredInPart', message: 'without 1' }),
+      'False RestoredInPart',
+      'without 1',
+    ],
+    [
       'a failure without a reason',
       restoreVerdict({ verdict: 'Failed', target: 'Untouched' }),
       'False Internal',

@@ -64,6 +64,7 @@ const none: RestoreFlags = {
   globals: false,
   privilegedGlobals: false,
   without: [],
+  onError: undefined,
   owner: true,
   privileges: true,
   namespace: undefined,

@@ -84,6 +84,26 @@ const news = [
   [18, 'CREATE TABLE x (id int); ALTER TABLE x ADD CONSTRAINT n NOT NULL id NOT VALID'],
 ] as const;
 
+test.skipIf(!majors.includes(18) || !majors.includes(15))('all that is refused is told at once', async () => {
+  const source = standOf(18);
+  await source.fresh('news');
+  await source.at.postgres.sql(
+    `CREATE TABLE good (i int); CREATE TABLE one (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL); COMMENT ON TABLE one IS 'c';
+     CREATE TABLE two (id int, CONSTRAINT c CHECK (id > 0) NOT ENFORCED)`,
+    'news',
+  );
+  const archive = streamOf(await source.dump('news'));
+  const { tools, fresh, at } = standOf(15);
+  await fresh('trial');
+  const failure = await rejection(tryDefinitions(tools, archive, loadOptions('trial'), never));
+  expect(failure).toMatchObject({ reason: 'VersionUnsupported' });
+  const { message } = failure as Error;
+  expect(message).toMatch(
+    /TABLE public\.one.*; refused too: COMMENT public\.TABLE one: relation "public\.one" does not exist; CHECK CONSTRAINT public\.two c: /,
+  );
+  expect(await at.postgres.sql(`SELECT to_regclass('good') AS found`, 'trial')).toEqual([{ found: null }]);
+});
+
 describe.skipIf(!majors.includes(18)).each(majors.filter((major) => major < 18))('on a server of %i', (to) => {
   test.each(news)('what only %i knows is refused before rows are loaded: %s', async (since, sql) => {
     const source = standOf(since);

@@ -47,9 +47,65 @@ const rows = [entry('TABLE DATA', 's', 'a', [a]), entry('TABLE DATA', 's', 'a b'
 const blob = entry('BLOB', undefined, '16400');
 const archive = contents([a, ab, otherA, ...rows, ofA, ofAb, check]);
 
+describe('leaving out by kind', () => {
+  const extension = entry('EXTENSION', undefined, 'e');
+  const user = entry('TABLE', 's', 'uses', [extension]);
+  const policy = entry('POLICY', 's', 'uses p', [user, extension]);
+  const publication = entry('PUBLICATION', undefined, 'pub');
+  const all = contents([
+    extension,
+    entry('COMMENT', undefined, 'EXTENSION e', [extension]),
+    user,
+    entry('COMMENT', 's', 'TABLE uses', [user]),
+    policy,
+    entry('ROW SECURITY', 's', 'uses', [user]),
+    entry('TABLE DATA', 's', 'own', [extension]),
+    entry('POLICY', 's', 'own q', [extension]),
+    entry('TABLE DATA', 's', 'uses', [user, extension]),
+    publication,
+    entry('PUBLICATION TABLE', 's', 'pub uses', [publication, user]),
+    entry('COMMENT', undefined, 'PUBLICATION pub', [publication]),
+  ]);
+
+  test('takes what is said about it, and what an extension’s own tables hold; what uses it stays', () => {
+    const { entries, largeObjects, notes } = selectEntries(all, selection({}), {
+      without: ['extensions', 'publications', 'tablespaces'],
+    });
+    expect(names(entries)).toEqual([
+      'TABLE uses',
+      'COMMENT TABLE uses',
+      'POLICY uses p',
+      'ROW SECURITY uses',
+      'TABLE DATA uses',
+    ]);
+    expect([largeObjects, notes]).toEqual([
+      true,
+      ['left out, as options.without says: extensions (1), publications (2)'],
+    ]);
+    expect(names(selectEntries(all, selection({}), { without: ['comments', 'policies'] }).entries)).toEqual([
+      'EXTENSION e',
+      'TABLE uses',
+      'TABLE DATA own',
+      'TABLE DATA uses',
+      'PUBLICATION pub',
+      'PUBLICATION TABLE pub uses',
+    ]);
+    expect(selectEntries(all, selection({}), { without: ['tablespaces', 'eventTriggers'] }).entries).toBe(undefined);
+  });
+
+  test('leaves it out of a selection, too', () => {
+    const { entries } = selectEntries(all, selection({ schemas: ['s'] }), { without: ['policies', 'comments'] });
+    expect(names(entries)).toEqual(['TABLE uses', 'TABLE DATA own', 'TABLE DATA uses']);
+  });
+});
+
 describe('selectEntries', () => {
   test('without a selection everything is restored', () => {
-    expect(selectEntries(archive, selection({}))).toEqual({ entries: undefined, notes: [] });
+    expect(selectEntries(archive, selection({}))).toEqual({
+      entries: undefined,
+      largeObjects: true,
+      notes: [],
+    });
     expect(selectEntries(archive, selection({ tables: [], schemas: [] })).entries).toBeUndefined();
   });
 

@@ -5,6 +5,7 @@ import type { CreatedRoles, RestoredDatabase, RestoreVerdict, ResultLine } from 
 import { stamp } from '../../domain/stamp.ts';
 import { cutText, setCondition } from '../conditions.ts';
 import { fitMembers } from '../fit-status.ts';
+import { restorePhaseOf } from './outcome.ts';
 
 export interface RestoreEnding {
   readonly status: 'True' | 'False';
@@ -85,12 +86,18 @@ export function finishRecovered(
     readonly message: string;
     readonly source?: RestoreRequestStatus['source'];
     readonly completedAt: string;
+    /** How much the server had refused; undefined: nothing. */
+    readonly refused?: number | undefined;
     readonly results: readonly ResultLine[] | undefined;
   },
   nowMs: number,
 ): Finished {
   const message = `the runner left no word (${found.message}), but had restored; ${targetStates.Restored}`;
-  const ending: RestoreEnding = { status: 'True', reason: 'RecoveredAfterSwap', message };
+  const inPart = `${message}, without ${found.refused} entries that the server refused: the log of the runner names them`;
+  const ending: RestoreEnding =
+    found.refused === undefined
+      ? { status: 'True', reason: 'RecoveredAfterSwap', message }
+      : { status: 'False', reason: 'RestoredInPart', message: inPart };
   const status = endedStatus(request, ending, found.completedAt, nowMs);
   const databases = readDatabases(found.results) ?? targetsAs(request, 'Restored');
   return { ending, status: fitStatus({ ...status, source: found.source ?? status.source, databases }) };
@@ -121,7 +128,7 @@ function endedStatus(
     ...before,
     conditions: setCondition(before.conditions, condition, nowMs),
     observedGeneration: generation,
-    phase: ending.status === 'True' ? 'Succeeded' : 'Failed',
+    phase: restorePhaseOf(ending),
     completedAt,
   };
 }
@@ -144,6 +151,9 @@ function judgeVerdict(request: RestoreRequest, verdict: RestoreVerdict, database
     const message = `the runner says that it succeeded, but not that it restored ${lost.join(', ') || 'anything'}`;
     return { status: 'False', reason: 'Internal', message: `${message}; ${targetStates[verdict.target]}` };
   }
+  if (verdict.verdict === 'PartlyFailed') {
+    return { status: 'False', reason: 'RestoredInPart', message: said || 'the server refused a part of it' };
+  }
   const message = `restored ${wanted.join(', ')} from ${describeSource(verdict)} (${verdict.plainBytes} bytes)`;
   return { status: 'True', reason: 'Restored', message: said === '' ? message : `${message}; ${said}` };
 }
@@ -160,7 +170,7 @@ function readDatabases(results: readonly ResultLine[] | undefined): Databases | 
 }
 
 function readDatabase(line: RestoredDatabase): Databases[number] {
-  const { source, target, outcome, reason, detail, previous, notes } = line;
+  const { source, target, outcome, reason, detail, previous, notes, refused } = line;
   return {
     // What an archive says of itself may be no name of a database.
     source: source === '' || (source?.length ?? 0) > 63 ? undefined : source,
@@ -171,6 +181,14 @@ function readDatabase(line: RestoredDatabase): Databases[number] {
     previous,
     notes:
       notes === undefined || notes.length === 0 ? undefined : notes.slice(0, 16).map((note) => cutText(note, 1024)),
+    refused: refused && {
+      count: refused.count,
+      entries: refused.entries.map(({ entry, reason: why, message }) => ({
+        entry: cutText(entry, 256),
+        reason: why,
+        message: cutText(message, 1024),
+      })),
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 import type { RestoreRequest } from '../../api/kinds.ts';
 import type { restoreResults } from '../../api/restore-policy.ts';
+import type { RestorePhase } from '../../api/restore-request.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { findCondition } from '../conditions.ts';
 
@@ -11,6 +12,12 @@ export function restoreResultOf({ status }: Pick<RestoreRequest, 'status'>): Res
   if (succeeded?.status === 'False') return 'Failed';
   if (succeeded?.status !== 'True') return undefined;
   return succeeded.reason === 'Unchanged' ? 'Unchanged' : 'Succeeded';
+}
+
+/** The phase of one that has ended, from its condition. */
+export function restorePhaseOf(ending: { readonly status: 'True' | 'False'; readonly reason: string }): RestorePhase {
+  if (ending.status === 'True') return 'Succeeded';
+  return ending.reason === 'RestoredInPart' ? 'RestoredInPart' : 'Failed';
 }
 
 /** When it ended: by its runner, else by our own judgement. */

@@ -68,7 +68,7 @@ export function planSettling(seen: RestoreSeen, request: RestoreRequest, failure
 function findCommitted({ pods, run }: RestoreSeen) {
   for (const pod of [...pods, ...run.pods]) {
     const verdict = parseVerdict(runnerState(pod)?.terminated?.message);
-    if (verdict?.kind === 'restore' && verdict.verdict === 'Succeeded' && !isHollow(verdict)) return verdict;
+    if (verdict?.kind === 'restore' && verdict.verdict !== 'Failed' && !isHollow(verdict)) return verdict;
   }
   return undefined;
 }
@@ -146,12 +146,12 @@ function planCleaning(
   const state = judgeRun({ nowMs, kind: 'cleanup', job, pods, progress, trouble, startBudgetMs });
   if (state.phase === 'ended' && state.verdict.kind === 'cleanup') {
     const { verdict } = state;
-    const { source, completedAt, target } = verdict;
+    const { source, completedAt, target, refused } = verdict;
     if (verdict.verdict === 'Succeeded' && (target === 'Restored' || target === 'Changed')) {
       const { results } = cleanup;
       if (mayComeYet(state.pod, verdict, results, nowMs)) return { actions: [], wakeAt: nowMs + 5000 };
       if (target === 'Changed') return endRequest(seen, request, finishChanged(request, failure, results, nowMs));
-      const found = { message: describeFailure(failure), source, completedAt, results };
+      const found = { message: describeFailure(failure), source, completedAt, refused, results };
       return endRequest(seen, request, finishRecovered(request, found, nowMs));
     }
     if (verdict.verdict === 'Succeeded' && target === 'Untouched') {

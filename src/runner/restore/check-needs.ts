@@ -1,5 +1,6 @@
 import { Failure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
+import { boundHint, findBound } from '../../postgres/bound-extension.ts';
 import type { Connection } from '../../postgres/connection.ts';
 import type { ArchiveEntry } from '../../postgres/load-types.ts';
 import { parseAclItem } from '../../postgres/acl-item.ts';
@@ -14,24 +15,29 @@ export interface Needs {
 
 const mostNames = 30;
 
+type BoundNeeds = Pick<Needs, 'entries'> & { readonly plan: { readonly target: string } };
 type Wishes = Pick<RestoreTask, 'options' | 'select' | 'mode'>;
 
 /** @throws Failure ExtensionMissing with all that the server cannot give */
 export async function checkExtensions(needs: readonly Needs[], task: Wishes, connection: Connection): Promise<void> {
-  const { schemas, tables, dataOnly } = task.select;
-  // A selection leaves extensions out.
-  if (dataOnly || schemas !== undefined || tables !== undefined) return;
-  const wanted = new Set(
-    needs.flatMap(({ input, entries }) => [
-      ...(input.facts?.extensions.map(({ name }) => name) ?? []),
-      ...(entries?.filter(({ type }) => type === 'EXTENSION').map(({ name }) => name) ?? []),
-    ]),
-  );
+  if (task.select.dataOnly || task.options.without?.includes('extensions') === true) return;
+  const wanted = new Set(needs.flatMap(({ entries }) => extensionsOf(entries)));
   const missing = await findMissingExtensions(connection, [...wanted]);
   if (missing.length === 0) return;
   throw new Failure('ExtensionMissing', `the server does not have the extensions: ${missing.join(', ')}`, {
-    hint: 'install their packages on the server',
+    hint: 'install their packages on the server, or set options.without: [extensions] if nothing needs them',
   });
+}
+
+/** In place a database keeps its name. @throws Failure ExtensionMissing with the way round */
+export async function checkBound(needs: readonly BoundNeeds[], task: Wishes, connection: Connection): Promise<void> {
+  if (task.mode !== 'InPlace' || task.select.dataOnly) return;
+  for (const { plan, entries } of needs) {
+    const home = await findBound(connection, extensionsOf(entries));
+    if (home === undefined || home === plan.target) continue;
+    const said = `pg_cron goes into the database "${home}" of this server, and not into "${plan.target}"`;
+    throw new Failure('ExtensionMissing', said, { hint: boundHint });
+  }
 }
 
 /**
@@ -73,6 +79,11 @@ export async function checkRoles(needs: readonly Needs[], task: Wishes, connecti
   throw new Failure('RoleMissing', `the server does not have the roles: ${list(missing)}`, {
     hint: 'create them, set options.globals, or set options.noOwner and options.noPrivileges',
   });
+}
+
+/** Names of those that are created. */
+export function extensionsOf(entries: readonly ArchiveEntry[] | undefined): readonly string[] {
+  return (entries ?? []).flatMap(({ type, name }) => (type === 'EXTENSION' ? [name] : []));
 }
 
 function list(names: readonly string[]): string {

@@ -32,11 +32,13 @@ export async function cleanUp(task: CleanupTask, workshop: Workshop): Promise<Cl
     const { outcome, dropped, databases, source } = await settle(task.request, task.target.databases, target, workshop);
     for (const database of databases) tellDatabase(lines, database);
     log.info('cleared up', { outcome, dropped });
+    const refused = databases.reduce((sum, database) => sum + (database.refused?.count ?? 0), 0);
     return {
       ...envelope(dropped),
       verdict: 'Succeeded',
       target: outcome,
       ...(source === undefined ? {} : { source: fitSource(source) }),
+      ...(refused === 0 ? {} : { refused }),
     };
   } catch (error) {
     signal.throwIfAborted();

@@ -1,7 +1,8 @@
 import { Failure } from '../../api/failure.ts';
 import type { RestoreTaskTarget } from '../../domain/task.ts';
 import type { RestoreVerdict } from '../../domain/report.ts';
-import { judgeRestored, type DatabaseEnd } from './restore-verdict.ts';
+import { tellRefused } from './count-refusals.ts';
+import { judgeInPart, judgeRestored, type DatabaseEnd } from './restore-verdict.ts';
 import type { Settled } from './settle.ts';
 
 /** What the targets are when this try has changed nothing. */
@@ -26,7 +27,9 @@ export function tellRecovered(
   totals: () => Parameters<typeof judgeRestored>[0],
 ): RestoreVerdict {
   for (const database of settled.databases) tell(database);
-  return judgeRestored({ ...totals(), source: settled.source }, 'Restored', {
-    message: 'RecoveredAfterSwap: an earlier try had restored; what was left of it is finished',
-  });
+  const message = 'RecoveredAfterSwap: an earlier try had restored; what was left of it is finished';
+  const all = { ...totals(), source: settled.source };
+  const refused = tellRefused(settled.databases.flatMap((database) => database.refused ?? []));
+  if (refused === undefined) return judgeRestored(all, 'Restored', { message });
+  return judgeInPart(all, 'Restored', `${message}; ${refused}`);
 }

@@ -19,8 +19,10 @@ import { selectEntries } from '../../postgres/select-entries.ts';
 import { tryDefinitions } from '../../postgres/try-definitions.ts';
 import type { TargetPlan } from './check-target.ts';
 import type { LoadMeans } from './choose-means.ts';
+import { countRefusals, type Refusals } from './count-refusals.ts';
 import { fetchArchive } from './fetch-archive.ts';
 import type { RestoreProgress } from './restore-progress.ts';
+import type { Workshop } from '../workshop.ts';
 import type { RestoreInput } from './source.ts';
 
 /** What goes into one target, looked at. */
@@ -29,11 +31,13 @@ export interface PreparedInput {
   readonly input: RestoreInput;
   /** What of the archive is restored; undefined: a script, whose content nobody knows before it runs. */
   readonly entries: readonly ArchiveEntry[] | undefined;
+  /** What the server refuses goes there, and the load goes on. Undefined: the first refusal ends it. */
+  readonly refusals: Refusals | undefined;
   /** Loads it. @param hooks its bytes are counted by `progress` @returns notes */
   readonly load: (
     progress: RestoreProgress,
     signal: AbortSignal,
-    hooks?: Pick<LoadHooks, 'beforeCommit'>,
+    hooks?: Pick<LoadHooks, 'afterBegin' | 'beforeLoad' | 'beforeCommit'>,
   ) => Promise<readonly string[]>;
 }
 
@@ -47,30 +51,37 @@ export async function prepareInput(
   task: RestoreTask,
   tools: LoadTools,
   means: LoadMeans,
-  signal: AbortSignal,
+  { signal, log }: Pick<Workshop, 'signal' | 'log'>,
 ): Promise<PreparedInput> {
   const options = loadOptions(plan, task, means);
-  if (input.format === 'sql') return prepareScript(plan, input, task, options, tools);
+  const refusals = task.options.onError === 'Continue' ? countRefusals(plan.target, log) : undefined;
+  if (input.format === 'sql') return prepareScript(plan, input, task, options, tools, refusals);
   const folder = join(tools.folder, `input-${plan.index}`);
   await mkdir(folder, { recursive: true });
   const archive = await openArchive(input, folder, signal);
   const contents = await readContents(tools, archive, signal);
   chooseRestorePrograms(tools.available, { serverMajor: tools.serverMajor, archiveVersion: contents.archiveVersion });
-  const selected = selectEntries(contents, task.select, { freshDatabase: options.freshDatabase ?? false });
+  const selected = selectEntries(contents, task.select, options);
   return {
     plan,
     input,
     entries: selected.entries ?? contents.entries,
+    refusals,
     load: async (progress, until, hooks) => {
       const notes = [...selected.notes];
-      if (isNewer(contents, tools) && task.mode !== 'InPlace') {
+      if (isNewer(contents, tools) && task.mode !== 'InPlace' && refusals === undefined) {
         notes.push(...(await tryDefinitions(tools, archive, options, until)).notes);
       }
       // The rows of our own backups are streamed whatever the number of connections.
       const isOwn = task.source.backup !== undefined;
       const ready = isOwn ? archive : await fetchFor(archive, options, folder, plan, progress, until);
       progress.at('Loading', plan.target);
-      notes.push(...(await loadWhole(ready, { ...options, contents }, tools, progress, until, hooks)));
+      notes.push(
+        ...(await loadWhole(ready, { ...options, contents }, tools, progress, until, {
+          ...hooks,
+          onRefused: refusals?.add,
+        })),
+      );
       await rm(folder, { recursive: true, force: true });
       return notes;
     },
@@ -83,9 +94,11 @@ function prepareScript(
   task: RestoreTask,
   options: LoadOptions,
   tools: LoadTools,
+  refusals: Refusals | undefined,
 ): PreparedInput {
-  const { schemas, tables, schemaOnly, dataOnly } = task.select;
-  if (schemas !== undefined || tables !== undefined || schemaOnly || dataOnly || task.clean) {
+  const { schemaOnly, dataOnly, ...names } = task.select;
+  const selects = Object.values(names).some((given) => given !== undefined);
+  if (selects || schemaOnly || dataOnly || task.clean) {
     throw new Failure('SelectionMissing', 'a script of SQL runs as a whole: nothing of it can be selected or cleaned', {
       hint: 'restore it with mode Create to another database and take from there, or use an archive of pg_dump',
     });
@@ -94,6 +107,7 @@ function prepareScript(
     plan,
     input,
     entries: undefined,
+    refusals,
     load: async (progress, signal, hooks) => {
       progress.at('Loading', plan.target);
       const stream = whole(input.open);
@@ -102,7 +116,7 @@ function prepareScript(
         (until) => progress.loaded.throughWhole(stream.open(until)),
         { ...options, part: input.part ?? 'whole' },
         signal,
-        hooks,
+        { ...hooks, onRefused: refusals?.add },
       );
       stream.check();
       const { noOwner, noPrivileges } = task.options;
@@ -117,7 +131,7 @@ function prepareScript(
 }
 
 function loadOptions(plan: TargetPlan, task: RestoreTask, means: LoadMeans): LoadOptions {
-  const { noOwner, noPrivileges, without, role } = task.options;
+  const { noOwner, noPrivileges, without, searchPath, role } = task.options;
   const inPlace = task.mode === 'InPlace';
   return {
     database: plan.loadInto,
@@ -125,6 +139,7 @@ function loadOptions(plan: TargetPlan, task: RestoreTask, means: LoadMeans): Loa
     noOwner,
     noPrivileges,
     without,
+    searchPath,
     role,
     ...means,
     singleTransaction: inPlace,

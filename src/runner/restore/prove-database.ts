@@ -5,7 +5,7 @@ import { analyzeDatabase, findAnalyzed } from './analyze-database.ts';
 import { askAlone, checksOf, runChecks } from './run-checks.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { RestoreProgress } from './restore-progress.ts';
-import { runAfterSql } from './run-after-sql.ts';
+import { runSql } from './run-sql.ts';
 
 /**
  * What comes between loading a database and showing it: afterSql, ANALYZE, the checks. Names without a schema mean what they will
@@ -38,7 +38,7 @@ export async function proveDatabase(
       return use(connection);
     });
   if (task.afterSql.length > 0)
-    await work((connection) => runAfterSql((text) => connection.query(text), task.afterSql));
+    await work((connection) => runSql('afterSql', (text) => connection.query(text), task.afterSql));
   let notes: readonly string[] = [];
   if (task.options.analyze) {
     progress.at('Analyzing', plan.target);

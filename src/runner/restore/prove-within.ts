@@ -1,8 +1,8 @@
 import type { RestoreTask } from '../../domain/task.ts';
 import type { OpenTransaction } from '../../postgres/open-transaction.ts';
 import type { RestoreProgress } from './restore-progress.ts';
-import { runAfterSql } from './run-after-sql.ts';
 import { askWithin, checksOf, runChecks } from './run-checks.ts';
+import { runSql } from './run-sql.ts';
 
 /**
  * afterSql and the checks of one database in the transaction that has loaded it, as `proveDatabase` does it in sessions of their own:
@@ -17,11 +17,19 @@ export async function proveWithin(
 ): Promise<void> {
   await transaction.settle();
   if (task.afterSql.length > 0) {
-    await runAfterSql((text) => transaction.run(text), task.afterSql);
+    await runSql('afterSql', (text) => transaction.run(text), task.afterSql);
     await transaction.settle();
   }
   const checks = checksOf(task, target);
   if (checks.length === 0) return;
   progress.at('Checking', target);
   await runChecks((sql) => askWithin(transaction, sql), checks);
+}
+
+/** beforeSql, when the transaction has begun; what it sets does not count for the load. @throws Failure SqlFailed */
+export async function prepareWithin(task: Pick<RestoreTask, 'beforeSql'>, transaction: OpenTransaction): Promise<void> {
+  const { beforeSql = [] } = task;
+  if (beforeSql.length === 0) return;
+  await runSql('beforeSql', (text) => transaction.run(text), beforeSql);
+  await transaction.settle();
 }

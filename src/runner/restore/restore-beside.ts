@@ -1,6 +1,7 @@
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import { toFailure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
+import { makeBound } from '../../postgres/bound-extension.ts';
 import { dropDatabase } from '../../postgres/drop-database.ts';
 import { endSession } from '../../postgres/target-lock.ts';
 import { bounded } from '../bounded.ts';
@@ -11,6 +12,7 @@ import type { NewDatabase } from './new-database.ts';
 import type { OpenTarget } from './open-target.ts';
 import { proveDatabase } from './prove-database.ts';
 import type { RestoreProgress } from './restore-progress.ts';
+import { runSql } from './run-sql.ts';
 import { scratchName, sessionName } from './scratch-names.ts';
 import { settle } from './settle.ts';
 import { swapScratch } from './swap-scratch.ts';
@@ -26,6 +28,10 @@ export interface BesidePart {
   readonly like: NewDatabase;
   /** Loads it. @returns notes */
   readonly load: () => Promise<readonly string[]>;
+  /** It has an extension that takes no scratch database of any name. */
+  readonly isBound: boolean;
+  /** How much the server has refused of it. */
+  readonly refused: () => number;
 }
 
 export interface BesideEnd {
@@ -55,15 +61,17 @@ export async function restoreBeside(
   let previous: ReadonlyMap<string, string>;
   try {
     // All of them first: a locale or a right that is missing shows before a byte is fetched.
-    for (const { plan, like } of parts) {
+    for (const { plan, like, isBound } of parts) {
       onWork(plan);
       begun = true;
       made.push(await makeScratch(plan, like, task.request, target));
+      if (isBound) await makeBound(target.session, plan.loadInto, (name) => target.connect(name, signal));
     }
     for (const [index, { plan, load }] of parts.entries()) {
       onWork(plan);
       signal.throwIfAborted();
       progress.at('Loading', plan.target);
+      await prepareDatabase(task, plan.loadInto, target, signal);
       const loaded = await load();
       const proved = await proveDatabase(task, plan, made[index]?.properties, target, progress, signal);
       notes.set(plan.target, [...loaded, ...proved]);
@@ -73,7 +81,12 @@ export async function restoreBeside(
     progress.at('Swapping');
     previous = await swapScratch(
       made,
-      { uid: task.request.uid, keepPrevious: task.keepPrevious, source },
+      {
+        uid: task.request.uid,
+        keepPrevious: task.keepPrevious,
+        source,
+        refused: new Map(parts.map(({ plan, refused }) => [plan.target, refused()])),
+      },
       target,
       workshop,
     );
@@ -91,6 +104,23 @@ export async function restoreBeside(
       notes: [...madeNotes, ...(notes.get(plan.target) ?? []), ...tidying],
     };
   });
+}
+
+/** beforeSql, in the new database. @throws Failure SqlFailed */
+async function prepareDatabase(
+  { beforeSql = [] }: Pick<RestoreTask, 'beforeSql'>,
+  database: string,
+  target: OpenTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  if (beforeSql.length === 0) return;
+  const connection = await target.connect(database, signal);
+  try {
+    await connection.query('RESET search_path');
+    await runSql('beforeSql', (text) => connection.query(text), beforeSql);
+  } finally {
+    await connection.close();
+  }
 }
 
 /** The targets hold what was restored, whatever happens here. @returns what is left to be done, for people */

@@ -6,11 +6,12 @@ import { claimLoad } from '../../postgres/load-claim.ts';
 import type { LoadHooks } from '../../postgres/load-types.ts';
 import type { Workshop } from '../workshop.ts';
 import type { TargetPlan } from './check-target.ts';
+import type { Refusals } from './count-refusals.ts';
 import { isOfOneCopy } from './next-copy.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { PreparedInput } from './prepare-input.ts';
 import { proveDatabase } from './prove-database.ts';
-import { proveWithin } from './prove-within.ts';
+import { prepareWithin, proveWithin } from './prove-within.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import type { TargetOutcome } from './restore-verdict.ts';
 import { sessionName } from './scratch-names.ts';
@@ -43,7 +44,7 @@ export async function restoreInPlace(
 ): Promise<readonly InPlaceEnd[]> {
   const { signal } = workshop;
   const ends: InPlaceEnd[] = [];
-  for (const { plan, load } of inputs) {
+  for (const { plan, load, refusals } of inputs) {
     if (ends.some(({ failure }) => failure !== undefined)) {
       ends.push({ plan, outcome: 'Untouched', notes: [] });
       continue;
@@ -52,7 +53,7 @@ export async function restoreInPlace(
     try {
       signal.throwIfAborted();
       const database = sealedDatabase(plan);
-      const notes = await load(progress, signal, hooksOf(task, database, source, target, progress)).catch(
+      const notes = await load(progress, signal, hooksOf(task, database, source, target, progress, refusals)).catch(
         (error: unknown) => settleCommit(error, task.request.uid, database.name, target, workshop),
       );
       const told = await analyze(task, plan, target, progress, signal);
@@ -76,6 +77,7 @@ function hooksOf(
   source: RestoredSource,
   { fence }: OpenTarget,
   progress: RestoreProgress,
+  refusals: Refusals | undefined,
 ): LoadHooks {
   const { uid } = task.request;
   return {
@@ -84,11 +86,14 @@ function hooksOf(
       // Seen by others only if a statement of the source commits what should be one transaction.
       await ask(leaveSeal(uid, database, { is: 'loading' }));
     },
+    beforeLoad: async (transaction) => prepareWithin(task, transaction),
     beforeCommit: async (transaction) => {
       await proveWithin(task, database.name, transaction, progress);
       // Functions that a check called may have set something, or have left something for the end of the transaction.
       await transaction.settle();
-      await transaction.ask(leaveSeal(uid, database, { is: 'loaded', source }));
+      const refused = refusals?.sum()?.count;
+      const told = refused === undefined ? {} : { refused };
+      await transaction.ask(leaveSeal(uid, database, { is: 'loaded', source, ...told }));
     },
   };
 }

@@ -2,7 +2,7 @@ import type { Failure } from '../../api/failure.ts';
 import { remedyFor } from '../../api/remedies.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import { fitSource } from '../../domain/fit-source.ts';
-import { reportVersion, type RestoreVerdict } from '../../domain/report.ts';
+import { reportVersion, type RefusedSum, type RestoreVerdict } from '../../domain/report.ts';
 import { cutText } from '../cut-text.ts';
 import type { ReportLines } from '../report-lines.ts';
 
@@ -26,6 +26,7 @@ export interface DatabaseEnd {
   readonly failure?: Failure | undefined;
   readonly previous?: string | undefined;
   readonly notes: readonly string[];
+  readonly refused?: RefusedSum | undefined;
   readonly plainBytes?: number | undefined;
   readonly durationMilliseconds?: number | undefined;
 }
@@ -53,8 +54,14 @@ export function judgeFailed(totals: RestoreTotals, target: TargetOutcome, failur
   };
 }
 
+/** Restored, and not all of it: never repeated, and no success. */
+export function judgeInPart(totals: RestoreTotals, target: TargetOutcome, message: string): RestoreVerdict {
+  const reason = 'RestoredInPart';
+  return { ...envelope(totals), verdict: 'PartlyFailed', reason, message, hint: remedyFor(reason, 'restore'), target };
+}
+
 export function tellDatabase(lines: ReportLines, end: DatabaseEnd): void {
-  const { source, target, outcome, failure, previous, plainBytes, durationMilliseconds } = end;
+  const { source, target, outcome, failure, previous, refused, plainBytes, durationMilliseconds } = end;
   const notes = [...new Set(end.notes)].slice(0, notesMax).map((note) => cutText(note, noteMaxBytes));
   lines.result({
     kind: 'restored',
@@ -64,6 +71,7 @@ export function tellDatabase(lines: ReportLines, end: DatabaseEnd): void {
     ...(failure === undefined ? {} : { reason: failure.reason, detail: failure.message }),
     ...(previous === undefined ? {} : { previous }),
     ...(notes.length === 0 ? {} : { notes }),
+    ...(refused === undefined ? {} : { refused }),
     ...(plainBytes === undefined ? {} : { plainBytes }),
     ...(durationMilliseconds === undefined ? {} : { durationMilliseconds: Math.round(durationMilliseconds) }),
   });

@@ -4,6 +4,7 @@ import { Failure, toFailure } from '../../api/failure.ts';
 import { placeKindOf } from '../../api/remedies.ts';
 import type { RestoreVerdict } from '../../domain/report.ts';
 import { runnerFiles, type RestoreTask } from '../../domain/task.ts';
+import { findBound, schedulerEnded } from '../../postgres/bound-extension.ts';
 import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
 import type { LoadTools } from '../../postgres/load-types.ts';
 import { findPrograms } from '../../postgres/programs.ts';
@@ -11,10 +12,12 @@ import { isoTime } from '../iso-time.ts';
 import { makeSecretFolder, type SecretFolder } from '../secret-folder.ts';
 import { withRemedy } from '../with-remedy.ts';
 import type { Workshop } from '../workshop.ts';
-import { checkExtensions, checkRoles, checkTablespaces } from './check-needs.ts';
+import { checkInputs } from './check-inputs.ts';
+import { checkRoles, extensionsOf } from './check-needs.ts';
 import { checkTargets, type TargetPlan } from './check-target.ts';
 import { chooseMeans } from './choose-means.ts';
 import { chooseLikeness } from './choose-likeness.ts';
+import { tellRefused } from './count-refusals.ts';
 import { createRoles, takeBackRoles, tellRoles, type CreatedRoles } from './create-roles.ts';
 import { refuseChanged, tellRecovered, untried } from './earlier-try.ts';
 import { logWords } from './log-words.ts';
@@ -26,6 +29,7 @@ import { restoreInPlace } from './restore-in-place.ts';
 import { openProgress, type RestoreProgress } from './restore-progress.ts';
 import {
   judgeFailed,
+  judgeInPart,
   judgeRestored,
   sumUp,
   tellDatabase,
@@ -97,7 +101,9 @@ async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before
     for (const end of ended.ends) tell(end);
     const failure = ended.ends.find((end) => end.failure !== undefined)?.failure;
     const outcome = sumUp(ended.ends);
-    return failure === undefined ? judgeRestored(totals(), outcome) : fail(failure, outcome);
+    if (failure !== undefined) return fail(failure, outcome);
+    const refused = tellRefused(ended.ends.flatMap((end) => end.refused ?? []));
+    return refused === undefined ? judgeRestored(totals(), outcome) : judgeInPart(totals(), outcome, refused);
   } catch (error) {
     const unsettled = error instanceof Unsettled;
     const last = causeOf(error, signal);
@@ -175,16 +181,15 @@ async function work(task: RestoreTask, folder: string, state: RunState, workshop
     state.working = plan;
     const found = source.inputs.find(({ target: name }) => name === plan.target);
     if (found === undefined) throw new Failure('Internal', `the source has nothing for "${plan.target}"`);
-    inputs.push(await prepareInput(plan, found.input, task, tools, means, signal));
+    inputs.push(await prepareInput(plan, found.input, task, tools, means, workshop));
   }
   state.working = undefined;
-  await checkExtensions(inputs, task, target.session);
-  await checkTablespaces(inputs, task, target.session);
+  await checkInputs(inputs, task, target, signal);
   const roles: CreatedRoles = task.options.globals
     ? await createRoles(source, target, task.options, workshop)
     : { names: [], notes: [] };
   try {
-    await checkRoles(inputs, task, target.session);
+    if (task.options.onError !== 'Continue') await checkRoles(inputs, task, target.session);
     const ends = await load(task, inputs, source, target, state, workshop);
     const isUntouched = done.length === 0 && ends.every(({ outcome }) => outcome === 'Untouched');
     if (isUntouched) await takeBackRoles(roles, target, workshop);
@@ -222,8 +227,8 @@ async function load(
       ? await restoreInPlace(task, inputs, source.chosen, target, progress, workshop, onWork)
       : await beside(task, inputs, source, target, progress, workshop, onWork);
   return ends.map(({ plan, ...end }) => {
-    const from = inputs.find((input) => input.plan === plan)?.input.database;
-    return { ...end, source: from, target: plan.target };
+    const { input, refusals } = inputs.find((each) => each.plan === plan) ?? {};
+    return { ...end, source: input?.database, target: plan.target, refused: refusals?.sum() };
   });
 }
 
@@ -237,12 +242,22 @@ async function beside(
   onWork: (plan: TargetPlan | undefined) => void,
 ) {
   const parts: BesidePart[] = [];
-  for (const { plan, input, load } of inputs) {
+  const notes = new Map<TargetPlan, readonly string[]>();
+  for (const { plan, input, entries, load, refusals } of inputs) {
     const like = await chooseLikeness(plan, input.facts, task.options, target);
-    parts.push({ plan, like, load: () => load(progress, workshop.signal) });
+    const refused = (): number => refusals?.sum()?.count ?? 0;
+    const home = await findBound(target.session, extensionsOf(entries));
+    const isBound = home !== undefined;
+    if (home === plan.target && plan.existing !== undefined) notes.set(plan, [schedulerEnded]);
+    parts.push({ plan, like, load: () => load(progress, workshop.signal), isBound, refused });
   }
   const ends = await restoreBeside(task, parts, source.chosen, target, progress, workshop, onWork);
-  return ends.map((end) => ({ ...end, outcome: 'Restored' as const, failure: undefined }));
+  return ends.map((end) => ({
+    ...end,
+    outcome: 'Restored' as const,
+    failure: undefined,
+    notes: [...end.notes, ...(notes.get(end.plan) ?? [])],
+  }));
 }
 
 async function openSource(task: RestoreTask, workshop: Workshop): Promise<RestoreSource> {

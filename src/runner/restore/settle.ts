@@ -1,7 +1,9 @@
 import { toFailure } from '../../api/failure.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import type { RestoreSeal } from '../../domain/restore-seal.ts';
+import type { RefusedSum } from '../../domain/report.ts';
 import type { RestoreTaskTarget } from '../../domain/task.ts';
+import { findLeftBound } from '../../postgres/bound-extension.ts';
 import { dropDatabase, type Connect } from '../../postgres/drop-database.ts';
 import { sqlstateOf } from '../../postgres/create-database.ts';
 import { listMatching } from '../../postgres/target-database.ts';
@@ -27,6 +29,8 @@ export interface SettledDatabase {
   readonly outcome: TargetOutcome;
   /** Name under which the replaced database is still there. */
   readonly previous?: string;
+  /** How much the server had refused of it; which, the log of that try names. */
+  readonly refused?: RefusedSum;
   readonly notes: readonly string[];
 }
 
@@ -61,7 +65,8 @@ export async function settle(
       notes.push(`${what} is still there as "${name}" and can be dropped: ${failure.message}`);
     }
   };
-  for (const name of await listMatching(session, scratchPattern(request.uid))) {
+  const scratch = scratchPattern(request.uid);
+  for (const name of [...(await listMatching(session, scratch)), ...(await findLeftBound(session, scratch))]) {
     log.info('dropping what an earlier try left', { database: name });
     await drop(name, 'what an earlier try left', (other) => connect(other, signal));
   }
@@ -77,6 +82,7 @@ export async function settle(
       target,
       outcome: swapped ? 'Restored' : outcomeOf(seal),
       ...(seal?.previous === undefined ? {} : { previous: seal.previous }),
+      ...(seal?.refused === undefined ? {} : { refused: { count: seal.refused, entries: [] } }),
       notes,
     } as const;
   });

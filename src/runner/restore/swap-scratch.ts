@@ -22,6 +22,8 @@ export interface SwapRequest {
   readonly uid: string;
   readonly keepPrevious: boolean;
   readonly source: RestoredSource;
+  /** How much the server refused, by target. */
+  readonly refused: ReadonlyMap<string, number>;
 }
 
 /**
@@ -93,12 +95,14 @@ async function describeSwaps(
               : replacedName(request.uid, index),
           };
     if (replaced !== undefined) taken.add(replaced.name);
+    const refused = request.refused.get(target) ?? 0;
     const seal = leaveSeal(
       request.uid,
       { name: target, oid: scratch.oid },
       {
         is: 'swapped',
         source: request.source,
+        ...(refused === 0 ? {} : { refused }),
         ...(request.keepPrevious && replaced !== undefined ? { previous: replaced.name } : {}),
       },
     );
