@@ -37,7 +37,10 @@ export const scheduleStatusShape = <const Results extends readonly [string, ...s
   nextScheduleTime: timestamp().optional().meta({ description: 'The next slot.' }),
   lastSuccessTime: timestamp().optional().meta({ description: 'End of the last run that succeeded.' }),
   active: z.array(z.string().max(63)).max(50).optional().meta({ description: 'Runs that are going on, by name.' }),
-  missedRuns: count().optional().meta({ description: 'Slots that were never run, since the policy was made.' }),
+  missedRuns: count().optional().meta({
+    description:
+      'Slots that were never run, since the policy was made. Of slots that pass at once, no more than 1000, of no more than 250 days, are counted.',
+  }),
   handledSlot: timestamp()
     .optional()
     .meta({ description: 'The latest slot that was run, skipped or counted as missed.' }),

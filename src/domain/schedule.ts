@@ -19,6 +19,16 @@ export interface Schedule {
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
+/**
+ * Schedules have slots between these. Objects and clocks say anything (a stored time of the year 1 would be looked back from for ever),
+ * and where the calendar ends they have none.
+ */
+const firstMs = Date.UTC(2000, 0, 1);
+const lastMs = Date.UTC(2900, 0, 1);
+/** Where slots are counted: no more than these, on no more days than these, which takes milliseconds. */
+export const mostCounted = 1000;
+const mostDays = 250;
+
 const macros: Readonly<Record<string, string>> = {
   '@yearly': '0 0 1 1 *',
   '@annually': '0 0 1 1 *',
@@ -103,12 +113,12 @@ function zoneOf(name: string): TimeZone {
 
 /** The first slot after an instant, or undefined when there is none any more. */
 export function nextSlot(schedule: Schedule, afterMs: number): number | undefined {
-  return gapAround(schedule, afterMs).next;
+  return afterMs < lastMs ? gapAround(schedule, Math.max(afterMs, firstMs - 1)).next : undefined;
 }
 
 /** The last slot at or before an instant, or undefined when there is none. */
 export function previousSlot(schedule: Schedule, atMs: number): number | undefined {
-  return gapAround(schedule, atMs).previous;
+  return atMs >= firstMs ? gapAround(schedule, Math.min(atMs, lastMs)).previous : undefined;
 }
 
 /** The time from one slot until the next; undefined where there is none. */
@@ -154,23 +164,27 @@ function findPrevious(schedule: Schedule, atMs: number): number | undefined {
   return best;
 }
 
-/** Slots in (afterMs, nowMs]: the latest, and how many others there were. Work is bounded by the days between. */
+/** Slots in (afterMs, nowMs]: the latest, and how many others there were: at least so many, where they are more than `mostCounted` or years old. */
 export function dueSlots(
   schedule: Schedule,
   range: { readonly afterMs: number; readonly nowMs: number },
 ): { readonly latestMs: number | undefined; readonly missed: number } {
   const latestMs = previousSlot(schedule, range.nowMs);
   if (latestMs === undefined || latestMs <= range.afterMs) return { latestMs: undefined, missed: 0 };
-  return { latestMs, missed: countSlots(schedule, range.afterMs, range.nowMs) - 1 };
+  return { latestMs, missed: Math.min(countSlots(schedule, range.afterMs, latestMs) - 1, mostCounted) };
 }
 
-function countSlots(schedule: Schedule, afterMs: number, nowMs: number): number {
+/** In (afterMs, nowMs], or a part of them that is large enough. */
+function countSlots(schedule: Schedule, givenMs: number, nowMs: number): number {
+  const afterMs = Math.max(givenMs, firstMs - 1);
   const [from] = wallBounds(schedule, afterMs);
   const [, to] = wallBounds(schedule, nowMs);
   const aroundChanges = new Set<number>();
   let plain = 0;
+  let looked = 0;
   for (const day of daysFrom(schedule, from)) {
-    if (day > to) break;
+    if (day > to || looked === mostDays || plain + aroundChanges.size > mostCounted) break;
+    looked += 1;
     const offset = schedule.zone.offsetMs(day);
     if (schedule.zone.changesNear(day) || schedule.zone.changesNear(day + dayMs)) {
       const slots = schedule.minutes.flatMap((minute) => slotsAt(schedule, day + minute * minuteMs));
@@ -191,7 +205,8 @@ function countSlots(schedule: Schedule, afterMs: number, nowMs: number): number 
  * The longest time between two slots in the coming weeks, clock changes aside: what "overdue" is measured by. Undefined when
  * no second slot comes.
  */
-export function expectedIntervalMs(schedule: Schedule, fromMs: number): number | undefined {
+export function expectedIntervalMs(schedule: Schedule, givenMs: number): number | undefined {
+  const fromMs = Math.min(Math.max(givenMs, firstMs), lastMs);
   const [first = 0] = schedule.minutes;
   let longest = 0;
   for (const [index, minute] of schedule.minutes.entries()) {

@@ -524,3 +524,61 @@ describe('A policy whose last dump was made by programs older than the server', 
     ).toBe(undefined);
   });
 });
+
+describe('Times ahead of the clock', () => {
+  const future = buildRun('3000-01-01T03:00:00Z', succeeded('2026-01-02T03:00:00Z', '2026-01-02T03:01:00Z'));
+  const about = 'the slot of nightly-30000101t030000z is of 3000-01-01T03:00:00Z, which is ahead of the clock';
+
+  it('are nobody’s slots: one Backup of the year 3000 stops no schedule, and is named', () => {
+    const first = look('2026-01-02T03:00:00Z', { policy: handled('2026-01-01T03:00:00Z'), backups: [future] });
+    expect(first.created).toEqual(['nightly-20260102t030000z']);
+    expect(first.status).toMatchObject({
+      handledSlot: '2026-01-02T03:00:00Z',
+      lastScheduleTime: '2026-01-02T03:00:00Z',
+    });
+    expect(findCondition(first.status.conditions, 'Ready')).toMatchObject({ status: 'True' });
+    expect(findCondition(first.status.conditions, 'Ready')?.message).toContain(about);
+  });
+
+  it('that a clock which jumped a year has stored stop nothing once it is right again', () => {
+    const status = {
+      scheduledSince: '2027-01-01T03:00:00Z',
+      lastScheduleTime: '2027-01-01T03:00:00Z',
+      lastSuccessTime: '2027-01-01T03:00:00Z',
+    };
+    const policy = handled('2027-01-01T03:00:00Z', {}, status);
+    const ok = buildRun('2026-01-01T03:00:00Z', succeeded('2026-01-01T03:00:00Z', '2026-01-01T03:01:00Z'));
+    const jumped = buildRun('2027-01-01T03:00:00Z', failed('ServerUnreachable', '2026-01-02T03:02:00Z'));
+    const first = look('2026-01-02T12:00:00Z', { policy, backups: [ok, jumped] });
+    expect(first.created).toEqual(['nightly-20260102t030000z']);
+    expect(first.status).toMatchObject({
+      handledSlot: '2026-01-02T03:00:00Z',
+      lastSuccessTime: '2026-01-01T03:01:00Z',
+      missedRuns: 0,
+    });
+    // A year later the run of then is found, and made no second time.
+    const then = look('2027-01-01T03:00:01Z', { policy: handled('2026-12-31T03:00:00Z'), backups: [jumped] });
+    expect(then.created).toEqual([]);
+  });
+
+  it('without any run let the next slot run', () => {
+    const policy = handled('2027-01-01T03:00:00Z');
+    const first = look('2026-01-02T12:00:00Z', { policy });
+    expect(first.created).toEqual([]);
+    expect(first.status.handledSlot).toBe('2026-01-02T12:00:00Z');
+    const next = look('2026-01-03T03:00:00Z', { policy: buildPolicy({ status: first.status }) });
+    expect(next.created).toEqual(['nightly-20260103t030000z']);
+  });
+
+  it.each(['0001-01-01T00:00:00Z', '9999-12-31T23:59:59Z'])(
+    'as old or as new as %s are looked at to an end',
+    (time) => {
+      const status = { scheduledSince: time, lastScheduleTime: time, lastSuccessTime: time };
+      for (const schedule of ['* * * * *', '0 0 29 2 *']) {
+        const policy = handled(time, { schedule }, status);
+        const { created } = look('2026-01-02T03:00:00Z', { policy, backups: [buildRun(time)] });
+        expect(created.length).toBeLessThanOrEqual(1);
+      }
+    },
+  );
+});

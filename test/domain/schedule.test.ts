@@ -58,7 +58,9 @@ describe('slots over a year with both clock changes', () => {
         }
         for (const [low, high] of [
           [0, 1],
-          [3, 700],
+          [3, 200],
+          [190, 430],
+          [7000, 7900],
           [100, 101],
           [5, 5],
         ] as const) {
@@ -133,19 +135,47 @@ describe('a clock that is moved', () => {
       missed += due.missed;
       last = due.latestMs;
     }
-    const every = dueSlots(schedule, { afterMs: start, nowMs: last });
-    expect(runs.size + missed).toBe(every.missed + 1);
+    let every = 0;
+    for (let at = nextSlot(schedule, start); at !== undefined && at <= last; at = nextSlot(schedule, at)) every += 1;
+    expect(runs.size + missed).toBe(every);
     expect(missed).toBeGreaterThan(0);
   });
 
-  it('counts years of missed minutes without walking over them', () => {
-    const schedule = parseSchedule('* * * * *', 'America/New_York');
-    const due = dueSlots(schedule, { afterMs: Date.UTC(2020, 0, 1), nowMs: Date.UTC(2026, 0, 1) });
-    expect(due).toEqual({
-      latestMs: Date.UTC(2026, 0, 1),
-      missed: (Date.UTC(2026, 0, 1) - Date.UTC(2020, 0, 1)) / 60_000 - 1,
-    });
+  it('counts no more than a thousand slots, nor those of more than 250 days', () => {
+    const minutes = parseSchedule('* * * * *', 'America/New_York');
+    const range = { afterMs: Date.UTC(2020, 0, 1), nowMs: Date.UTC(2026, 0, 1) };
+    expect(dueSlots(minutes, range)).toEqual({ latestMs: Date.UTC(2026, 0, 1), missed: 1000 });
+    const days = dueSlots(parseSchedule('0 0 * * *', 'Etc/UTC'), range);
+    expect(days.latestMs).toBe(Date.UTC(2026, 0, 1));
+    expect(days.missed).toBeGreaterThan(240);
+    expect(days.missed).toBeLessThanOrEqual(250);
   });
+
+  const ends = [-Infinity, -8.64e15, Date.parse('0001-01-01T00:00:00Z'), 0, Date.UTC(2000, 0, 1)].concat([
+    Date.parse('2999-12-31T23:59:59Z'),
+    Date.parse('9999-12-31T23:59:59Z'),
+    8.64e15,
+    Infinity,
+  ]);
+  it.each(['* * * * *', '0 3 * * *', '0 0 29 2 *', '0 0 31 12 5'])(
+    'has slots only where a calendar is one, and asks for them in little time: %s',
+    (text) => {
+      for (const zone of ['Etc/UTC', 'Australia/Lord_Howe']) {
+        const schedule = parseSchedule(text, zone);
+        for (const at of ends) {
+          const [before, after] = [previousSlot(schedule, at), nextSlot(schedule, at)];
+          expect(before === undefined).toBe(at < Date.UTC(2000, 0, 1));
+          expect(after === undefined).toBe(at >= Date.UTC(2900, 0, 1));
+          expect(expectedIntervalMs(schedule, at)).toBeGreaterThan(0);
+          for (const to of [0, Date.UTC(2000, 0, 2), 8.64e15]) {
+            const { latestMs, missed } = dueSlots(schedule, { afterMs: at, nowMs: to });
+            expect(missed).toBeLessThanOrEqual(1000);
+            expect(latestMs === undefined).toBe((previousSlot(schedule, to) ?? -Infinity) <= at);
+          }
+        }
+      }
+    },
+  );
 });
 
 describe('what is refused', () => {

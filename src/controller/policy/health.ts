@@ -1,4 +1,5 @@
 import type { Condition } from '../../api/parts.ts';
+import { isAhead, pastOnly } from '../../domain/clocks.ts';
 import { nextSlot, previousSlot, type Schedule } from '../../domain/schedule.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import { earliest } from '../action.ts';
@@ -37,8 +38,11 @@ export function judgeHealth<R extends Run<WithConditions>>(seen: {
   const allowedMs = (jitterSeconds + startingDeadlineSeconds + seen.deadlineSeconds) * 1000;
   const kept = Math.max(
     scheduledSince,
-    readStamp(policy.status?.lastSuccessTime) ?? 0,
-    ...ended.slice(0, 100).map(({ keptFor }) => keptFor),
+    pastOnly(readStamp(policy.status?.lastSuccessTime), nowMs) ?? 0,
+    ...ended
+      .slice(0, 100)
+      .map(({ keptFor }) => keptFor)
+      .filter((time) => !isAhead(time, nowMs)),
   );
   const overdue = promise && previousSlot(promise, nowMs - allowedMs);
   const base = { type: 'Healthy', observedGeneration: policy.metadata.generation } as const;

@@ -16,7 +16,7 @@ import type { PolicySeen } from './observe.ts';
 import { phaseOf } from './phase.ts';
 import { planUnreadable } from './plan-unreadable.ts';
 import { readSchedule } from './read-schedule.ts';
-import { endedRuns, lastSuccess } from './run.ts';
+import { endedRuns, lastSuccess, lastSuccessTime } from './run.ts';
 import { countRuns } from './runs.ts';
 import { slotStatus } from './slot-status.ts';
 import { decideSlots, type SlotsDecision } from './slots.ts';
@@ -95,16 +95,20 @@ function judgeReady(
     const message = `the Backup ${slots.taken} exists and is not this policy's run of that slot`;
     return { ...base, status: 'False', reason: 'NameTaken', message };
   }
-  const missing = destinations.problems.map(({ message }) => `; ${message} (not required)`).join('');
+  const remarks = [
+    ...destinations.problems.map(({ message }) => `${message} (not required)`),
+    ...(slots.ahead === undefined ? [] : [slots.ahead]),
+  ];
+  const besides = remarks.map((remark) => `; ${remark}`).join('');
   if (policy.spec.suspend) {
     return {
       ...base,
       status: 'True',
       reason: 'Suspended',
-      message: `nothing is scheduled, manual backups still run${missing}`,
+      message: `nothing is scheduled, manual backups still run${besides}`,
     };
   }
-  return { ...base, status: 'True', reason: 'PolicyReady', message: `the policy can run${missing}` };
+  return { ...base, status: 'True', reason: 'PolicyReady', message: `the policy can run${besides}` };
 }
 
 /** A mirror that did not get its copy. */
@@ -123,7 +127,6 @@ function buildStatus(
 ): BackupPolicyStatus {
   const before = policy.status;
   const last = lastSuccess(runs);
-  const lastSuccessTime = Math.max(readStamp(before?.lastSuccessTime) ?? 0, last?.end ?? 0);
   const running = runs.filter(({ isOwn, result }) => isOwn && result === undefined).map(({ name }) => name);
   const started = slots.start === undefined ? [] : [slots.start.name];
   return {
@@ -134,7 +137,7 @@ function buildStatus(
     observedGeneration: policy.metadata.generation,
     phase: phaseOf(policy, ready, healthy),
     ...slotStatus(policy, slots),
-    lastSuccessTime: lastSuccessTime === 0 ? undefined : stamp(lastSuccessTime),
+    lastSuccessTime: lastSuccessTime(before?.lastSuccessTime, last, nowMs),
     active: [...running, ...started].toSorted().slice(0, 50),
     ...countRuns(policy, runs, { Succeeded: 0, PartlyFailed: 0, Failed: 0 }).counts,
     lastSizeBytes: last?.run.object.status?.plainBytes ?? before?.lastSizeBytes,

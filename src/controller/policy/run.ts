@@ -1,4 +1,6 @@
 import type { StoredMeta } from '../../api/kinds.ts';
+import { pastOnly } from '../../domain/clocks.ts';
+import { readStamp, stamp } from '../../domain/stamp.ts';
 
 /** What makes runs by a schedule: a BackupPolicy or a RestorePolicy, as slots, health and counts see it. */
 export interface Scheduler<Result extends string = string> {
@@ -58,4 +60,14 @@ export function endedRuns<R extends Run>(runs: readonly R[]): readonly R[] {
 export function lastSuccess<R extends Run>(runs: readonly R[]): { readonly run: R; readonly end: number } | undefined {
   const run = endedRuns(runs).find(({ isGood }) => isGood);
   return run?.end === undefined ? undefined : { run, end: run.end };
+}
+
+/** The later one of what is known (RFC 3339) and the end of this run, as far as they do not lie ahead. */
+export function lastSuccessTime(
+  known: string | undefined,
+  last: { readonly end: number } | undefined,
+  nowMs: number,
+): string | undefined {
+  const times = [readStamp(known), last?.end].flatMap((time) => pastOnly(time, nowMs) ?? []);
+  return times.length === 0 ? undefined : stamp(Math.max(...times));
 }

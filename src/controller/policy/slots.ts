@@ -1,3 +1,4 @@
+import { isAhead, pastOnly, tellAhead } from '../../domain/clocks.ts';
 import { dueSlots, jitterMs, nextSlot, previousSlot, type Schedule } from '../../domain/schedule.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { earliest } from '../action.ts';
@@ -35,6 +36,8 @@ export interface SlotsDecision {
   readonly taken?: string | undefined;
   readonly skipped?: { readonly slot: number; readonly running: string } | undefined;
   readonly tooLate?: number | undefined;
+  /** What has a time that lies ahead, for people: it counted for nothing. */
+  readonly ahead?: string | undefined;
   readonly wakeAt: number | undefined;
 }
 
@@ -42,30 +45,33 @@ export interface SlotsDecision {
  * What becomes of the slots since the last one that was handled. Only the latest runs; those before it are missed, and counted
  * once, because handledSlot moves past them in the same PUT. A slot at or before the newest run's is past, so a clock set back,
  * or a crash between create and status, makes no second run. Slots before the policy was made, or before its schedule was changed,
- * are nobody's. While it is suspended slots pass uncounted; afterwards the latest one still catches up within
+ * are nobody's, and so are runs and stored times ahead of the clock: a clock that was wrong once stops nothing. While it is suspended slots pass uncounted; afterwards the latest one still catches up within
  * startingDeadlineSeconds, as with CronJob.
  */
 export function decideSlots(seen: SlotsSeen): SlotsDecision {
   const { nowMs, policy, schedule, runs, concurrencyPolicy } = seen;
   const { spec, status, metadata } = policy;
-  const createdAt = readStamp(metadata.creationTimestamp) ?? nowMs;
+  const createdAt = pastOnly(readStamp(metadata.creationTimestamp), nowMs) ?? nowMs;
+  const handledBefore = readStamp(status?.handledSlot);
   const text = schedule === undefined ? 'none' : `${spec.schedule} ${spec.timeZone}`;
   const scheduledBy = spec.suspend ? `${suspendedMark}${text}` : text;
   const wasSuspended = status?.scheduledBy?.startsWith(suspendedMark) ?? false;
   const textBefore = wasSuspended ? status?.scheduledBy?.slice(suspendedMark.length) : status?.scheduledBy;
   const changed = textBefore !== undefined && textBefore !== text;
-  const since = readStamp(status?.scheduledSince) ?? createdAt;
-  const newest = newestRun(runs);
+  const since = pastOnly(readStamp(status?.scheduledSince), nowMs) ?? createdAt;
+  const newest = newestRun(runs, nowMs);
   const kept = {
-    handledSlot: readStamp(status?.handledSlot),
-    lastSchedule: latest(readStamp(status?.lastScheduleTime), newest),
+    handledSlot: pastOnly(handledBefore, nowMs),
+    lastSchedule: latest(pastOnly(readStamp(status?.lastScheduleTime), nowMs), newest),
     scheduledBy,
     scheduledSince: changed || (wasSuspended && !spec.suspend) ? nowMs : since,
     missed: 0,
+    ahead: findAhead(runs, handledBefore, nowMs),
   };
   if (schedule === undefined) return { ...kept, next: undefined, wakeAt: undefined };
 
-  const before = latest(kept.handledSlot, changed ? nowMs : undefined) ?? createdAt;
+  const forgotten = handledBefore !== kept.handledSlot && newest === undefined;
+  const before = latest(kept.handledSlot, changed || forgotten ? nowMs : undefined) ?? createdAt;
   const handled = { at: before, missed: 0 };
   if (newest !== undefined && newest > before) {
     handled.missed += changed ? 0 : slotsBetween(schedule, before, newest);
@@ -128,9 +134,16 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
 const suspendedMark = 'suspended ';
 
 /** The newest slot that has a run under its own name. */
-function newestRun(runs: readonly Run[]): number | undefined {
+function newestRun(runs: readonly Run[], nowMs: number): number | undefined {
   const slots = runs.flatMap(({ slot, isNamedBySlot }) => (slot === undefined || !isNamedBySlot ? [] : [slot]));
-  return slots.length === 0 ? undefined : slots.reduce((a, b) => Math.max(a, b));
+  return slots.filter((slot) => !isAhead(slot, nowMs)).reduce<number | undefined>((a, b) => latest(a, b), undefined);
+}
+
+function findAhead(runs: readonly Run[], handledSlot: number | undefined, nowMs: number): string | undefined {
+  const run = runs.find(({ slot }) => slot !== undefined && isAhead(slot, nowMs));
+  if (run?.slot !== undefined) return tellAhead(`the slot of ${run.name}`, run.slot);
+  if (handledSlot === undefined || !isAhead(handledSlot, nowMs)) return undefined;
+  return tellAhead('status.handledSlot', handledSlot);
 }
 
 /** Slots strictly between two instants. */

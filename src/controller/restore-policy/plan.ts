@@ -3,7 +3,7 @@ import type { RestorePolicyStatus } from '../../api/restore-policy.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import { restoreRequestName } from '../../domain/names.ts';
 import { sameValue } from '../../domain/same-value.ts';
-import { readStamp, stamp } from '../../domain/stamp.ts';
+import { stamp } from '../../domain/stamp.ts';
 import { earliest, type Action, type Plan } from '../action.ts';
 import { setCondition, type ConditionChange } from '../conditions.ts';
 import { findLocationProblem } from '../destinations.ts';
@@ -11,7 +11,7 @@ import { judgeHealth } from '../policy/health.ts';
 import { phaseOf } from '../policy/phase.ts';
 import { planUnreadable } from '../policy/plan-unreadable.ts';
 import { readSchedule } from '../policy/read-schedule.ts';
-import { lastSuccess } from '../policy/run.ts';
+import { lastSuccess, lastSuccessTime } from '../policy/run.ts';
 import { countRuns } from '../policy/runs.ts';
 import { slotStatus } from '../policy/slot-status.ts';
 import { decideSlots, type SlotsDecision } from '../policy/slots.ts';
@@ -64,7 +64,7 @@ export function planRestorePolicy(seen: RestorePolicySeen): Plan {
     stuckAt: ({ object }) => seen.stuckAt(object),
     scheduledSince: slots.scheduledSince,
   });
-  const ready = judgeReady(policy, problem, slots.taken ?? retry.taken);
+  const ready = judgeReady(policy, problem, slots.taken ?? retry.taken, slots.ahead);
   const status = buildStatus(seen, policy, runs, slots, retry, [ready, health.condition]);
 
   const start = slots.start ?? retry.start;
@@ -96,15 +96,22 @@ function findSourceProblem(seen: RestorePolicySeen, { spec }: RestorePolicy): Pr
   return { reason: 'PolicyMissing', message: `there is no BackupPolicy ${policy.name}, and no backup of it` };
 }
 
-function judgeReady(policy: RestorePolicy, problem: Problem | undefined, taken: string | undefined): ConditionChange {
+function judgeReady(
+  policy: RestorePolicy,
+  problem: Problem | undefined,
+  taken: string | undefined,
+  ahead: string | undefined,
+): ConditionChange {
   const base = { type: 'Ready', observedGeneration: policy.metadata.generation } as const;
   if (problem !== undefined) return { ...base, status: 'False', reason: problem.reason, message: problem.message };
   if (taken !== undefined) {
     const message = `the RestoreRequest ${taken} exists and is not this policy's`;
     return { ...base, status: 'False', reason: 'NameTaken', message };
   }
-  if (!policy.spec.suspend) return { ...base, status: 'True', reason: 'PolicyReady', message: 'the policy can run' };
-  return { ...base, status: 'True', reason: 'Suspended', message: 'nothing is scheduled' };
+  const besides = ahead === undefined ? '' : `; ${ahead}`;
+  return policy.spec.suspend
+    ? { ...base, status: 'True', reason: 'Suspended', message: `nothing is scheduled${besides}` }
+    : { ...base, status: 'True', reason: 'PolicyReady', message: `the policy can run${besides}` };
 }
 
 function buildStatus(
@@ -118,7 +125,6 @@ function buildStatus(
   const before = policy.status;
   const [ready, healthy] = conditions;
   const last = lastSuccess(runs.filter(({ isOwn }) => isOwn));
-  const lastSuccessTime = Math.max(readStamp(before?.lastSuccessTime) ?? 0, last?.end ?? 0);
   const running = runs.filter(({ result }) => result === undefined).map(({ name }) => name);
   const started = [slots.start, retry.start].flatMap((start) => (start === undefined ? [] : [start.name]));
   const { counts, fresh } = countRuns(policy, runs, { Succeeded: 0, Unchanged: 0, Failed: 0 });
@@ -127,7 +133,7 @@ function buildStatus(
     observedGeneration: policy.metadata.generation,
     phase: phaseOf(policy, ready, healthy),
     ...slotStatus(policy, slots),
-    lastSuccessTime: lastSuccessTime === 0 ? undefined : stamp(lastSuccessTime),
+    lastSuccessTime: lastSuccessTime(before?.lastSuccessTime, last, nowMs),
     active: [...running, ...started].toSorted().slice(0, 50),
     ...counts,
     ...foldRestored(before, fresh),
