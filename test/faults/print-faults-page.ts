@@ -66,6 +66,15 @@ export function printFaultsPage(
     ),
     '',
   ];
+  const deaths = [
+    '## Restores that die',
+    '',
+    'At each statement of a restore, in each mode, the runner dies, or loses the connection with the answer; a client writes into the target',
+    'at once; then the restore is tried again. Rows are there once, what was written after the swap (or into a database that is restored in',
+    'place) stays, nothing is left beside the target, and who lives on tells the truth ([how](design/known-end.md),',
+    '`test/faults/restore-deaths.real.test.ts`).',
+    '',
+  ];
   const field = [
     '## Reports from the field',
     '',
@@ -76,7 +85,7 @@ export function printFaultsPage(
     ...reports.map(({ id, report, file, title }) => `| ${id} | ${report} | \`test/${file}\`: ${title} |`),
     '',
   ];
-  return [...head, ...parts, ...hanging, ...field].join('\n');
+  return [...head, ...parts, ...hanging, ...deaths, ...field].join('\n');
 }
 
 function describeEnd({ reason, destinations, failed = {}, remains = [], unknown = [] }: Expected): string {

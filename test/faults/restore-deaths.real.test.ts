@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { RestoreTask } from '../../src/domain/task.ts';
+import { systemClock, type Clock } from '../../src/support/clock.ts';
+import { pgSecret, podUids, runWith, type RunEnd } from '../runner/run-with.ts';
+import { startTwoDatabases, type TwoDatabases } from '../runner/two-databases.ts';
+import { startStatementProxy, type Loss } from './statement-proxy.ts';
+
+/** Restores beside each other. */
+const lanes = 3;
+const modes = ['Replace', 'Create', 'InPlace'] as const;
+type Mode = (typeof modes)[number];
+
+let stand: TwoDatabases;
+beforeAll(async () => {
+  stand = await startTwoDatabases({ fill: 'CREATE TABLE t (i int); INSERT INTO t SELECT generate_series(1, 100)' });
+  await stand.server.sql('CREATE DATABASE before');
+  await stand.server.sql('CREATE TABLE t (i int); CREATE TABLE old (i int)', 'before');
+});
+afterAll(async () => stand?.stop());
+
+function taskOf(mode: Mode, number: number): RestoreTask {
+  const uid = `${number.toString(16).padStart(8, '0')}-${modes.indexOf(mode)}234-4000-8000-000000000001`;
+  const rows = mode === 'InPlace' ? { select: { schemaOnly: false, dataOnly: true } } : {};
+  const task = stand.taskOf({
+    mode,
+    ...rows,
+    request: { name: 'request', uid },
+    options: { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: false },
+    afterSql: ['UPDATE t SET i = i'],
+    checks: [{ sql: 'SELECT count(*) >= 100 FROM t', operator: 'Equal', value: 't' }],
+  });
+  const target = `${mode.toLowerCase()}_${number}`;
+  return { ...task, target: { ...task.target, databases: [{ source: 'shop', target }] } };
+}
+
+/** A run that meets its loss; after a death it has not to wait for anything. */
+async function runUntil(task: RestoreTask, loss?: { readonly at: number; readonly how: Loss }) {
+  const proxy = await startStatementProxy(stand.server, loss);
+  const { databases, server } = task.target;
+  let hurries = false;
+  void proxy.lost.then(() => {
+    hurries = loss?.how === 'dies';
+  });
+  const clock = hurrying(() => hurries);
+  try {
+    const through = { ...task, target: { databases, server: { ...server, port: proxy.port } } };
+    const ended = await runWith(stand.folder, through, pgSecret(stand.server), [stand.binDir], { clock });
+    return { ended, statements: proxy.statements() };
+  } finally {
+    await proxy.stop();
+  }
+}
+
+function hurrying(hurries: () => boolean): Clock {
+  let skippedMs = 0;
+  return {
+    ...systemClock,
+    nowMs: () => systemClock.nowMs(),
+    monotonicMs: () => systemClock.monotonicMs() + skippedMs,
+    sleep: async (milliseconds, signal) => {
+      if (!hurries()) return systemClock.sleep(milliseconds, signal);
+      skippedMs += milliseconds;
+      return systemClock.sleep(Math.min(milliseconds, 200), signal);
+    },
+  };
+}
+
+/** What stands in a target; undefined: there is none. */
+async function look(target: string) {
+  const [there] = await stand.server.sql(`SELECT 1 FROM pg_database WHERE datname = '${target}'`);
+  if (there === undefined) return undefined;
+  const [rows] = await stand.server.sql<{ restored: number; written: number; old: boolean }>(
+    `SELECT count(*) FILTER (WHERE i <= 100)::int AS restored, count(*) FILTER (WHERE i > 100)::int AS written,
+            to_regclass('old') IS NOT NULL AS old FROM t`,
+    target,
+  );
+  return rows;
+}
+
+/** @returns what is wrong afterwards */
+async function meet(mode: Mode, at: number, how: Loss): Promise<readonly string[]> {
+  const task = taskOf(mode, at + (how === 'dies' ? 0 : 1000));
+  const [{ target } = { target: '' }] = task.target.databases;
+  if (mode !== 'Create') await stand.server.sql(`CREATE DATABASE ${target} TEMPLATE before STRATEGY file_copy`);
+  const problems: string[] = [];
+  const claim = (what: string, holds: boolean, seen?: unknown): void => {
+    if (!holds) problems.push(`${what}: ${JSON.stringify(seen)}`);
+  };
+  const { ended, statements } = await runUntil(task, { at, how });
+  const between = await look(target);
+  const isDone = between?.restored === 100 && (mode === 'InPlace' || !between.old);
+  if (how === 'loses') judge(ended, isDone, claim);
+  // An application that came as soon as it could.
+  if (between !== undefined) await stand.server.sql('INSERT INTO t VALUES (4711)', target);
+  const stays = between !== undefined && (mode === 'InPlace' || isDone);
+  if (how === 'dies' || ended.code !== 0) {
+    const again = await runWith(stand.folder, task, pgSecret(stand.server), [stand.binDir], { podUid: podUids.second });
+    claim('the retry restored', again.code === 0 && again.verdict.kind === 'restore', again.verdict);
+    if (isDone) claim('the retry loaded nothing', 'readBytes' in again.verdict && again.verdict.readBytes === 0);
+  }
+  const after = await look(target);
+  claim('the rows are there once', after?.restored === 100 && (mode === 'InPlace' || !after.old), after);
+  claim('what was written stays', !stays || after?.written === 1, after);
+  const digits = task.request.uid.replaceAll('-', '').slice(0, 12);
+  const left = await stand.server.sql(`SELECT datname FROM pg_database WHERE datname ~ '^pgbackup_.*${digits}'`);
+  claim('nothing is left', left.length === 0, left);
+  await stand.server.sql(`DROP DATABASE ${target} WITH (FORCE)`);
+  return problems.map((problem) => `${mode} ${how} at ${at} (${statements[at - 1]}): ${problem}`);
+}
+
+/** Who lost a connection lives on, and tells what the target is. */
+function judge(
+  { code, verdict }: RunEnd,
+  isDone: boolean,
+  claim: (what: string, holds: boolean, seen?: unknown) => void,
+): void {
+  if (verdict.kind !== 'restore' || verdict.unsettled === true) return;
+  claim('the verdict is true', verdict.target === (isDone ? 'Restored' : 'Untouched'), verdict);
+  claim('the verdict and its code fit', code === (isDone ? 0 : 75), [code, verdict]);
+}
+
+/** Every statement from the first that changes something on; of those before, where a death leaves nothing, one of five. */
+function chooseMoments(statements: readonly string[]): readonly number[] {
+  const first = statements.findIndex((text) => text === 'BEGIN' || text.startsWith('CREATE DATABASE'));
+  return statements.flatMap((_, index) => (index >= first || index % 5 === 0 ? [index + 1] : []));
+}
+
+describe.each(modes)('A restore with mode %s', (mode) => {
+  let moments: readonly number[] = [];
+  beforeAll(async () => {
+    const task = taskOf(mode, 0);
+    const [{ target } = { target: '' }] = task.target.databases;
+    if (mode !== 'Create') await stand.server.sql(`CREATE DATABASE ${target} TEMPLATE before STRATEGY file_copy`);
+    const { ended, statements } = await runUntil(task);
+    expect(ended.code, ended.log).toBe(0);
+    moments = chooseMoments(statements);
+    expect(moments.length).toBeGreaterThan(20);
+  });
+
+  test.each(['dies', 'loses'] as const)(
+    '%s at any statement, and is tried again',
+    async (how) => {
+      const problems: string[] = [];
+      const left = [...moments];
+      const lane = async (): Promise<void> => {
+        for (let at = left.shift(); at !== undefined; at = left.shift()) problems.push(...(await meet(mode, at, how)));
+      };
+      await Promise.all(Array.from({ length: lanes }, lane));
+      expect(problems).toEqual([]);
+    },
+    1_200_000,
+  );
+});
