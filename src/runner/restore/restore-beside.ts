@@ -4,6 +4,7 @@ import type { RestoreTask } from '../../domain/task.ts';
 import { makeBound } from '../../postgres/bound-extension.ts';
 import { dropDatabase } from '../../postgres/drop-database.ts';
 import { endSession } from '../../postgres/target-lock.ts';
+import type { Log } from '../../support/log.ts';
 import { bounded } from '../bounded.ts';
 import type { Workshop } from '../workshop.ts';
 import type { TargetPlan } from './check-target.ts';
@@ -22,6 +23,8 @@ import { Unsettled } from './unsettled.ts';
 const dropMilliseconds = 20_000;
 /** Dropping a large database takes minutes on slow disks. */
 const finishMilliseconds = 15 * 60_000;
+const finishTries = 5;
+const finishPauseMilliseconds = 2_000;
 
 export interface BesidePart {
   readonly plan: TargetPlan;
@@ -123,28 +126,45 @@ async function prepareDatabase(
   }
 }
 
-/** The targets hold what was restored, whatever happens here. @returns what is left to be done, for people */
+/**
+ * The targets hold what was restored, whatever happens here. A connection that is lost is followed by another one.
+ * @returns what is left to be done, for people
+ */
 async function finish(task: RestoreTask, target: OpenTarget, { clock, log }: Workshop): Promise<readonly string[]> {
   try {
     return await bounded(clock, finishMilliseconds, async (limit) => {
-      // The session may have been lost in the swap.
-      const connection = await target.connect(target.server.database, limit);
-      try {
-        const settled = await settle(
-          task.request,
-          task.target.databases,
-          { session: connection, connect: (name, abort) => target.connect(name, abort) },
-          { log, signal: limit },
-        );
-        return settled.databases[0]?.notes ?? [];
-      } finally {
-        await connection.close();
+      for (let tries = 1; ; tries += 1) {
+        try {
+          return await finishOnce(task, target, log, limit);
+        } catch (error) {
+          const { reason, message } = toFailure(error);
+          if (tries === finishTries || (reason !== 'ConnectionLost' && reason !== 'ServerUnreachable')) throw error;
+          log.warn('the connection was lost while what is left was cleared up', { error: message });
+          await clock.sleep(finishPauseMilliseconds, limit);
+        }
       }
     });
   } catch (error) {
     const { message } = toFailure(error);
     log.error('restored, but what is left could not be cleared up', { error: message });
     return [`what was replaced could not be cleared up: ${message}`];
+  }
+}
+
+/** On a connection of its own: the session may have been lost in the swap. */
+async function finishOnce(
+  task: RestoreTask,
+  target: OpenTarget,
+  log: Log,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const session = await target.connect(target.server.database, signal);
+  const connect: OpenTarget['connect'] = (name, until) => target.connect(name, until);
+  try {
+    const settled = await settle(task.request, task.target.databases, { session, connect }, { log, signal });
+    return settled.databases[0]?.notes ?? [];
+  } finally {
+    await session.close();
   }
 }
 
