@@ -21,7 +21,15 @@ type Wishes = Pick<RestoreTask, 'options' | 'select' | 'mode'>;
 /** @throws Failure ExtensionMissing with all that the server cannot give */
 export async function checkExtensions(needs: readonly Needs[], task: Wishes, connection: Connection): Promise<void> {
   if (task.select.dataOnly || task.options.without?.includes('extensions') === true) return;
-  const wanted = new Set(needs.flatMap(({ entries }) => extensionsOf(entries)));
+  // Of a selection only what it creates counts; else all that the database had: a dump of some schemas creates no extension.
+  const selects =
+    hasSelection(task) || task.select.excludeSchemas !== undefined || task.select.excludeTables !== undefined;
+  const wanted = new Set(
+    needs.flatMap(({ input, entries }) => [
+      ...extensionsOf(entries),
+      ...(selects ? [] : (input.facts?.extensions ?? []).map(({ name }) => name)),
+    ]),
+  );
   const missing = await findMissingExtensions(connection, [...wanted]);
   if (missing.length === 0) return;
   throw new Failure('ExtensionMissing', `the server does not have the extensions: ${missing.join(', ')}`, {
