@@ -22,8 +22,7 @@ async function hasCron(): Promise<boolean> {
   }
 }
 
-// Debian has it as postgresql-NN-cron.
-describe.skipIf(!(await hasCron()))('a database with pg_cron', () => {
+describe.skipIf(!(await hasCron()))('a database with pg_cron (Debian has it as postgresql-15-cron)', () => {
   let stand: TwoDatabases;
   beforeAll(async () => {
     stand = await startTwoDatabases({
