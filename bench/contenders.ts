@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { S3Client, paginateListObjectsV2, DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { parseVerdict } from '../src/domain/report.ts';
-import { runnerEnvironment, type TaskLocation } from '../src/domain/task.ts';
+import { runnerEnvironment } from '../src/domain/runner-environment.ts';
+import type { TaskLocation } from '../src/domain/task.ts';
 import {
   backupTaskOf,
   directoryLocation,

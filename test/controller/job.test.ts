@@ -7,7 +7,8 @@ import type { JobSeen } from '../../src/controller/pods.ts';
 import { failureReasons } from '../../src/api/reasons.ts';
 import type { BackupLocation } from '../../src/api/kinds.ts';
 import { inspectorOf } from '../../src/domain/layout.ts';
-import { parseTask, runnerEnvironment } from '../../src/domain/task.ts';
+import { runnerEnvironment } from '../../src/domain/runner-environment.ts';
+import { parseTask } from '../../src/domain/task.ts';
 import { buildBackup, buildLocation, buildPolicy, buildRestore } from '../builders/objects.ts';
 import { testMode } from './fake-cluster.ts';
 

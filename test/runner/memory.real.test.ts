@@ -2,7 +2,7 @@ import { mkdtemp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseVerdict } from '../../src/domain/report.ts';
-import { runnerEnvironment } from '../../src/domain/task.ts';
+import { runnerEnvironment } from '../../src/domain/runner-environment.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { backupTaskOf, layRoot, pgSecret, podUids } from './run-with.ts';
 import { startRunner, watchTree } from './runner-process.ts';

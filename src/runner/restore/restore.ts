@@ -1,13 +1,10 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, toFailure } from '../../api/failure.ts';
 import { placeKindOf } from '../../api/remedies.ts';
 import type { RestoreVerdict } from '../../domain/report.ts';
 import { runnerFiles, type RestoreTask } from '../../domain/task.ts';
 import { findBound, schedulerEnded } from '../../postgres/bound-extension.ts';
-import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
-import type { LoadTools } from '../../postgres/load-types.ts';
-import { findPrograms } from '../../postgres/programs.ts';
 import { isoTime } from '../iso-time.ts';
 import { makeSecretFolder, type SecretFolder } from '../secret-folder.ts';
 import { withRemedy } from '../with-remedy.ts';
@@ -21,6 +18,7 @@ import { tellRefused } from './count-refusals.ts';
 import { createRoles, takeBackRoles, tellRoles, type CreatedRoles } from './create-roles.ts';
 import { refuseChanged, tellRecovered, untried } from './earlier-try.ts';
 import { logWords } from './log-words.ts';
+import { makeTools } from './make-tools.ts';
 import { noneLeft, withoutCopy } from './next-copy.ts';
 import { openTarget, type OpenTarget } from './open-target.ts';
 import { prepareInput, type PreparedInput } from './prepare-input.ts';
@@ -267,27 +265,6 @@ async function openSource(task: RestoreTask, workshop: Workshop): Promise<Restor
   }
   const { openFileSource } = await import('./file-source.ts');
   return openFileSource(task, workshop);
-}
-
-async function makeTools(
-  task: RestoreTask,
-  target: OpenTarget,
-  folder: string,
-  secrets: SecretFolder,
-  { programDirs, clock, random, signal }: Workshop,
-): Promise<LoadTools> {
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  return {
-    available: await findPrograms(programDirs, clock, signal),
-    serverMajor: target.facts.major,
-    server: target.server,
-    environment: await libpqEnvironment(target.server, secrets.path),
-    folder,
-    clock,
-    random,
-    damaged: task.source.backup === undefined ? 'FileDamaged' : 'BackupDamaged',
-  };
 }
 
 function estimate(inputs: readonly PreparedInput[]): number | undefined {
