@@ -128,10 +128,10 @@ export const backupPolicySpec = z.strictObject({
     .optional()
     .meta({ description: 'Five fields as in cron, or a macro such as @daily. Without it only manual Backups run.' }),
   ...scheduleShape,
-  concurrencyPolicy: z
-    .enum(['Allow', 'Forbid', 'Replace'])
-    .default('Forbid')
-    .meta({ description: 'What happens when a slot comes while a run still goes on; as in CronJob.' }),
+  concurrencyPolicy: z.enum(['Allow', 'Forbid', 'Replace']).default('Forbid').meta({
+    description:
+      'What happens when a slot comes while the run of an earlier one still goes on; Backups by hand do not count.',
+  }),
   suspend: z.boolean().default(false).meta({ description: 'Stops the schedule; manual Backups still run.' }),
   dump: dump.prefault({}).meta({ description: 'What pg_dump is asked for.' }),
   compression: compression.prefault({}).meta({ description: 'How the dump is made smaller.' }),

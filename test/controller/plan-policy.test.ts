@@ -220,6 +220,20 @@ describe('The plan of a policy', () => {
     expect(seen.status).toMatchObject({ handledSlot, missedRuns: 0 });
   });
 
+  it('runs beside Backups by hand, whatever concurrencyPolicy says', () => {
+    const byHand = [
+      buildBackup({ name: 'before-the-upgrade', metadata: { creationTimestamp: '2026-01-02T02:59:00Z' } }),
+      buildBackup({ name: 'named-otherwise', spec: { slot: '2026-01-01T03:00:00Z' } }),
+      buildRun('3000-01-01T03:00:00Z'),
+    ];
+    for (const concurrencyPolicy of ['Forbid', 'Replace'] as const) {
+      const policy = handled('2026-01-01T03:00:00Z', { concurrencyPolicy, runner: { deadlineSeconds: 172_800 } });
+      const seen = look('2026-01-02T03:00:00Z', { policy, backups: byHand });
+      expect(seen.created).toEqual(['nightly-20260102t030000z']);
+      expect(seen.told).toEqual(['RunCreated']);
+    }
+  });
+
   it('lets slots pass uncounted while it is suspended, and catches up with the latest', () => {
     const policy = handled('2026-01-01T03:00:00Z', { suspend: true });
     const suspended = look('2026-01-05T04:00:00Z', { policy });

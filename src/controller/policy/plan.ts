@@ -1,6 +1,7 @@
 import type { BackupPolicyStatus } from '../../api/backup-policy.ts';
 import { apiVersion, labels, type BackupPolicy } from '../../api/kinds.ts';
 import type { Condition } from '../../api/parts.ts';
+import { pastOnly } from '../../domain/clocks.ts';
 import { backupName } from '../../domain/names.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import { sameValue } from '../../domain/same-value.ts';
@@ -39,6 +40,8 @@ export function planPolicy(seen: PolicySeen): Plan {
     schedule,
     runs,
     concurrencyPolicy: policy.spec.concurrencyPolicy,
+    // Backups by hand are between others, and hold no schedule up.
+    counts: ({ isOwn, isNamedBySlot, slot }) => isOwn && isNamedBySlot && pastOnly(slot, nowMs) !== undefined,
     nameOf: (slot) => backupName(policy.metadata.name, slot),
     isTaken: (name) => seen.backupNamed(name) !== undefined,
     blocked,

@@ -10,6 +10,8 @@ export interface SlotsSeen {
   readonly schedule: Schedule | undefined;
   readonly runs: readonly Run[];
   readonly concurrencyPolicy: 'Allow' | 'Forbid' | 'Replace';
+  /** Whether a run is one that `concurrencyPolicy` is about, as long as it goes on. */
+  readonly counts: (run: Run) => boolean;
   /** The name of the run of a slot. */
   readonly nameOf: (slot: number) => string;
   /** Whether the namespace has a run of that name, whoever's. */
@@ -117,7 +119,7 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
   }
   if (seen.blocked) return settled({}, earliest(nextStart, lateWake));
 
-  const active = runs.filter(({ result, isOwn }) => result === undefined && isOwn);
+  const active = runs.filter((run) => run.result === undefined && seen.counts(run));
   const [running] = active;
   if (running !== undefined && concurrencyPolicy === 'Forbid') {
     handled.at = due;
@@ -126,7 +128,7 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
   const name = seen.nameOf(due);
   if (seen.isTaken(name)) return settled({ taken: name }, earliest(nextStart, lateWake));
   handled.at = due;
-  const replaces = concurrencyPolicy === 'Replace' && active.some(({ slot }) => slot !== undefined);
+  const replaces = concurrencyPolicy === 'Replace' && active.length > 0;
   return settled({ start: { slot: due, name, replaces }, lastSchedule: latest(kept.lastSchedule, due) }, nextStart);
 }
 

@@ -42,9 +42,10 @@ export function planRestorePolicy(seen: RestorePolicySeen): Plan {
     nowMs,
     policy,
     schedule,
-    // Whoever goes on keeps others from starting, also what an earlier policy of this name has left.
-    runs: runs.map((run) => ({ ...run, isOwn: true })),
+    runs,
     concurrencyPolicy: 'Forbid',
+    // Whoever goes on keeps others from starting, also what an earlier policy of this name has left.
+    counts: () => true,
     nameOf: (slot) => restoreRequestName(policy.metadata.name, slot),
     isTaken: seen.isTaken,
     blocked: problem !== undefined,
