@@ -27,9 +27,9 @@ function extremes(time: string): readonly (readonly [keyof typeof resources, Kub
   const id = time.replaceAll(/\W/g, '').toLowerCase();
   const metadata = { uid: '', resourceVersion: '' };
   const objects = [
-    ['location', buildLocation({ name: `l${id}`, metadata, status: { lastProbeTime: time, conditions } as never })],
-    ['policy', buildPolicy({ name: `m${id}`, metadata, spec: { schedule: '* * * * *' }, status: policy as never })],
-    ['policy', buildPolicy({ name: `p${id}`, metadata, spec: { schedule: '0 0 29 2 *' }, status: policy as never })],
+    ['location', buildLocation({ name: `l${id}`, metadata, status: { lastProbeTime: time, conditions } })],
+    ['policy', buildPolicy({ name: `m${id}`, metadata, spec: { schedule: '* * * * *' }, status: policy })],
+    ['policy', buildPolicy({ name: `p${id}`, metadata, spec: { schedule: '0 0 29 2 *' }, status: policy })],
     // Under the name of its slot only the one to come: an earlier one that goes on would hold the schedule up, as it should.
     [
       'backup',
@@ -37,12 +37,12 @@ function extremes(time: string): readonly (readonly [keyof typeof resources, Kub
         name: time < '2026' ? `hand-${id}` : `nightly-${id}`,
         metadata,
         spec: { slot: time },
-        status: ran as never,
+        status: ran,
       }),
     ],
     ['backup', buildBackup({ name: `b${id}`, metadata, spec: { policy: `m${id}`, slot: time } })],
-    ['restoreRequest', buildRestore({ name: `r${id}`, metadata, status: ran as never })],
-    ['restorePolicy', buildRestorePolicy({ name: `s${id}`, metadata, status: policy as never })],
+    ['restoreRequest', buildRestore({ name: `r${id}`, metadata, status: ran })],
+    ['restorePolicy', buildRestorePolicy({ name: `s${id}`, metadata, status: policy })],
   ] as const;
   return objects.map(([kind, object]) => [kind, structuredClone(object) as unknown as KubeObject] as const);
 }
@@ -58,13 +58,13 @@ describe('Objects with times that no clock has', () => {
     ]) {
       for (const [kind, { status, ...object }] of extremes(time)) {
         const { uid: _uid, resourceVersion: _version, ...metadata } = object.metadata;
-        const created = await cluster.create({ ...object, metadata } as KubeObject);
+        const created = await cluster.create({ ...object, metadata });
         if (status !== undefined) await cluster.client.putStatus(resources[kind], { ...created, status }, forever);
       }
     }
     for (const { metadata, ...object } of [buildLocation(), buildPolicy()]) {
       const { uid: _uid, resourceVersion: _version, creationTimestamp: _at, ...given } = metadata;
-      await cluster.create({ ...object, metadata: given } as unknown as KubeObject);
+      await cluster.create({ ...object, metadata: given });
     }
     const { stop } = startController(cluster);
     await cluster.settle();
