@@ -66,7 +66,7 @@ describe('Objects with times that no clock has', () => {
       const { uid: _uid, resourceVersion: _version, creationTimestamp: _at, ...given } = metadata;
       await cluster.create({ ...object, metadata: given });
     }
-    const { stop } = startController(cluster);
+    const running = startController(cluster);
     await cluster.settle();
     for (let minute = 0; minute < 20; minute += 1) await cluster.advance(60_000);
 
@@ -75,6 +75,6 @@ describe('Objects with times that no clock has', () => {
     expect(policy.status?.handledSlot).toBe('2026-01-01T03:00:00Z');
     const everyMinute = await cluster.get<ReturnType<typeof buildPolicy>>(resources.policy, 'm99991231t235959z');
     expect(everyMinute.status?.handledSlot).toMatch(/^2026-01-01T03:/);
-    await stop();
+    await running.stop();
   });
 });
