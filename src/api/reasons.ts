@@ -543,7 +543,8 @@ export const stateReasons = {
   RunStuck:
     'A run has not been able to start for two minutes: its pod is refused, cannot be scheduled, or does not start.',
   RunCreated: 'A run was created for a slot.',
-  RunSkipped: 'A slot was skipped: the previous run still goes on (concurrencyPolicy Forbid).',
+  RunSkipped:
+    'A slot was skipped and is counted as missed: an earlier run went on until it was too late, or the next slot came (concurrencyPolicy Forbid).',
   RunReplaced: 'The previous run was ended for a newer one (concurrencyPolicy Replace).',
   SlotsMissed: 'Slots passed while nobody could start them; only the latest one runs.',
   SlotTooLate: 'A slot was not started within startingDeadlineSeconds and is skipped.',

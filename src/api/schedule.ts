@@ -41,9 +41,7 @@ export const scheduleStatusShape = <const Results extends readonly [string, ...s
     description:
       'Slots that were never run, since the policy was made. Of slots that pass at once, no more than 1000, of no more than 250 days, are counted.',
   }),
-  handledSlot: timestamp()
-    .optional()
-    .meta({ description: 'The latest slot that was run, skipped or counted as missed.' }),
+  handledSlot: timestamp().optional().meta({ description: 'The latest slot that was run or counted as missed.' }),
   scheduledBy: z.string().max(256).optional().meta({
     description: 'Schedule and time zone that handledSlot belongs to; slots before a change are not made up.',
   }),

@@ -209,7 +209,7 @@ describe('The plan of a policy', () => {
   });
 
   it.each([
-    ['Forbid', [], ['RunSkipped'], '2026-01-02T03:00:00Z'],
+    ['Forbid', [], [], '2026-01-01T03:00:00Z'],
     ['Allow', ['nightly-20260102t030000z'], ['RunCreated'], '2026-01-02T03:00:00Z'],
     ['Replace', ['nightly-20260102t030000z'], ['RunReplaced', 'RunCreated'], '2026-01-02T03:00:00Z'],
   ] as const)('heeds concurrencyPolicy %s while a run goes on', (concurrencyPolicy, created, told, handledSlot) => {
@@ -218,6 +218,50 @@ describe('The plan of a policy', () => {
     expect(seen.created).toEqual(created);
     expect(seen.told).toEqual(told);
     expect(seen.status).toMatchObject({ handledSlot, missedRuns: 0 });
+  });
+
+  describe('whose run goes on when the next slot comes (Forbid)', () => {
+    const spec = { runner: { deadlineSeconds: 172_800 } };
+    const policy = handled('2026-01-01T03:00:00Z', spec);
+    const going = buildRun('2026-01-01T03:00:00Z');
+    const ended = buildRun('2026-01-01T03:00:00Z', succeeded('2026-01-01T03:00:00Z', '2026-01-02T05:00:00Z'));
+
+    it('says what the slot waits for, and starts it when that has ended', () => {
+      const waiting = look('2026-01-02T03:00:00Z', { policy, backups: [going] });
+      const ready = findCondition(waiting.status.conditions, 'Ready');
+      expect(ready?.message).toContain(`the slot of 2026-01-02T03:00:00Z waits for the end of ${going.metadata.name}`);
+      const then = { policy: buildPolicy({ spec, status: waiting.status }), backups: [ended] };
+      const after = look('2026-01-02T05:00:01Z', then);
+      expect(after).toMatchObject({ created: ['nightly-20260102t030000z'], status: { missedRuns: 0 } });
+      expect(findCondition(after.status.conditions, 'Ready')?.message).not.toContain('waits');
+    });
+
+    it('skips it, counts it and tells it once when the one after it comes', () => {
+      const seen = look('2026-01-03T03:00:00Z', { policy, backups: [going] });
+      expect(seen.created).toEqual([]);
+      expect(seen.told).toContain('RunSkipped');
+      expect(seen.status).toMatchObject({ missedRuns: 1, handledSlot: '2026-01-02T03:00:00Z' });
+      const again = look('2026-01-03T03:00:01Z', {
+        policy: buildPolicy({ spec, status: seen.status }),
+        backups: [going],
+      });
+      expect(again.order).toEqual([]);
+    });
+
+    it('skips it when it is too late, and wakes for that', () => {
+      const short = { ...spec, startingDeadlineSeconds: 600 };
+      const waiting = look('2026-01-02T03:00:00Z', {
+        policy: handled('2026-01-01T03:00:00Z', short),
+        backups: [going],
+      });
+      expect(waiting).toMatchObject({ created: [], told: [], wakeAt: '2026-01-02T03:10:00.001Z' });
+      const late = look('2026-01-02T03:10:00.001Z', {
+        policy: buildPolicy({ spec: short, status: waiting.status }),
+        backups: [going],
+      });
+      expect(late).toMatchObject({ created: [], told: ['RunSkipped'] });
+      expect(late.status).toMatchObject({ missedRuns: 1, handledSlot: '2026-01-02T03:00:00Z' });
+    });
   });
 
   it('runs beside Backups by hand, whatever concurrencyPolicy says', () => {

@@ -130,11 +130,16 @@ describe('A RestorePolicy', () => {
     ['a retry', request('02t0400r2')],
     ['what an earlier policy of its name has left', request('02t040000z', undefined, { ownerReferences: [] })],
     ['one that is being deleted', request('02t040000z', undefined, { deletionTimestamp: at(2, '05:00:00') })],
-  ])('skips a slot while another request goes on: %s', (_, going) => {
+  ])('keeps a slot waiting while another request goes on: %s', (_, going) => {
     const seen = look(at(3, '04:00:00'), { policy: buildRestorePolicy({ status: handled(2) }), requests: [going] });
     expect(seen.created).toEqual([]);
-    expect(seen.told).toContain('RunSkipped');
-    expect(seen.status.handledSlot).toBe(at(3, '04:00:00'));
+    expect(seen.told).not.toContain('RunSkipped');
+    const ready = findCondition(seen.status.conditions, 'Ready');
+    expect(ready?.message).toContain(`waits for the end of ${going.metadata.name}`);
+    const next = look(at(4, '04:00:00'), { policy: buildRestorePolicy({ status: seen.status }), requests: [going] });
+    expect(next.created).toEqual([]);
+    expect(next.told).toContain('RunSkipped');
+    expect(next.status.handledSlot).toBe(at(3, '04:00:00'));
     expect(seen.status.active).toEqual([going.metadata.name]);
   });
 

@@ -21,7 +21,7 @@ import { endedRuns, lastSuccess, lastSuccessTime } from './run.ts';
 import { countRuns } from './runs.ts';
 import { slotStatus } from './slot-status.ts';
 import { decideSlots, type SlotsDecision } from './slots.ts';
-import { tellChanges, tellSlots } from './tell-slots.ts';
+import { remarkSlots, tellChanges, tellSlots } from './tell-slots.ts';
 
 /** Makes runs for slots, and says how the policy fares. */
 export function planPolicy(seen: PolicySeen): Plan {
@@ -98,10 +98,7 @@ function judgeReady(
     const message = `the Backup ${slots.taken} exists and is not this policy's run of that slot`;
     return { ...base, status: 'False', reason: 'NameTaken', message };
   }
-  const remarks = [
-    ...destinations.problems.map(({ message }) => `${message} (not required)`),
-    ...(slots.ahead === undefined ? [] : [slots.ahead]),
-  ];
+  const remarks = [...destinations.problems.map(({ message }) => `${message} (not required)`), ...remarkSlots(slots)];
   const besides = remarks.map((remark) => `; ${remark}`).join('');
   if (policy.spec.suspend) {
     return {

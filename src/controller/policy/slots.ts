@@ -36,7 +36,10 @@ export interface SlotsDecision {
   readonly start?: { readonly slot: number; readonly name: string; readonly replaces: boolean } | undefined;
   /** The run's name belongs to something else. */
   readonly taken?: string | undefined;
-  readonly skipped?: { readonly slot: number; readonly running: string } | undefined;
+  /** Slots that are missed because of a run that goes on (Forbid), the latest of them, and how many. */
+  readonly skipped?: { readonly slot: number; readonly running: string; readonly count: number } | undefined;
+  /** The slot is due, and waits for the end of a run. */
+  readonly waits?: { readonly slot: number; readonly running: string } | undefined;
   readonly tooLate?: number | undefined;
   /** What has a time that lies ahead, for people: it counted for nothing. */
   readonly ahead?: string | undefined;
@@ -48,7 +51,7 @@ export interface SlotsDecision {
  * once, because handledSlot moves past them in the same PUT. A slot at or before the newest run's is past, so a clock set back,
  * or a crash between create and status, makes no second run. Slots before the policy was made, or before its schedule was changed,
  * are nobody's, and so are runs and stored times ahead of the clock: a clock that was wrong once stops nothing. While it is suspended slots pass uncounted; afterwards the latest one still catches up within
- * startingDeadlineSeconds, as with CronJob.
+ * startingDeadlineSeconds, as with CronJob. With Forbid a slot stays due while a run goes on, until it is too late or the next one comes.
  */
 export function decideSlots(seen: SlotsSeen): SlotsDecision {
   const { nowMs, policy, schedule, runs, concurrencyPolicy } = seen;
@@ -110,20 +113,20 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
   }
   if (seen.gateUntil !== undefined && nowMs < seen.gateUntil) return settled({}, earliest(seen.gateUntil, nextStart));
 
+  const active = runs.filter((run) => run.result === undefined && seen.counts(run));
+  const running = concurrencyPolicy === 'Forbid' ? active[0]?.name : undefined;
   handled.missed += superseded;
   if (superseded > 0) handled.at = previousSlot(schedule, due - 1) ?? handled.at;
   if (late) {
     handled.missed += 1;
     handled.at = due;
-    return settled({ tooLate: due }, nextStart);
   }
-  if (seen.blocked) return settled({}, earliest(nextStart, lateWake));
-
-  const active = runs.filter((run) => run.result === undefined && seen.counts(run));
-  const [running] = active;
-  if (running !== undefined && concurrencyPolicy === 'Forbid') {
-    handled.at = due;
-    return settled({ skipped: { slot: due, running: running.name } }, nextStart);
+  const count = superseded + (late ? 1 : 0);
+  const skipped = running === undefined || count === 0 ? undefined : { slot: handled.at, running, count };
+  if (late) return settled(skipped === undefined ? { tooLate: due } : { skipped }, nextStart);
+  if (seen.blocked) return settled({ skipped }, earliest(nextStart, lateWake));
+  if (running !== undefined) {
+    return settled({ skipped, waits: { slot: due, running } }, earliest(nextStart, lateWake));
   }
   const name = seen.nameOf(due);
   if (seen.isTaken(name)) return settled({ taken: name }, earliest(nextStart, lateWake));

@@ -11,7 +11,7 @@ export function tellSlots(about: ObjectSeen, slots: SlotsDecision, created: Stat
     return { type: 'tell', about, level, reason, message };
   };
   const told: TellAction[] = [];
-  const others = slots.missed - (slots.tooLate === undefined ? 0 : 1);
+  const others = slots.missed - (slots.tooLate === undefined ? 0 : 1) - (slots.skipped?.count ?? 0);
   if (others > 0) told.push(tell('Warning', 'SlotsMissed', `${others} slots passed without a run`));
   if (slots.tooLate !== undefined) {
     told.push(
@@ -19,8 +19,9 @@ export function tellSlots(about: ObjectSeen, slots: SlotsDecision, created: Stat
     );
   }
   if (slots.skipped !== undefined) {
-    const { slot, running } = slots.skipped;
-    told.push(tell('Warning', 'RunSkipped', `the slot of ${stamp(slot)} is skipped: ${running} still goes on`));
+    const { slot, running, count } = slots.skipped;
+    const which = count === 1 ? `the slot of ${stamp(slot)} is` : `${count} slots until that of ${stamp(slot)} are`;
+    told.push(tell('Warning', 'RunSkipped', `${which} skipped: ${running} still goes on`));
   }
   if (slots.start !== undefined) {
     const { slot, name, replaces } = slots.start;
@@ -28,6 +29,12 @@ export function tellSlots(about: ObjectSeen, slots: SlotsDecision, created: Stat
     told.push(tell('Normal', created, `created ${name} for the slot of ${stamp(slot)}`));
   }
   return told;
+}
+
+/** What of its slots stands in a policy's Ready condition. */
+export function remarkSlots({ ahead, waits }: SlotsDecision): readonly string[] {
+  const waiting = waits && `the slot of ${stamp(waits.slot)} waits for the end of ${waits.running}`;
+  return [ahead, waiting].filter((remark) => remark !== undefined);
 }
 
 /** Events about conditions that have changed for the worse. */

@@ -15,7 +15,7 @@ import { lastSuccess, lastSuccessTime } from '../policy/run.ts';
 import { countRuns } from '../policy/runs.ts';
 import { slotStatus } from '../policy/slot-status.ts';
 import { decideSlots, type SlotsDecision } from '../policy/slots.ts';
-import { tellChanges, tellSlots } from '../policy/tell-slots.ts';
+import { remarkSlots, tellChanges, tellSlots } from '../policy/tell-slots.ts';
 import { managedBy, resources } from '../resources.ts';
 import { deleteOldRequests } from './history.ts';
 import { findUnlessRestored, foldRestored } from './last-restored.ts';
@@ -65,7 +65,7 @@ export function planRestorePolicy(seen: RestorePolicySeen): Plan {
     stuckAt: ({ object }) => seen.stuckAt(object),
     scheduledSince: slots.scheduledSince,
   });
-  const ready = judgeReady(policy, problem, slots.taken ?? retry.taken, slots.ahead);
+  const ready = judgeReady(policy, problem, slots.taken ?? retry.taken, remarkSlots(slots));
   const status = buildStatus(seen, policy, runs, slots, retry, [ready, health.condition]);
 
   const start = slots.start ?? retry.start;
@@ -101,7 +101,7 @@ function judgeReady(
   policy: RestorePolicy,
   problem: Problem | undefined,
   taken: string | undefined,
-  ahead: string | undefined,
+  remarks: readonly string[],
 ): ConditionChange {
   const base = { type: 'Ready', observedGeneration: policy.metadata.generation } as const;
   if (problem !== undefined) return { ...base, status: 'False', reason: problem.reason, message: problem.message };
@@ -109,7 +109,7 @@ function judgeReady(
     const message = `the RestoreRequest ${taken} exists and is not this policy's`;
     return { ...base, status: 'False', reason: 'NameTaken', message };
   }
-  const besides = ahead === undefined ? '' : `; ${ahead}`;
+  const besides = remarks.map((remark) => `; ${remark}`).join('');
   return policy.spec.suspend
     ? { ...base, status: 'True', reason: 'Suspended', message: `nothing is scheduled${besides}` }
     : { ...base, status: 'True', reason: 'PolicyReady', message: `the policy can run${besides}` };
