@@ -119,11 +119,11 @@ function judge(
   claim('the verdict and its code fit', code === (isDone ? 0 : 75), [code, verdict]);
 }
 
-/** With PGBACKUP_EVERY_STATEMENT=1 all of them (half an hour); else the last ten, where the end becomes known, and one of six before. */
+/** With PGBACKUP_EVERY_STATEMENT=1 all of them (half an hour); else the last ten, where the end becomes known, and one of twelve before. */
 function chooseMoments(statements: readonly string[]): readonly number[] {
   const all = process.env['PGBACKUP_EVERY_STATEMENT'] === '1';
   const last = statements.length - 10;
-  return statements.flatMap((_, index) => (all || index >= last || index % 6 === 0 ? [index + 1] : []));
+  return statements.flatMap((_, index) => (all || index >= last || index % 12 === 0 ? [index + 1] : []));
 }
 
 describe.each(modes)('A restore with mode %s', (mode) => {
@@ -135,7 +135,7 @@ describe.each(modes)('A restore with mode %s', (mode) => {
     const { ended, statements } = await runUntil(task);
     expect(ended.code, ended.log).toBe(0);
     moments = chooseMoments(statements);
-    expect(moments.length).toBeGreaterThan(15);
+    expect(moments.length).toBeGreaterThan(12);
   });
 
   test.each(['dies', 'loses'] as const)(
