@@ -138,6 +138,11 @@ function readEntry(
 
 const none: readonly number[] = [];
 
+/** A name, with its schema or not. A quoted part ends where no quote follows: read in one way only, however many of them there are. */
+const nameInSql = String.raw`(?:"(?:[^"]|"")*"(?!")|[^" ])+`;
+/** Before its expressions, which may have the same words in them. */
+const restrictivePolicy = new RegExp(`^CREATE POLICY ${nameInSql} ON ${nameInSql} AS RESTRICTIVE `);
+
 /** Of few types, what only the definition tells. */
 function readDetail(
   type: string,
@@ -145,13 +150,7 @@ function readDetail(
   decode: (bytes: Uint8Array) => string,
 ): Pick<ArchiveEntry, 'forAllTables' | 'restrictive' | 'provider'> {
   if (definition === undefined) return {};
-  // Before its expressions, which may have the same words in them.
-  if (type === 'POLICY')
-    return /^CREATE POLICY (?:"(?:[^"]|"")*"|[^" ])+ ON (?:"(?:[^"]|"")*"|[^" ])+ AS RESTRICTIVE /.test(
-      definition.toString('latin1'),
-    )
-      ? { restrictive: true }
-      : {};
+  if (type === 'POLICY') return restrictivePolicy.test(definition.toString('latin1')) ? { restrictive: true } : {};
   if (type === 'PUBLICATION') return definition.includes(' FOR ALL TABLES') ? { forAllTables: true } : {};
   if (type !== 'SECURITY LABEL') return {};
   const [, quoted, plain] =

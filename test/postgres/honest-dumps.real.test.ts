@@ -1,22 +1,19 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { inspect, promisify } from 'node:util';
+import { inspect } from 'node:util';
 import { constantFrom, integer, sample, subarray, tuple } from 'fast-check';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadScript } from '../../src/postgres/load-script.ts';
-import { programPath } from '../../src/postgres/programs.ts';
 import { inPieces } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { openLoadStand, type LoadStand } from './load-stand.ts';
 import { oddDatabase } from './odd-database.ts';
 
-const run = promisify(execFile);
 const never = new AbortController().signal;
 const binDirs = await listBinDirs(process.env['POSTGRES_BINDIRS']);
 /** On each server. PGBACKUP_ODD_DATABASES=500 makes the 2 000 of a long run. */
 const databases = Number(process.env['PGBACKUP_ODD_DATABASES'] ?? 8);
-const largest = 64 * 1024 * 1024;
 
 const forms = subarray(
   [
@@ -71,12 +68,6 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('dumps of odd databases, on 
     }
     return done;
   };
-  const call = async (program: 'pg_dump', database: string, args: readonly string[]): Promise<Buffer> => {
-    const { programs, environment } = await stand.at.tools();
-    const env = { ...environment, PGDATABASE: database };
-    const options = { env, encoding: 'buffer', maxBuffer: largest } as const;
-    return (await run(programPath(programs, program), args, options)).stdout;
-  };
   /** `psql -f -`, as its users call it. */
   const psql = async (database: string, script: Buffer, isOne: boolean): Promise<void> => {
     const { environment } = await stand.at.tools();
@@ -93,7 +84,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('dumps of odd databases, on 
   };
   /** What a dump says, without what is new in each. */
   const told = async (database: string): Promise<string> => {
-    const text = (await call('pg_dump', database, ['--create'])).toString('latin1');
+    const text = (await stand.script(database, ['--create'])).toString('latin1');
     return text
       .replaceAll(/^\\(un)?restrict .*$/gm, '')
       .replaceAll(`"${database}"`, 'X')
@@ -116,7 +107,7 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('dumps of odd databases, on 
         await admin.query(`CREATE DATABASE ${name} ENCODING '${encoding}' LOCALE 'C' TEMPLATE template0`);
       }
       statementsDone += await fill('odd_source', statements);
-      const script = await call('pg_dump', 'odd_source', options);
+      const script = await stand.script('odd_source', options);
       const about = `database ${index}, pg_dump ${options.join(' ')}, ${encoding}`;
       const theirs = await outcome(psql('odd_psql', script, index % 2 === 0));
       const open = () => inPieces(script, pieces);

@@ -1,13 +1,8 @@
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { leavableKinds, type LeavableKind } from '../../src/api/restore-options.ts';
 import { connectClient } from '../../src/postgres/connection.ts';
 import { loadArchive } from '../../src/postgres/load-archive.ts';
 import { loadScript } from '../../src/postgres/load-script.ts';
-import { programPath } from '../../src/postgres/programs.ts';
 import { readContents } from '../../src/postgres/read-contents.ts';
 import { hasLabelProvider, mayDo } from '../../src/postgres/try-powers.ts';
 import { checkPowers } from '../../src/runner/restore/check-powers.ts';
@@ -15,7 +10,6 @@ import { inPieces, rejection } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { loadOptions, openLoadStand, streamOf, type LoadStand } from './load-stand.ts';
 
-const run = promisify(execFile);
 const never = new AbortController().signal;
 const binDirs = await listBinDirs(process.env['POSTGRES_BINDIRS']);
 const ends = [...new Set([binDirs[0], binDirs.at(-1)])].filter((binDir) => binDir !== undefined);
@@ -53,11 +47,7 @@ describe.skipIf(ends.length === 0).each(ends)('what is left out by its kind, on 
     await stand.fresh('source');
     await stand.at.postgres.sql(source, 'source');
     archive = await stand.dump('source');
-    const { programs } = await stand.at.tools();
-    const path = join(await stand.at.folder(), 'dump.sql');
-    const env = { ...stand.tools.environment, PGDATABASE: 'source' };
-    await run(programPath(programs, 'pg_dump'), [`--file=${path}`], { env });
-    script = await readFile(path);
+    script = await stand.script('source');
     await stand.at.postgres.sql('DROP SUBSCRIPTION sub', 'source');
     await stand.at.postgres.sql(`CREATE ROLE common LOGIN PASSWORD 'pw' CREATEDB`);
     await stand.at.postgres.sql('CREATE DATABASE commons OWNER common');

@@ -1,19 +1,16 @@
-import { execFile } from 'node:child_process';
 import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { inspect, promisify } from 'node:util';
+import { inspect } from 'node:util';
 import { array, constantFrom, integer, nat, sample, tuple } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
 import { readSqlScript, type SqlScriptOptions } from '../../src/pipeline/sql-script.ts';
 import { openLoadSession, type LoadSession } from '../../src/postgres/load-session.ts';
 import { loadStatements } from '../../src/postgres/load-statements.ts';
-import { programPath } from '../../src/postgres/programs.ts';
 import { inPieces, rejection } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { openLoadStand, type LoadStand } from './load-stand.ts';
 
-const run = promisify(execFile);
 const never = new AbortController().signal;
 const binDirs = await listBinDirs(process.env['POSTGRES_BINDIRS']);
 /** On each server; with four of them 20 000 in all. */
@@ -42,19 +39,14 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('dumps that were changed, on
     await stand.fresh('source');
     await stand.fresh('back');
     await stand.at.postgres.sql(database, 'source');
-    const { programs, environment } = await stand.at.tools();
-    const write = async (program: 'pg_dump' | 'pg_dumpall', ...args: readonly string[]): Promise<Buffer> => {
-      const env = { ...environment, PGDATABASE: program === 'pg_dump' ? 'source' : 'postgres' };
-      return Buffer.from((await run(programPath(programs, program), args, { env })).stdout);
-    };
-    const lines = await write('pg_dump', '--table=t');
+    const lines = await stand.script('source', ['--table=t']);
     scripts = [
-      { bytes: await write('pg_dump'), part: 'whole' },
+      { bytes: await stand.script('source'), part: 'whole' },
       { bytes: lines, part: 'whole' },
       { bytes: Buffer.from(lines.toString('latin1').replaceAll('\n', '\r\n'), 'latin1'), part: 'whole' },
-      { bytes: await write('pg_dump', '--table=t', '--column-inserts'), part: 'whole' },
-      { bytes: await write('pg_dump', '--schema=s', '--clean', '--if-exists'), part: 'whole' },
-      { bytes: await write('pg_dumpall'), part: { database: 'source' } },
+      { bytes: await stand.script('source', ['--table=t', '--column-inserts']), part: 'whole' },
+      { bytes: await stand.script('source', ['--schema=s', '--clean', '--if-exists']), part: 'whole' },
+      { bytes: await stand.script('postgres', [], 'pg_dumpall'), part: { database: 'source' } },
     ];
   });
   afterAll(() => stand?.at.remove());

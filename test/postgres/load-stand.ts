@@ -1,13 +1,17 @@
+import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Archive, LoadOptions, LoadTools } from '../../src/postgres/load-types.ts';
-import { findPrograms, type Programs } from '../../src/postgres/programs.ts';
+import { findPrograms, programPath, type Programs } from '../../src/postgres/programs.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { dumpDatabase } from '../../src/postgres/dump.ts';
 import { collect, inPieces } from '../pipeline/streams.ts';
 import { temporaryPostgres, type TemporaryPostgres } from './temporary-postgres.ts';
 
+const run = promisify(execFile);
 const never = new AbortController().signal;
+const largestScript = 64 * 1024 * 1024;
 
 /** A server to load into, with all programs there are. */
 export interface LoadStand {
@@ -18,6 +22,8 @@ export interface LoadStand {
   readonly fresh: (database: string) => Promise<void>;
   /** As our own backups are: custom, uncompressed. */
   readonly dump: (database: string) => Promise<Buffer>;
+  /** Plain SQL of pg_dump, or of pg_dumpall that connects to this database first. */
+  readonly script: (database: string, args?: readonly string[], program?: 'pg_dump' | 'pg_dumpall') => Promise<Buffer>;
 }
 
 export async function openLoadStand(
@@ -45,6 +51,11 @@ export async function openLoadStand(
       const name = `"${database.replaceAll('"', '""')}"`;
       await at.postgres.sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
       await at.postgres.sql(`CREATE DATABASE ${name}`);
+    },
+    script: async (database, args = [], program = 'pg_dump') => {
+      const env = { ...own.environment, PGDATABASE: database };
+      const options = { env, encoding: 'buffer', maxBuffer: largestScript } as const;
+      return (await run(programPath(own.programs, program), args, options)).stdout;
     },
     dump: (database) => collect(dumpDatabase(own, database, { lockTimeoutSeconds: 10, encoding: 'UTF8' }, never).bytes),
   };

@@ -1,18 +1,12 @@
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadArchive } from '../../src/postgres/load-archive.ts';
 import { loadScript } from '../../src/postgres/load-script.ts';
 import type { LoadOptions } from '../../src/postgres/load-types.ts';
-import { programPath } from '../../src/postgres/programs.ts';
 import { explainRefusal, showRefused, type Refusal } from '../../src/postgres/refusal.ts';
 import { inPieces, rejection } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { loadOptions, openLoadStand, streamOf, type LoadStand } from './load-stand.ts';
 
-const run = promisify(execFile);
 const never = new AbortController().signal;
 const binDirs = await listBinDirs(process.env['POSTGRES_BINDIRS']);
 const ends = [...new Set([binDirs[0], binDirs.at(-1)])].filter((binDir) => binDir !== undefined);
@@ -40,11 +34,7 @@ describe.skipIf(ends.length === 0).each(ends)('a load that goes on, on a server 
     await stand.fresh('source');
     await stand.at.postgres.sql(source, 'source');
     archive = await stand.dump('source');
-    const { programs } = await stand.at.tools();
-    const path = join(await stand.at.folder(), 'dump.sql');
-    const env = { ...stand.tools.environment, PGDATABASE: 'source' };
-    await run(programPath(programs, 'pg_dump'), [`--file=${path}`], { env });
-    script = await readFile(path);
+    script = await stand.script('source');
     await stand.at.postgres.sql('DROP DATABASE source');
     await stand.at.postgres.sql('DROP ROLE gone');
   });

@@ -119,3 +119,19 @@ test('reads no more than the head', async () => {
   await readContents({}, endless, never);
   expect({ given, left }).toEqual({ given: 0, left: true });
 });
+
+test.each([
+  ['"few" ON c.seen AS RESTRICTIVE USING (true)', true],
+  ['few ON "c ""d"" "."s AS RESTRICTIVE " AS RESTRICTIVE FOR SELECT', true],
+  ["few ON c.seen USING ((a = ' AS RESTRICTIVE '::text))", false],
+  ['"p AS RESTRICTIVE " ON c.seen USING (true)', false],
+  ['"p ON x AS RESTRICTIVE " ON c.seen FOR ALL USING (true)', false],
+  // Read in one way only: with two for each quote this one would not come to its end.
+  [`"${'""'.repeat(50_000)}" ON c.seen USING (true)`, false],
+  [`"${'""'.repeat(50_000)}" ON "${'""'.repeat(50_000)}" AS RESTRICTIVE USING (true)`, true],
+  ['"'.repeat(100_000), false],
+])('sees whether a policy is restrictive: case %#', async (rest, isRestrictive) => {
+  const content = Buffer.concat([head(16, 1), entry(16, 'POLICY', 'seen few', `CREATE POLICY ${rest};\n`)]);
+  const { entries } = await readContents({}, archive(content, 10_000), never);
+  expect(entries[0]?.restrictive === true).toBe(isRestrictive);
+});

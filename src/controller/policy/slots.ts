@@ -50,8 +50,8 @@ export interface SlotsDecision {
  * What becomes of the slots since the last one that was handled. Only the latest runs; those before it are missed, and counted
  * once, because handledSlot moves past them in the same PUT. A slot at or before the newest run's is past, so a clock set back,
  * or a crash between create and status, makes no second run. Slots before the policy was made, or before its schedule was changed,
- * are nobody's, and so are runs and stored times ahead of the clock: a clock that was wrong once stops nothing. While it is suspended slots pass uncounted; afterwards the latest one still catches up within
- * startingDeadlineSeconds, as with CronJob. With Forbid a slot stays due while a run goes on, until it is too late or the next one comes.
+ * are nobody's, and so are runs and stored times ahead of the clock: a clock that was wrong once stops nothing. While it is suspended
+ * slots pass uncounted; afterwards the latest one still catches up within startingDeadlineSeconds, as with CronJob. With Forbid a slot stays due while a run goes on, until it is too late or the next one comes.
  */
 export function decideSlots(seen: SlotsSeen): SlotsDecision {
   const { nowMs, policy, schedule, runs, concurrencyPolicy } = seen;
@@ -75,8 +75,9 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
   };
   if (schedule === undefined) return { ...kept, next: undefined, wakeAt: undefined };
 
-  const forgotten = handledBefore !== kept.handledSlot && newest === undefined;
-  const before = latest(kept.handledSlot, changed || forgotten ? nowMs : undefined) ?? createdAt;
+  // Of what was handled nothing is known then: what was due before now is not made up.
+  const isUnknown = handledBefore !== kept.handledSlot && newest === undefined;
+  const before = latest(kept.handledSlot, changed || isUnknown ? nowMs : undefined) ?? createdAt;
   const handled = { at: before, missed: 0 };
   if (newest !== undefined && newest > before) {
     handled.missed += changed ? 0 : slotsBetween(schedule, before, newest);
