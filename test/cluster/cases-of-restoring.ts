@@ -106,7 +106,7 @@ function tryScheduled(scene: Scene, restores: () => Restoring): void {
     expect(await rowsOf('staging')).toEqual([{ rows: 300, note: 'masked' }]);
   });
 
-  it('when the server comes two minutes later: waits for it; slots that come meanwhile are skipped', async () => {
+  it('when the server comes two minutes later: waits for it; of the slots that come meanwhile the last stays due', async () => {
     const { user, note } = scene();
     const { diary, lateSlot, late } = restores();
     const slot = await lateSlot();
@@ -120,12 +120,12 @@ function tryScheduled(scene: Scene, restores: () => Restoring): void {
     expect(said).toContain('WaitingForStorage');
     expect(said.at(-1)).toBe('Restored');
     expect(await rowsOf('tardy')).toEqual([{ rows: keyOf(request) === newer ? 300 : 200, note: 'masked' }]);
-    // It is the first and, until it ended, the only one.
+    // It is the first and, until it ended, the only one; the slot before its end is still due then.
     const others = (await requestsOf('late', 'late')).filter((each) => slotOfRequest(each) !== slot);
-    for (const other of others) expect(slotOfRequest(other)).toBeGreaterThanOrEqual(slot + lateBy + minute);
+    for (const other of others) expect(slotOfRequest(other)).toBeGreaterThanOrEqual(slot + lateBy);
     const shown = await user.kubectl(['-n', 'late', 'describe', 'pgrp', 'late']);
     expect(shown).toMatch(/Events:[^]*RunSkipped [^]*is skipped: late-[0-9tz]+ still goes on/);
-    expect((await user.get('late', 'pgrp', 'late')).status).toMatchObject({ missedRuns: 0 });
+    expect((await user.get('late', 'pgrp', 'late')).status?.['missedRuns']).toBeGreaterThanOrEqual(1);
   });
 
   it('one after the other, when two policies have the same target', async () => {

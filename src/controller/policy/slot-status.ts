@@ -8,7 +8,7 @@ export function slotStatus({ spec, status }: Pick<Scheduler, 'spec' | 'status'>,
   return {
     lastScheduleTime: stampOf(slots.lastSchedule),
     nextScheduleTime: spec.suspend ? undefined : stampOf(slots.next),
-    missedRuns: (status?.missedRuns ?? 0) + slots.missed,
+    missedRuns: Math.min((status?.missedRuns ?? 0) + slots.missed, Number.MAX_SAFE_INTEGER),
     handledSlot: stampOf(slots.handledSlot),
     scheduledBy: slots.scheduledBy,
     scheduledSince: stamp(slots.scheduledSince),
