@@ -12,8 +12,8 @@ import { restoreRequestSpec, restoreRequestStatus } from './restore-request.ts';
 import type { RestoreRequestSpec, RestoreRequestStatus } from './restore-request.ts';
 
 export const apiGroup = 'pgbackup.dev';
-export const apiVersionName = 'v1';
-export const apiVersion = 'pgbackup.dev/v1';
+export const apiVersionName = 'v1beta1';
+export const apiVersion = 'pgbackup.dev/v1beta1';
 
 export const backupLocationKind = {
   kind: 'BackupLocation',
@@ -61,7 +61,7 @@ export const backupPolicyKind = {
       jsonPath: '.status.lastSuccessTime',
       description: 'Time since the last good run.',
     },
-    { name: 'Next', type: 'string', jsonPath: '.status.nextScheduleTime', description: 'The next slot (UTC).' },
+    { name: 'Next', type: 'string', jsonPath: '.status.nextScheduleTime', description: 'The next start (UTC).' },
     { name: 'Suspended', type: 'boolean', jsonPath: '.spec.suspend', description: 'Schedule stopped.', priority: 1 },
     {
       name: 'Time Zone',
@@ -173,7 +173,7 @@ export const restorePolicyKind = {
       jsonPath: '.status.lastSuccessTime',
       description: 'Time since the last good restore.',
     },
-    { name: 'Next', type: 'string', jsonPath: '.status.nextScheduleTime', description: 'The next slot (UTC).' },
+    { name: 'Next', type: 'string', jsonPath: '.status.nextScheduleTime', description: 'The next start (UTC).' },
     { name: 'Suspended', type: 'boolean', jsonPath: '.spec.suspend', description: 'Schedule stopped.', priority: 1 },
     age,
   ],

@@ -108,6 +108,9 @@ const textMap = <Value extends z.ZodType>(maxKeyLength: number, value: Value, ma
   ).meta({ maxProperties });
 const labelMap = () => textMap(317, z.string().max(253), 32);
 
+/** As Kubernetes takes it (0 to 2³¹-1). */
+const userId = () => z.int().min(0).max(2_147_483_647).meta({ format: 'int64' });
+
 /** How far a run is; in its status while it runs. */
 export const progressShape = {
   plainBytes: bytes(),
@@ -171,6 +174,27 @@ export const runnerOptions = () =>
       .optional()
       .meta({ description: 'As in Pods.' }),
     priorityClassName: subdomainName().optional().meta({ description: 'As in Pods.' }),
+    securityContext: z
+      .strictObject({
+        runAsUser: z
+          .int()
+          .min(1)
+          .max(2_147_483_647)
+          .optional()
+          .meta({ format: 'int64', description: 'User of the process; not root.' }),
+        runAsGroup: userId().optional().meta({ description: 'Its first group.' }),
+        fsGroup: userId().optional().meta({ description: 'Group that volumes are given to.' }),
+        supplementalGroups: z
+          .array(userId())
+          .max(16)
+          .optional()
+          .meta({ description: 'More groups, for volumes (NFS) that are shared by group.' }),
+      })
+      .optional()
+      .meta({
+        description:
+          'Who the pod runs as, instead of the image’s user and group 65532. What is left out is left to the platform: `{}` leaves all to it (OpenShift). Never root.',
+      }),
     podLabels: labelMap().optional().meta({ description: 'More labels of the pod (for network policies, meshes).' }),
     podAnnotations: textMap(317, z.string().max(1024), 32)
       .optional()

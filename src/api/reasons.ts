@@ -539,6 +539,7 @@ export const stateReasons = {
   NoRunYet: 'No run of this policy has ended yet.',
   LastRunSucceeded: 'The last run succeeded, no slot is overdue, and no run is stuck.',
   LastRunFailed: 'The last run did not succeed.',
+  SuspendedLong: 'The policy is suspended, and its last good run is more than seven days old.',
   Overdue: 'A slot passed its starting deadline and the run’s deadline, and no run of it has ended.',
   RunStuck:
     'A run has not been able to start for two minutes: its pod is refused, cannot be scheduled, or does not start.',

@@ -60,7 +60,7 @@ const variants: Readonly<Partial<Record<FailureReason, Readonly<Partial<Record<R
     s3: 'Allow put, get, list and delete below the prefix (docs/locations.md has the least policy).',
     sftp: 'Let the user of the location create, read, rename and delete files below sftp.path on the server.',
     directory:
-      'Let the user of the runner (uid 65532 in the image) write to the folder, or set fsGroup for the volume.',
+      'Let the user of the runner (uid 65532 in the image) write to the folder, or say in spec.runner.securityContext whose it is (runAsUser, fsGroup, supplementalGroups).',
   },
   StorageCredentialsInvalid: {
     s3: 'Correct accessKeyId and secretAccessKey (and sessionToken) in the Secret that the location names.',

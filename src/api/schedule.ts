@@ -34,7 +34,7 @@ export const scheduleStatusShape = <const Results extends readonly [string, ...s
     .optional()
     .meta({ description: 'For people; computed from the conditions.' }),
   lastScheduleTime: timestamp().optional().meta({ description: 'The latest slot for which a run was created.' }),
-  nextScheduleTime: timestamp().optional().meta({ description: 'The next slot.' }),
+  nextScheduleTime: timestamp().optional().meta({ description: 'When the next slot starts, jitter and all.' }),
   lastSuccessTime: timestamp().optional().meta({ description: 'End of the last run that succeeded.' }),
   active: z.array(z.string().max(63)).max(50).optional().meta({ description: 'Runs that are going on, by name.' }),
   missedRuns: count().optional().meta({

@@ -10,6 +10,7 @@ import { openLog } from '../support/log.ts';
 import { programVersion } from '../support/version.ts';
 import { answerScrape } from './answer-scrape.ts';
 import { chooseLease } from './choose-lease.ts';
+import { findOwnImage } from './find-own-image.ts';
 import type { ControllerOptions } from './program.ts';
 import type { World } from './world.ts';
 
@@ -37,7 +38,7 @@ export async function runController(world: World, options: ControllerOptions): P
     random,
     log,
     namespace: options.namespace,
-    mode: modeOf(options),
+    mode: modeOf(options, options.runnerImage ?? (await findOwnImage(client, env['POD_NAME'], signal))),
     instance,
     ...metrics.hooks,
     ...(lease === undefined ? {} : { mayWrite: () => lease.isLeader() }),
@@ -66,16 +67,17 @@ export async function runController(world: World, options: ControllerOptions): P
   return 0;
 }
 
-function modeOf(options: ControllerOptions): ControllerMode {
+function modeOf(options: ControllerOptions, image: string): ControllerMode {
   const { runnerImagePullPolicy, runnerImagePullSecrets } = options;
   return {
     ...clusterMode,
     limits: { runs: options.maxRuns, perServer: options.maxRunsPerServer },
     inspections: options.maxInspections,
     runner: {
-      image: options.runnerImage,
+      image,
       ...(runnerImagePullPolicy === undefined ? {} : { imagePullPolicy: runnerImagePullPolicy }),
       ...(runnerImagePullSecrets.length === 0 ? {} : { imagePullSecrets: runnerImagePullSecrets }),
+      ...(options.runnerIds === 'platform' ? { securityContext: {} } : {}),
     },
   };
 }

@@ -11,9 +11,10 @@ export interface ControllerOptions {
   readonly context: string | undefined;
   /** All namespaces if absent. */
   readonly namespace: string | undefined;
-  readonly runnerImage: string;
+  readonly runnerImage: string | undefined;
   readonly runnerImagePullPolicy: 'Always' | 'IfNotPresent' | 'Never' | undefined;
   readonly runnerImagePullSecrets: readonly string[];
+  readonly runnerIds: 'image' | 'platform';
   readonly metricsPort: number;
   readonly maxRuns: number;
   readonly maxRunsPerServer: number;
@@ -98,14 +99,23 @@ function addController(program: Command, world: World, commands: Commands, done:
     .option('--context <name>', 'context of the kubeconfig')
     .option('--namespace <name>', 'only this namespace (default: all)')
     .addOption(
-      new Option('--runner-image <image>', 'image of the Jobs: this very image')
-        .env('PGBACKUP_RUNNER_IMAGE')
-        .makeOptionMandatory(),
+      new Option(
+        '--runner-image <image>',
+        'image of the Jobs (default: that of the pod POD_NAME, in which this runs)',
+      ).env('PGBACKUP_RUNNER_IMAGE'),
     )
     .addOption(
       new Option('--runner-image-pull-policy <policy>', 'of the Jobs').choices(['Always', 'IfNotPresent', 'Never']),
     )
     .option('--runner-image-pull-secret <name>', 'of the Jobs (repeatable)', collect, [])
+    .addOption(
+      new Option(
+        '--runner-ids <whose>',
+        'user and groups of the Jobs: those of the image, or left to the platform (OpenShift)',
+      )
+        .choices(['image', 'platform'])
+        .default('image'),
+    )
     .addOption(port('--metrics-port <port>', 'serves /metrics, /healthz and /readyz').default(8080))
     .option('--max-runs <count>', 'backups that run at once', wholeNumber(1, 1000), 8)
     .option('--max-runs-per-server <count>', 'backups of one server at once', wholeNumber(1, 1000), 2)
@@ -121,6 +131,7 @@ function addController(program: Command, world: World, commands: Commands, done:
       const given = {
         kubeconfig: undefined,
         context: undefined,
+        runnerImage: undefined,
         runnerImagePullPolicy: undefined,
         namespace: undefined,
         leaderElection: undefined,

@@ -74,7 +74,6 @@ const makeContainer = (image: string): Document => ({
   image,
   args: ['controller', '--leader-election', `--metrics-port=${metricsPort}`],
   env: [
-    { name: 'PGBACKUP_RUNNER_IMAGE', value: image },
     // A burst of runs makes garbage, which a small young generation gives back at once: a third less memory at its peak.
     { name: 'NODE_OPTIONS', value: '--max-semi-space-size=4' },
     { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },

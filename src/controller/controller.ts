@@ -11,6 +11,7 @@ import { observeBackup } from './backup/observe.ts';
 import { planBackup } from './backup/plan.ts';
 import { countRequests, type RequestSeen } from './count-requests.ts';
 import { keyKinds, keysOf, parseKey, printKey, type KeyKind } from './keys.ts';
+import { logEvents } from './log-events.ts';
 import { observeLocation } from './location/observe.ts';
 import { planLocation } from './location/plan.ts';
 import type { ControllerMode } from './mode.ts';
@@ -137,7 +138,7 @@ export function createController(options: ControllerOptions): Controller {
       if (signal.aborted) return;
       throw error;
     }
-    const events = createEventRecorder({
+    const recorder = createEventRecorder({
       client,
       clock,
       random,
@@ -145,6 +146,7 @@ export function createController(options: ControllerOptions): Controller {
       instance,
       onDrop: (event, error) => log.warn('an event was not sent', { reason: event.reason, error: textOf(error) }),
     });
+    const events = logEvents(recorder, log);
     const writer = { client, events, world };
 
     const onError = (key: string, error: unknown): void => {

@@ -1,3 +1,6 @@
+import type { z } from 'zod';
+import type { runnerOptions } from '../api/parts.ts';
+
 /** How the controller is meant to behave; the same for all objects. */
 export interface ControllerMode {
   /** In a cluster: a directory location needs a claim. Without: directory.path is taken as it is, and claims do not count. */
@@ -29,6 +32,8 @@ export interface RunnerTemplate {
   readonly image: string;
   readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
   readonly imagePullSecrets?: readonly string[];
+  /** Of runners whose object says nothing of it; `{}` leaves user and groups to the platform. */
+  readonly securityContext?: z.infer<ReturnType<typeof runnerOptions>>['securityContext'];
   /** Instead of the image's entrypoint. */
   readonly command?: readonly string[];
   /** Instead of the format's default; for tests. */

@@ -4,6 +4,7 @@ import { backupPolicySpec, backupPolicyStatus } from '../api/backup-policy.ts';
 import { backupSpec, backupStatus } from '../api/backup.ts';
 import { describeIssue } from '../api/describe-issue.ts';
 import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../api/kinds.ts';
+import { readLeniently } from '../api/read-leniently.ts';
 import { restorePolicySpec, restorePolicyStatus } from '../api/restore-policy.ts';
 import { restoreRequestSpec, restoreRequestStatus } from '../api/restore-request.ts';
 import type { KubeObject } from '../kube/client.ts';
@@ -25,15 +26,15 @@ function reader<T extends BackupPolicy | Backup | BackupLocation | RestoreReques
   return (raw) => {
     const before = known.get(raw);
     if (before !== undefined) return before;
-    const parsed = spec.safeParse(raw.spec);
+    const parsed = readLeniently(spec, raw.spec, 'Known');
     const seenStatus = readStatus(status.shape, raw.status);
     const read: Read<T> = {
       object: {
         ...raw,
-        spec: parsed.success ? parsed.data : raw.spec,
+        spec: 'value' in parsed ? parsed.value : raw.spec,
         status: seenStatus,
       } as unknown as T,
-      fault: parsed.success ? undefined : describeFault(parsed.error),
+      fault: 'value' in parsed ? undefined : describeFault(parsed.error),
     };
     known.set(raw, read);
     return read;
@@ -52,8 +53,9 @@ function describeFault(error: z.ZodError): string {
 function readStatus(shape: Shape, status: unknown): Readonly<Record<string, unknown>> | undefined {
   if (typeof status !== 'object' || status === null) return undefined;
   const members = Object.entries(status).flatMap(([key, value]) => {
-    const parsed = Object.hasOwn(shape, key) ? shape[key]?.safeParse(value) : undefined;
-    return parsed?.success === true && parsed.data !== undefined ? [[key, parsed.data] as const] : [];
+    const schema = Object.hasOwn(shape, key) ? shape[key] : undefined;
+    const read = schema === undefined ? undefined : readLeniently(schema, value, 'Open');
+    return read !== undefined && 'value' in read && read.value !== undefined ? [[key, read.value] as const] : [];
   });
   return Object.fromEntries(members);
 }

@@ -6,6 +6,8 @@ import { proxyEnvironment, runnerEnvironment } from '../domain/runner-environmen
 import { runnerFiles, taskMaxBytes, type Task } from '../domain/task.ts';
 import type { Claims } from './backup/task.ts';
 import type { RunnerTemplate } from './mode.ts';
+import { optional } from './optional.ts';
+import { podSecurity } from './pod-security.ts';
 import { runnerContainer } from './pods.ts';
 import { managedBy } from './resources.ts';
 import type { CreateAction } from './action.ts';
@@ -34,8 +36,6 @@ const rules = [
   { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
   { action: 'FailJob', onExitCodes: { containerName: runnerContainer, operator: 'In', values: finalExitCodes } },
 ] as const;
-const runnerUser = 65_532;
-const ownerCanRead = 0o440;
 
 /**
  * The Job of one task: no secret in it, no API token in its pod, nothing writable but its own folders.
@@ -52,6 +52,7 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
   }
   const labels = { ...job.labels, [managedBy.key]: managedBy.value, 'app.kubernetes.io/name': 'pgbackup-runner' };
   const secrets = listSecrets(job.task);
+  const security = podSecurity(options.securityContext ?? template.securityContext);
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',
@@ -88,14 +89,7 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
           automountServiceAccountToken: false,
           enableServiceLinks: false,
           terminationGracePeriodSeconds: 60,
-          securityContext: {
-            runAsNonRoot: true,
-            runAsUser: runnerUser,
-            runAsGroup: runnerUser,
-            fsGroup: runnerUser,
-            fsGroupChangePolicy: 'OnRootMismatch',
-            seccompProfile: { type: 'RuntimeDefault' },
-          },
+          securityContext: security.securityContext,
           ...optional('serviceAccountName', options.serviceAccountName),
           ...optional('nodeSelector', options.nodeSelector),
           ...optional('tolerations', options.tolerations),
@@ -161,7 +155,7 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
               secret: {
                 secretName,
                 optional: true,
-                defaultMode: ownerCanRead,
+                defaultMode: security.secretMode,
                 items: keys.map((key) => ({ key, path: key })),
               },
             })),
@@ -179,10 +173,6 @@ function workVolume(scratch: RunnerJob['scratch']): object {
   if (storageClassName === undefined) return { emptyDir: { ...optional('sizeLimit', size) } };
   const spec = { accessModes: ['ReadWriteOnce'], storageClassName, resources: { requests: { storage: size } } };
   return { ephemeral: { volumeClaimTemplate: { spec } } };
-}
-
-function optional<T>(member: string, value: T | undefined): Readonly<Record<string, T>> {
-  return value === undefined ? {} : { [member]: value };
 }
 
 /** Every Secret that a task names, with all keys of it, in the order in which they are named. */

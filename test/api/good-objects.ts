@@ -21,6 +21,7 @@ const runner = {
   nodeSelector: { 'kubernetes.io/os': 'linux' },
   tolerations: [{ operator: 'Exists' }, { key: 'a', value: 'b', effect: 'NoExecute', tolerationSeconds: 60 }],
   priorityClassName: 'low',
+  securityContext: { runAsUser: 1_000_660_000, runAsGroup: 0, fsGroup: 1_000_660_000, supplementalGroups: [5] },
   podLabels: { team: 'data' },
   podAnnotations: { 'linkerd.io/inject': 'enabled' },
   deadlineSeconds: 3600,

@@ -84,7 +84,7 @@ describe('validateObject', () => {
     for (const object of [undefined, null, 5, 'x', [], {}])
       expect(validateObject(kind, object, undefined)).toHaveProperty('errors');
     expect(validateObject(kind, { ...s3(), apiVersion: 'pgbackup.dev/v2' }, undefined)).toEqual({
-      errors: ['apiVersion: Invalid value: "pgbackup.dev/v2": must be pgbackup.dev/v1'],
+      errors: ['apiVersion: Invalid value: "pgbackup.dev/v2": must be pgbackup.dev/v1beta1'],
     });
     expect(validateObject(kind, withPolicy(), undefined)).toHaveProperty('errors');
   });

@@ -106,9 +106,9 @@ describe('the command line', () => {
     });
   });
 
-  it('gives `controller` its defaults, and the image from the environment', async () => {
-    const { asked } = await ask(['controller'], { env: {} });
-    expect(asked).toBeUndefined();
+  it('gives `controller` its defaults', async () => {
+    // Its own, then.
+    expect((await ask(['controller'])).asked).toMatchObject({ runnerImage: undefined });
     expect((await ask('controller --runner-image x:1 --namespace a --max-runs 3'.split(' '))).asked).toEqual({
       command: 'controller',
       kubeconfig: undefined,
@@ -117,6 +117,7 @@ describe('the command line', () => {
       runnerImage: 'x:1',
       runnerImagePullPolicy: undefined,
       runnerImagePullSecrets: [],
+      runnerIds: 'image',
       metricsPort: 8080,
       maxRuns: 3,
       maxRunsPerServer: 2,
@@ -161,7 +162,6 @@ describe('the command line', () => {
     [['locla'], "error: unknown command 'locla'\n(Did you mean local?)"],
     [['local', 'x', '--metrics-port', '70000'], 'it must be a whole number from 0 to 65535.'],
     [['controller', '--runner-image', 'x', '--max-runs', '0'], 'it must be a whole number from 1 to 1000.'],
-    [['controller'], "error: required option '--runner-image <image>' not specified"],
   ])('refuses %j with 64', async (line, message) => {
     const { exitCode, stderr, asked } = await ask(line);
     expect(exitCode).toBe(64);

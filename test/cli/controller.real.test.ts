@@ -57,15 +57,17 @@ describe.skipIf(missing !== undefined)(
       for (const { type, object } of examples) await client.create(type, object, never);
       expect(examples.length).toBeGreaterThan(10);
 
-      const controller = start([
-        'controller',
-        '--kubeconfig',
-        server.kubeconfigPath,
-        '--runner-image',
-        'test/image:1',
-        '--metrics-port',
-        '0',
-      ]);
+      // As in a Deployment: the image is named once, for the controller.
+      const containers = ['sidecar', 'controller'].map((name) => ({ name, image: `test/${name}:1` }));
+      const own = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'own', namespace: 'default' },
+        spec: { containers },
+      };
+      await client.create(resources.pod, own, never);
+      const args = ['controller', '--kubeconfig', server.kubeconfigPath, '--metrics-port', '0'];
+      const controller = start(args, { POD_NAME: 'own' });
       try {
         const port = await until('it listens', async () => {
           const line = controller
@@ -82,7 +84,7 @@ describe.skipIf(missing !== undefined)(
         const job = await until('the manual backup has its Job', async () =>
           client.get(resources.job, 'default', 'pgb-before-upgrade', never),
         );
-        expect(JSON.stringify(job.spec)).toContain('"image":"test/image:1"');
+        expect(JSON.stringify(job.spec)).toContain('"image":"test/controller:1"');
         expect(JSON.stringify(job)).not.toContain('replace-me');
         const policies = await until('policies are judged', async () => {
           const { items } = await client.list(resources.policy, { namespace: 'default' }, never);
@@ -110,7 +112,23 @@ describe.skipIf(missing !== undefined)(
         controller.child.kill('SIGTERM');
       }
       expect(await controller.exitCode, controller.output()).toBe(0);
+      const told = controller
+        .output()
+        .split('\n')
+        .filter((line) => line.includes('"message":"event"'));
+      expect(told).toContainEqual(expect.stringMatching(/"name":"before-upgrade".*"reason":"JobCreated"/));
     });
+
+    it.each([{}, { POD_NAME: 'nobody' }])(
+      'says what is wrong when the image of runners is not known: %j',
+      async (env) => {
+        const lost = start(['controller', '--kubeconfig', server.kubeconfigPath, '--metrics-port', '0'], env);
+        expect(await lost.exitCode).toBe(78);
+        expect(lost.output()).toMatch(
+          /^error: the image of runners is not known: .*\nhint: name it with --runner-image/m,
+        );
+      },
+    );
 
     it('says what is wrong when there is no kubeconfig', async () => {
       const lost = start(['controller', '--runner-image', 'x', '--kubeconfig', '/nowhere/config']);
@@ -134,9 +152,9 @@ function readExamples(): readonly { readonly type: ResourceType; readonly object
   );
 }
 
-function start(args: readonly string[]) {
+function start(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args], {
-    env: { ...compileCache, PATH: '/usr/bin:/bin' },
+    env: { ...compileCache, PATH: '/usr/bin:/bin', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let written = '';

@@ -26,7 +26,7 @@ beforeAll(async () => {
         runner: { retries: 0, waitForServerSeconds: 0 },
       },
     },
-  ].map((object) => ({ apiVersion: 'pgbackup.dev/v1', ...object }));
+  ].map((object) => ({ apiVersion: 'pgbackup.dev/v1beta1', ...object }));
   const secret = {
     apiVersion: 'v1',
     kind: 'Secret',

@@ -57,6 +57,11 @@ export function tryInterrupting(scene: Scene): void {
       expect(runners).toHaveLength(1);
       const killedAt = Date.now();
       for (const pid of runners) process.kill(pid, 'SIGKILL');
+      // As the README waits: until the end, whichever it is.
+      const wait = ['-n', 'shop', 'wait', 'pgrr/murdered'];
+      await user.kubectl([...wait, '--for=jsonpath={.status.completedAt}', '--timeout=120s']);
+      const judged = await scene().stand.node.ask([...wait, '--for=condition=Succeeded', '--timeout=0']);
+      expect(judged.exitCode).toBe(1);
       const of = { namespace: 'shop', type: 'pgrr', name: 'murdered' };
       const { reason, message } = await user.waitForCondition(of, { type: 'Succeeded', status: 'False' }, 120);
       expect(reason).toBe('RunnerKilled');

@@ -87,6 +87,22 @@ export function tryRights(scene: Scene): void {
   });
 }
 
+/** As OpenShift does it: ids that the image knows nothing of. */
+export function tryIds(scene: Scene): void {
+  it.each([
+    ['grouped', { runAsUser: 1_000_660_000, runAsGroup: 0, fsGroup: 1_000_660_000 }],
+    ['alone', { runAsUser: 1_000_660_001, runAsGroup: 1_000_660_001 }],
+  ])('backs up as a user that the image does not have: %s', async (name, securityContext) => {
+    const { user, stand, diary } = scene();
+    await user.makeNamespace(`ids-${name}`);
+    await user.apply(`ids-${name}`, user.policy(name, { runner: { securityContext } }), user.backup(name));
+    await diary.hear(`ids-${name}`, name, ['Succeeded'], 90);
+    expect(findBackups(stand.bucket)).toContainEqual(expect.objectContaining({ id: name, databases: ['shop'] }));
+    const [pod] = await user.podsOf(`ids-${name}`, name);
+    expect(pod?.spec).toMatchObject({ securityContext: { runAsNonRoot: true, ...securityContext } });
+  });
+}
+
 export function tryVolume(scene: Scene): void {
   it('backs up to a volume of the node', async () => {
     const { user, stand, diary, note } = scene();

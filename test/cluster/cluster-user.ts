@@ -49,7 +49,7 @@ export interface ClusterUser {
   readonly podsOf: (namespace: string, backup: string) => Promise<readonly KubeObjectSeen[]>;
 }
 
-export const document = (kind: string, name: string, rest: object, apiVersion = 'pgbackup.dev/v1'): object => ({
+export const document = (kind: string, name: string, rest: object, apiVersion = 'pgbackup.dev/v1beta1'): object => ({
   apiVersion,
   kind,
   metadata: { name },

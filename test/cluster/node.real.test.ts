@@ -8,7 +8,7 @@ import { tryInterrupting } from './cases-of-interrupting.ts';
 import { tryFailover, tryTwoReplicas } from './cases-of-leading.ts';
 import { restoring } from './cases-of-restoring.ts';
 import { tryStarting, tryWaiting } from './cases-of-starting.ts';
-import { tryRights, tryShowing, tryVolume } from './cases-of-using.ts';
+import { tryIds, tryRights, tryShowing, tryVolume } from './cases-of-using.ts';
 import type { ClusterScene } from './cluster-scene.ts';
 import { startClusterStand, type ClusterStand } from './cluster-stand.ts';
 import { openClusterUser } from './cluster-user.ts';
@@ -68,6 +68,7 @@ describe('on a real node', () => {
   tryTwoReplicas(scene);
   tryRights(scene);
   tryVolume(scene);
+  tryIds(scene);
   tryEnding(scene);
   tryShowing(scene);
   tryInterrupting(scene);

@@ -51,9 +51,9 @@ describe('manifests/install.yaml', () => {
     expect(updated.filter((name) => kinds.some(({ plural }) => plural === name))).toEqual(['restorerequests']);
   });
 
-  it('names the image of this version twice: for the controller, and for its runners', () => {
+  it("names the image of this version once: runners use the controller's", () => {
     const deployment = documents.find(({ kind }) => kind === 'Deployment');
     const images = JSON.stringify(deployment).match(/ghcr\.io\/[^"]+/g);
-    expect(images).toEqual(Array.from({ length: 2 }, () => `ghcr.io/pgbackup/pgbackup-operator:${programVersion}`));
+    expect(images).toEqual([`ghcr.io/pgbackup/pgbackup-operator:${programVersion}`]);
   });
 });

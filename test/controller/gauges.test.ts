@@ -112,7 +112,7 @@ describe('The metrics', () => {
       startedAt: '2026-01-05T04:00:10Z',
       completedAt: '2026-01-05T04:01:00Z',
     };
-    const owner = { apiVersion: 'pgbackup.dev/v1', kind: 'RestorePolicy', name: 'nightly', uid: 'uid-of-nightly' };
+    const owner = { apiVersion: 'pgbackup.dev/v1beta1', kind: 'RestorePolicy', name: 'nightly', uid: 'uid-of-nightly' };
     const labels = { 'pgbackup.dev/restore-policy': 'nightly' };
     const text = await print({
       ...empty,

@@ -101,6 +101,35 @@ describe('The Job of a Backup', () => {
     expect(labels).toMatchObject({ 'pgbackup.dev/backup': 'by-hand', team: 'a' });
   });
 
+  it('runs as who it is said to, or whom the platform chooses, and never as root', () => {
+    const who = (given?: object, template?: object): unknown => {
+      const mode = { ...testMode, runner: { ...testMode.runner, ...(template && { securityContext: template }) } };
+      const { securityContext, volumes } = build(mode, given && { securityContext: given }).spec.template.spec;
+      const modes = volumes.flatMap(
+        ({ secret }) => (secret as { defaultMode?: number } | undefined)?.defaultMode ?? [],
+      );
+      return [securityContext, new Set(modes)];
+    };
+    const always = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } };
+    const image = {
+      ...always,
+      runAsUser: 65_532,
+      runAsGroup: 65_532,
+      fsGroup: 65_532,
+      fsGroupChangePolicy: 'OnRootMismatch',
+    };
+    expect(who()).toEqual([image, new Set([0o440])]);
+    // Nobody is known to share a group with the files then.
+    expect(who({})).toEqual([always, new Set([0o444])]);
+    expect(who(undefined, {})).toEqual([always, new Set([0o444])]);
+    expect(who({ runAsUser: 7 })).toEqual([{ ...always, runAsUser: 7 }, new Set([0o444])]);
+    const shared = { fsGroup: 5, supplementalGroups: [6] };
+    expect(who(shared, {})).toEqual([
+      { ...always, ...shared, fsGroupChangePolicy: 'OnRootMismatch' },
+      new Set([0o440]),
+    ]);
+  });
+
   it('mounts each Secret once, optional, with the keys that are named and no others', () => {
     const { volumes, containers } = build().spec.template.spec;
     const secrets = volumes.filter((volume) => 'secret' in volume);

@@ -54,7 +54,7 @@ const job = (uid = byHand.metadata.uid, more: Partial<JobSeen> = {}): JobSeen =>
     namespace: 'shop',
     uid: 'job-uid',
     creationTimestamp: '2026-01-01T03:00:05Z',
-    ownerReferences: [{ apiVersion: 'pgbackup.dev/v1', kind: 'Backup', name: 'x', uid, controller: true }],
+    ownerReferences: [{ apiVersion: 'pgbackup.dev/v1beta1', kind: 'Backup', name: 'x', uid, controller: true }],
   },
   ...more,
 });

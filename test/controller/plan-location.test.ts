@@ -81,7 +81,13 @@ function after(
       uid: 'job-now',
       annotations: { 'pgbackup.dev/generation': '1' },
       ownerReferences: [
-        { apiVersion: 'pgbackup.dev/v1', kind: 'BackupLocation', name: 'near', uid: 'uid-of-near', controller: true },
+        {
+          apiVersion: 'pgbackup.dev/v1beta1',
+          kind: 'BackupLocation',
+          name: 'near',
+          uid: 'uid-of-near',
+          controller: true,
+        },
       ],
     },
     status: { conditions: [{ type: verdict.verdict === 'Failed' ? 'Failed' : 'Complete', status: 'True' }] },

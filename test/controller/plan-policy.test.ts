@@ -84,6 +84,16 @@ describe('The plan of a policy', () => {
     expect(wakeAt).toBe('2026-01-01T09:00:00.000Z');
   });
 
+  it('says when the next run starts, jitter and all', () => {
+    const spec = { jitterSeconds: 3600 };
+    const { status, wakeAt } = look('2026-01-01T02:00:00Z', { policy: buildPolicy({ spec }) });
+    expect(status.nextScheduleTime).toBe(`${wakeAt?.slice(0, 19)}Z`);
+    expect(status.nextScheduleTime).toMatch(/^2026-01-01T03:(?!00:00)/);
+    // Its slot has come, its start has not.
+    const policy = buildPolicy({ spec, status });
+    expect(look('2026-01-01T03:00:00Z', { policy }).status.nextScheduleTime).toBe(status.nextScheduleTime);
+  });
+
   it('does nothing twice: the same world asks for no action', () => {
     const first = look('2026-01-01T02:00:00Z');
     const again = look('2026-01-01T02:00:01Z', { policy: buildPolicy({ status: first.status }) });
@@ -369,8 +379,25 @@ describe('The plan of a policy', () => {
     const seen = look('2026-01-01T03:00:00Z', given);
     expect(seen.created).toEqual([]);
     expect(reasonOf(seen.status, 'Ready')).toBe(`False ${reason}`);
+    // No backup can be made: that is no health, whatever the last run was.
+    expect(reasonOf(seen.status, 'Healthy')).toBe(`False ${reason}`);
     expect(seen.told).toEqual([reason]);
     expect(seen.status.handledSlot).toBeUndefined();
+  });
+
+  it('is not healthy when it is suspended and the last good run is more than a week old', () => {
+    const spec = { suspend: true };
+    const before = look('2026-01-07T03:00:00Z', { policy: buildPolicy({ spec }) });
+    expect(reasonOf(before.status, 'Healthy')).toBe('Unknown NoRunYet');
+    expect(before.wakeAt).toBeDefined();
+    const after = look(before.wakeAt ?? '', { policy: buildPolicy({ spec, status: before.status }) });
+    expect(reasonOf(after.status, 'Healthy')).toBe('False SuspendedLong');
+    expect(reasonOf(after.status, 'Ready')).toBe('True Suspended');
+    expect(after.told).toEqual(['SuspendedLong']);
+    const run = buildRun('2026-01-07T03:00:00Z', succeeded('2026-01-07T03:00:00Z', '2026-01-07T03:01:00Z'));
+    expect(
+      reasonOf(look(before.wakeAt ?? '', { policy: buildPolicy({ spec }), backups: [run] }).status, 'Healthy'),
+    ).toBe('True LastRunSucceeded');
   });
 
   it('is ready without a mirror that nothing requires', () => {

@@ -51,7 +51,7 @@ const reasonOf = (status: RestorePolicyStatus, type: string): string => {
   return `${found?.status} ${found?.reason}`;
 };
 
-const owner = { apiVersion: 'pgbackup.dev/v1', kind: 'RestorePolicy', name: 'refresh', uid: 'uid-of-refresh' };
+const owner = { apiVersion: 'pgbackup.dev/v1beta1', kind: 'RestorePolicy', name: 'refresh', uid: 'uid-of-refresh' };
 const source: RestoredSource = { backup: 'nightly-20260101t030000z', backupUid: 'one' };
 
 /** The request of `refresh` for a slot of January 2026, or of its retry. */

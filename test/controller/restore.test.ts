@@ -70,6 +70,26 @@ describe('A RestoreRequest', () => {
     expect(await cluster.told('again')).toEqual(['JobCreated', 'Restored']);
   });
 
+  it('that this version cannot read is not ended while it has a Job: one that can judges it', async () => {
+    await begin();
+    const { spec } = await request();
+    const rewrite = async (mode: string) =>
+      cluster.update(resources.restoreRequest, 'again', (object) => ({ ...object, spec: { ...spec, mode } }));
+    cluster.admitsAll = true;
+    await rewrite('Merge');
+    await cluster.makePod(runnerJob, 'pod-1', running);
+    await cluster.advance(7200_000);
+    expect(await succeeded()).toBe('Unknown SpecInvalid');
+    expect(await message()).toContain('spec.mode: Unsupported value: "Merge"');
+    expect(await held()).toBe(true);
+
+    await rewrite(spec.mode);
+    await cluster.finishJob(runnerJob, restoreVerdict());
+    await cluster.advance(3000);
+    expect(await succeeded()).toBe('True Restored');
+    expect(await held()).toBe(false);
+  });
+
   it('that failed says that the target is as it was, and takes no second Job', async () => {
     await begin();
     const verdict = restoreVerdict({
@@ -277,7 +297,7 @@ describe('A RestoreRequest and Backups', () => {
     for (const name of ['one', 'two']) {
       await cluster.create(asSent(buildPolicy({ name, spec: { source, schedule: undefined } })));
       const backup: KubeObject = {
-        apiVersion: 'pgbackup.dev/v1',
+        apiVersion: 'pgbackup.dev/v1beta1',
         kind: 'Backup',
         metadata: { name: `${name}-now`, namespace: 'shop' },
         spec: { policy: name },

@@ -24,7 +24,13 @@ function buildJob(conditions: Conditions = [], createdAt = ago(600)): JobSeen {
       uid: 'job',
       creationTimestamp: createdAt,
       ownerReferences: [
-        { apiVersion: 'pgbackup.dev/v1', kind: 'Backup', name: 'by-hand', uid: 'uid-of-by-hand', controller: true },
+        {
+          apiVersion: 'pgbackup.dev/v1beta1',
+          kind: 'Backup',
+          name: 'by-hand',
+          uid: 'uid-of-by-hand',
+          controller: true,
+        },
       ],
     },
     spec: { activeDeadlineSeconds: 3600 },

@@ -127,7 +127,7 @@ describe.skipIf(missing !== undefined)(`On a real API server, a user${missing ? 
     await stand?.stop();
   });
 
-  const document = (kind: string, name: string, rest: object, apiVersion = 'pgbackup.dev/v1'): object => ({
+  const document = (kind: string, name: string, rest: object, apiVersion = 'pgbackup.dev/v1beta1'): object => ({
     apiVersion,
     kind,
     metadata: { name },

@@ -33,7 +33,7 @@ afterAll(async () => {
   await stand?.stop();
 });
 
-const document = (kind: string, name: string, rest: object, apiVersion = 'pgbackup.dev/v1'): string =>
+const document = (kind: string, name: string, rest: object, apiVersion = 'pgbackup.dev/v1beta1'): string =>
   JSON.stringify({ apiVersion, kind, metadata: { name }, ...rest });
 const secret = (name: string, stringData: object): string => document('Secret', name, { stringData }, 'v1');
 const policy = (name: string, source: object, locations: readonly string[]): string =>

@@ -192,7 +192,7 @@ export async function startFaultStand(shared: SharedServer, versitygw: string | 
       }),
     putLocation: async (name, spec) =>
       putObject('location', {
-        apiVersion: 'pgbackup.dev/v1',
+        apiVersion: 'pgbackup.dev/v1beta1',
         kind: 'BackupLocation',
         metadata: { name, namespace },
         spec: { inspectionIntervalSeconds: 604_800, ...spec },

@@ -78,7 +78,7 @@ async function createPolicy(
 ): Promise<void> {
   const { spec = {}, postgres, databases, login = 'admin', places } = arranged;
   const object = {
-    apiVersion: 'pgbackup.dev/v1',
+    apiVersion: 'pgbackup.dev/v1beta1',
     kind: 'BackupPolicy',
     metadata: { name, namespace },
     spec: {
@@ -107,7 +107,7 @@ async function runBackup(operator: LocalOperator, policy: string, word: string, 
   let isOver = false;
   await operator.client.create(
     resources.backup,
-    { apiVersion: 'pgbackup.dev/v1', kind: 'Backup', metadata: { name, namespace }, spec: { policy } },
+    { apiVersion: 'pgbackup.dev/v1beta1', kind: 'Backup', metadata: { name, namespace }, spec: { policy } },
     never,
   );
   const ended = until(`the end of ${name}`, () => {

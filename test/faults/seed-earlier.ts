@@ -30,7 +30,7 @@ export async function makeEarlier(stand: FaultStand, database = 'rows'): Promise
     destinations: [{ location: place.location }],
   };
   const { client } = stand.operator;
-  const meta = (name: string) => ({ apiVersion: 'pgbackup.dev/v1', metadata: { name, namespace } });
+  const meta = (name: string) => ({ apiVersion: 'pgbackup.dev/v1beta1', metadata: { name, namespace } });
   await client.create(resources.policy, { ...meta(policy), kind: 'BackupPolicy', spec }, never);
   const name = `${policy}-first`;
   await client.create(resources.backup, { ...meta(name), kind: 'Backup', spec: { policy } }, never);

@@ -11,7 +11,7 @@ export function backup(
     { type: 'Succeeded', status: value, reason, message, lastTransitionTime: '2026-01-01T03:00:00Z' },
   ];
   return {
-    apiVersion: 'pgbackup.dev/v1',
+    apiVersion: 'pgbackup.dev/v1beta1',
     kind: 'Backup',
     metadata: {
       name,

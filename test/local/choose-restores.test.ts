@@ -14,12 +14,12 @@ kind: Secret
 metadata: { name: staging }
 stringData: { uri: "postgresql://admin:hidden@staging:5433/postgres" }
 ---
-apiVersion: pgbackup.dev/v1
+apiVersion: pgbackup.dev/v1beta1
 kind: BackupLocation
 metadata: { name: disk }
 spec: { directory: { path: /backups } }
 ---
-apiVersion: pgbackup.dev/v1
+apiVersion: pgbackup.dev/v1beta1
 kind: BackupPolicy
 metadata: { name: nightly }
 spec:
@@ -28,13 +28,13 @@ spec:
   schedule: "@daily"
   destinations: [{ location: disk }]
 ---
-apiVersion: pgbackup.dev/v1
+apiVersion: pgbackup.dev/v1beta1
 kind: Backup
 metadata: { name: by-hand }
 spec: { policy: nightly }
 `;
 const request = (name: string, more = '') => `---
-apiVersion: pgbackup.dev/v1
+apiVersion: pgbackup.dev/v1beta1
 kind: RestoreRequest
 metadata: { name: ${name} }
 spec:
@@ -186,7 +186,7 @@ describe('choosing what is restored', () => {
 
   it('makes the request of a RestorePolicy', () => {
     const policy = `---
-apiVersion: pgbackup.dev/v1
+apiVersion: pgbackup.dev/v1beta1
 kind: RestorePolicy
 metadata: { name: refresh }
 spec:

@@ -49,7 +49,7 @@ async function layBackup(id: string, minutes: number, namespace = 'default'): Pr
 
 async function list(options: Partial<LocalRestoreOptions> = {}, path = folder, location?: string) {
   const { world, stdout } = makeWorld();
-  const text = `apiVersion: pgbackup.dev/v1
+  const text = `apiVersion: pgbackup.dev/v1beta1
 kind: BackupLocation
 metadata: { name: disk }
 spec: { directory: { path: ${JSON.stringify(path)} } }

@@ -7,7 +7,7 @@ import { readSources } from '../../src/local/read-sources.ts';
 
 const load = (text: string) => loadObjects([{ name: 'a.yaml', text }], '/home/me');
 
-const location = (more = '') => `apiVersion: pgbackup.dev/v1
+const location = (more = '') => `apiVersion: pgbackup.dev/v1beta1
 kind: BackupLocation
 metadata:
   name: disk
@@ -53,7 +53,7 @@ data: { username: cG9zdGdyZXM= }
     ],
     [
       'a value in a list',
-      `apiVersion: pgbackup.dev/v1
+      `apiVersion: pgbackup.dev/v1beta1
 kind: BackupPolicy
 metadata: { name: p }
 spec:
@@ -87,7 +87,7 @@ spec:
     [
       'a kind that is not known',
       'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: x }\n',
-      'a.yaml:2: kind: kind "ConfigMap" of apiVersion "v1" is not known here; known are Secret (v1), BackupLocation (pgbackup.dev/v1), BackupPolicy (pgbackup.dev/v1), Backup (pgbackup.dev/v1), RestoreRequest (pgbackup.dev/v1), RestorePolicy (pgbackup.dev/v1)',
+      'a.yaml:2: kind: kind "ConfigMap" of apiVersion "v1" is not known here; known are Secret (v1), BackupLocation (pgbackup.dev/v1beta1), BackupPolicy (pgbackup.dev/v1beta1), Backup (pgbackup.dev/v1beta1), RestoreRequest (pgbackup.dev/v1beta1), RestorePolicy (pgbackup.dev/v1beta1)',
     ],
     [
       'an object without a name',

@@ -22,7 +22,7 @@ afterEach(async () => rm(folder, { recursive: true }));
 
 const loaded = (kind: string, name: string, spec: object = {}, namespace = 'default'): LoadedObject => ({
   origin: 'a.yaml:1',
-  object: { apiVersion: 'pgbackup.dev/v1', kind, metadata: { name, namespace }, spec },
+  object: { apiVersion: 'pgbackup.dev/v1beta1', kind, metadata: { name, namespace }, spec },
 });
 
 describe('the lock of a state folder', () => {

@@ -19,7 +19,7 @@ function yaml(runner: string): string {
   const keys = 'metadata: { name: s3 }\nstringData: { accessKeyId: a, secretAccessKey: very-secret }\n';
   const s3 =
     '{ bucket: bucket, endpoint: "http://s3.example.invalid", credentials: { secretName: s3 }, forcePathStyle: true }';
-  const location = `apiVersion: pgbackup.dev/v1\nkind: BackupLocation\nmetadata: { name: disk }\nspec:\n  s3: ${s3}\n${runner}`;
+  const location = `apiVersion: pgbackup.dev/v1beta1\nkind: BackupLocation\nmetadata: { name: disk }\nspec:\n  s3: ${s3}\n${runner}`;
   return [secret, `apiVersion: v1\nkind: Secret\n${keys}`, location, policy].join('---\n');
 }
 

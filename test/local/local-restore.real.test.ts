@@ -26,7 +26,7 @@ beforeEach(async () => {
 const restore = (...more: readonly string[]) => ['local', 'restore', '-', '--state-dir', stand.stateDir, ...more];
 const latest = ['--policy', 'nightly', '--latest', '--target-of', 'nightly'];
 const request = (more: string): string => `${stand.yaml()}---
-apiVersion: pgbackup.dev/v1
+apiVersion: pgbackup.dev/v1beta1
 kind: RestoreRequest
 metadata: { name: back }
 spec:

@@ -56,13 +56,13 @@ stringData:
   username: ${JSON.stringify(server.user)}
   password: ${JSON.stringify(server.password)}
 ---
-apiVersion: pgbackup.dev/v1
+apiVersion: pgbackup.dev/v1beta1
 kind: BackupLocation
 metadata: { name: disk }
 spec:
   directory: { path: ${JSON.stringify(disk)} }
 ---
-apiVersion: pgbackup.dev/v1
+apiVersion: pgbackup.dev/v1beta1
 kind: BackupPolicy
 metadata: { name: nightly }
 spec:

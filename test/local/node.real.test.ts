@@ -84,7 +84,7 @@ describe.skipIf(missing !== undefined)(
           await client.create(type, { ...object, metadata: { ...object.metadata, namespace: 'default' } }, never);
         }
         const manual = {
-          apiVersion: 'pgbackup.dev/v1',
+          apiVersion: 'pgbackup.dev/v1beta1',
           kind: 'Backup',
           metadata: { name: 'now', namespace: 'default' },
           spec: { policy: 'nightly' },

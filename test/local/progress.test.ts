@@ -174,7 +174,7 @@ describe('a terminal', () => {
 describe('troubles of locations and policies', () => {
   it('are told once, and their end', () => {
     const location = (status: 'True' | 'False' | 'Unknown', message: string): BackupLocation => ({
-      apiVersion: 'pgbackup.dev/v1',
+      apiVersion: 'pgbackup.dev/v1beta1',
       kind: 'BackupLocation',
       metadata: { ...stored.metadata, name: 'disk', uid: 'l' },
       spec: {} as BackupLocation['spec'],

@@ -51,7 +51,7 @@ describe('records of restores', () => {
     writeFileSync(join(folder, 'a.json'), '{"kind"');
     writeFileSync(
       join(folder, 'b.json'),
-      '{"apiVersion":"pgbackup.dev/v1","kind":"RestoreRequest","metadata":{},"spec":{}}',
+      '{"apiVersion":"pgbackup.dev/v1beta1","kind":"RestoreRequest","metadata":{},"spec":{}}',
     );
     expect(openRestoreRecords(folder).left).toEqual([]);
     expect(readdirSync(folder)).toEqual(['a.json', 'b.json']);

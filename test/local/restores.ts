@@ -12,7 +12,7 @@ export function restoreRequest(
     { type: 'Succeeded', status: value, reason, message, lastTransitionTime: '2026-01-01T03:00:00Z' },
   ];
   return {
-    apiVersion: 'pgbackup.dev/v1',
+    apiVersion: 'pgbackup.dev/v1beta1',
     kind: 'RestoreRequest',
     metadata: {
       name,

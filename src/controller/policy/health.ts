@@ -14,7 +14,7 @@ export interface Health {
 
 /**
  * True: the last run that ended succeeded, no slot is overdue (slot + jitter + startingDeadline + deadline without any run ended
- * since), and no run is stuck. Unknown before the first. A failed best-effort destination leaves it True, with a reason. A run that
+ * since), no run is stuck, runs can be made, and it was not suspended for too long. Unknown before the first. A failed best-effort destination leaves it True, with a reason. A run that
  * waits for a server, a store or a key changes nothing of that yet: what it waits for is in the message.
  */
 export function judgeHealth<R extends Run<WithConditions>>(seen: {
@@ -27,6 +27,10 @@ export function judgeHealth<R extends Run<WithConditions>>(seen: {
   /** When a run counts as stuck, if something keeps it from starting. */
   readonly stuckAt: (run: R) => number | undefined;
   readonly scheduledSince: number;
+  /** Why no run can be made at all. */
+  readonly blocked: { readonly reason: string; readonly message: string } | undefined;
+  /** A suspended policy is no longer healthy when its last good run is older than this. */
+  readonly suspendedMostMs?: number;
   /** What a good run left undone, if it is worth a word. */
   readonly flawOf?: (run: R) => string | undefined;
 }): Health {
@@ -36,16 +40,28 @@ export function judgeHealth<R extends Run<WithConditions>>(seen: {
   const { jitterSeconds, startingDeadlineSeconds = 0 } = policy.spec;
   // How long after its slot a run may end at the latest.
   const allowedMs = (jitterSeconds + startingDeadlineSeconds + seen.deadlineSeconds) * 1000;
-  const kept = Math.max(
-    scheduledSince,
-    pastOnly(readStamp(policy.status?.lastSuccessTime), nowMs) ?? 0,
-    ...ended
-      .slice(0, 100)
-      .map(({ keptFor }) => keptFor)
-      .filter((time) => !isAhead(time, nowMs)),
-  );
+  const latestOf = (some: readonly R[]): number =>
+    Math.max(
+      scheduledSince,
+      pastOnly(readStamp(policy.status?.lastSuccessTime), nowMs) ?? 0,
+      ...some
+        .slice(0, 100)
+        .map(({ keptFor }) => keptFor)
+        .filter((time) => !isAhead(time, nowMs)),
+    );
+  const kept = latestOf(ended);
   const overdue = promise && previousSlot(promise, nowMs - allowedMs);
   const base = { type: 'Healthy', observedGeneration: policy.metadata.generation } as const;
+  if (seen.blocked !== undefined) {
+    const { reason, message } = seen.blocked;
+    return { condition: { ...base, status: 'False', reason, message }, wakeAt: undefined };
+  }
+  const good = latestOf(ended.filter(({ isGood }) => isGood));
+  const wornAt = policy.spec.suspend && seen.suspendedMostMs !== undefined ? good + seen.suspendedMostMs : undefined;
+  if (wornAt !== undefined && nowMs >= wornAt) {
+    const message = `suspended, and no run has succeeded since ${stamp(good)}`;
+    return { condition: { ...base, status: 'False', reason: 'SuspendedLong', message }, wakeAt: undefined };
+  }
   if (overdue !== undefined && overdue > kept) {
     const message = [`no run has ended since the slot of ${stamp(overdue)}`, ...tellWaiting(runs)].join('; ');
     return { condition: { ...base, status: 'False', reason: 'Overdue', message }, wakeAt: undefined };
@@ -58,7 +74,7 @@ export function judgeHealth<R extends Run<WithConditions>>(seen: {
     const text = `${stuck.run.name} cannot start: ${reason}: ${message}`;
     return { condition: { ...base, status: 'False', reason: 'RunStuck', message: text }, wakeAt: overdueAt };
   }
-  const wakeAt = earliest(overdueAt, stuck?.at);
+  const wakeAt = earliest(overdueAt, stuck?.at, wornAt);
   const [last] = ended;
   const judged =
     last === undefined

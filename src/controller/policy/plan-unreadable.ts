@@ -24,7 +24,11 @@ export function planUnreadable(
   };
   const status = {
     ...policy.status,
-    conditions: setCondition(policy.status?.conditions, ready, nowMs),
+    conditions: setCondition(
+      setCondition(policy.status?.conditions, ready, nowMs),
+      { ...ready, type: 'Healthy' },
+      nowMs,
+    ),
     observedGeneration: generation,
     phase: 'NotReady',
   };

@@ -23,6 +23,9 @@ import { slotStatus } from './slot-status.ts';
 import { decideSlots, type SlotsDecision } from './slots.ts';
 import { remarkSlots, tellChanges, tellSlots } from './tell-slots.ts';
 
+/** Somebody who suspends a policy for work on a server takes it back by then, or has forgotten it. */
+const suspendedMostMs = 7 * 86_400_000;
+
 /** Makes runs for slots, and says how the policy fares. */
 export function planPolicy(seen: PolicySeen): Plan {
   const { nowMs, mode, backups } = seen;
@@ -32,7 +35,7 @@ export function planPolicy(seen: PolicySeen): Plan {
 
   const { schedule, problem } = readSchedule(policy);
   const destinations = checkDestinations(policy.spec.destinations, seen.locations, mode.claimRequired);
-  const blocked = problem !== undefined || destinations.blocking !== undefined;
+  const blocking = problem ?? destinations.blocking;
   const runs = backups.map(backupRun);
   const slots = decideSlots({
     nowMs,
@@ -44,7 +47,7 @@ export function planPolicy(seen: PolicySeen): Plan {
     counts: ({ isOwn, isNamedBySlot, slot }) => isOwn && isNamedBySlot && pastOnly(slot, nowMs) !== undefined,
     nameOf: (slot) => backupName(policy.metadata.name, slot),
     isTaken: (name) => seen.backupNamed(name) !== undefined,
-    blocked,
+    blocked: blocking !== undefined,
     gateUntil: findGate(seen),
     policiesOutliveObjects: mode.policiesOutliveObjects,
   });
@@ -56,9 +59,11 @@ export function planPolicy(seen: PolicySeen): Plan {
     runs,
     stuckAt: ({ object }) => seen.stuckAt(object),
     scheduledSince: slots.scheduledSince,
+    blocked: blocking ?? nameTaken(slots),
+    suspendedMostMs,
     flawOf: findFlaw,
   });
-  const ready = judgeReady(policy, problem, destinations, slots);
+  const ready = judgeReady(policy, blocking ?? nameTaken(slots), destinations, slots);
   const status = buildStatus(seen, policy, runs, slots, ready, health.condition);
 
   const actions: Action[] = [];
@@ -85,19 +90,24 @@ function findGate({ mode, policy, locations, nowMs }: PolicySeen): number | unde
   return until !== undefined && until > nowMs ? until : undefined;
 }
 
+interface Obstacle {
+  readonly reason: string;
+  readonly message: string;
+}
+
+function nameTaken({ taken }: SlotsDecision): Obstacle | undefined {
+  if (taken === undefined) return undefined;
+  return { reason: 'NameTaken', message: `the Backup ${taken} exists and is not this policy's run of that slot` };
+}
+
 function judgeReady(
   policy: BackupPolicy,
-  problem: { readonly reason: string; readonly message: string } | undefined,
+  blocking: Obstacle | undefined,
   destinations: Destinations,
   slots: SlotsDecision,
 ): ConditionChange {
   const base = { type: 'Ready', observedGeneration: policy.metadata.generation } as const;
-  const blocking = problem ?? destinations.blocking;
   if (blocking !== undefined) return { ...base, status: 'False', reason: blocking.reason, message: blocking.message };
-  if (slots.taken !== undefined) {
-    const message = `the Backup ${slots.taken} exists and is not this policy's run of that slot`;
-    return { ...base, status: 'False', reason: 'NameTaken', message };
-  }
   const remarks = [...destinations.problems.map(({ message }) => `${message} (not required)`), ...remarkSlots(slots)];
   const besides = remarks.map((remark) => `; ${remark}`).join('');
   if (policy.spec.suspend) {

@@ -27,6 +27,7 @@ export interface SlotsDecision {
   /** Times to the milliseconds since the epoch. */
   readonly handledSlot: number | undefined;
   readonly lastSchedule: number | undefined;
+  /** When the next run starts, jitter and all. */
   readonly next: number | undefined;
   readonly scheduledBy: string | undefined;
   readonly scheduledSince: number;
@@ -86,19 +87,18 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
     handled.at = newest;
   }
 
-  const next = nextSlot(schedule, Math.max(handled.at, nowMs));
+  const startAt = (slot: number | undefined) =>
+    slot === undefined ? undefined : slot + delayOf(policy, schedule, slot);
+  const { due, pending } = findDue(policy, schedule, handled.at, nowMs);
+  const nextStart = earliest(startAt(pending), startAt(nextSlot(schedule, Math.max(handled.at, nowMs))));
   const settled = (more: Partial<SlotsDecision>, wakeAt: number | undefined): SlotsDecision => ({
     ...kept,
     handledSlot: handled.at === createdAt ? kept.handledSlot : handled.at,
     missed: handled.missed,
-    next,
+    next: nextStart,
     wakeAt,
     ...more,
   });
-  const startAt = (slot: number | undefined) =>
-    slot === undefined ? undefined : slot + delayOf(policy, schedule, slot);
-  const { due, pending } = findDue(policy, schedule, handled.at, nowMs);
-  const nextStart = earliest(startAt(pending), startAt(next));
   if (due === undefined) return settled({}, nextStart);
 
   const deadline = spec.startingDeadlineSeconds;

@@ -37,13 +37,14 @@ export function remarkSlots({ ahead, waits }: SlotsDecision): readonly string[] 
   return [ahead, waiting].filter((remark) => remark !== undefined);
 }
 
-/** Events about conditions that have changed for the worse. */
+/** Events about conditions that have changed for the worse; one where several did for the same reason. */
 export function tellChanges(
   about: ObjectSeen,
   before: readonly Condition[] | undefined,
   changes: readonly ConditionChange[],
 ): readonly TellAction[] {
-  return changes.flatMap((change): readonly TellAction[] => {
+  return changes.flatMap((change, index): readonly TellAction[] => {
+    if (changes.slice(0, index).some(({ reason }) => reason === change.reason)) return [];
     const was = findCondition(before, change.type);
     const isSame = was?.status === change.status && was.reason === change.reason;
     if (change.status !== 'False' || isSame) return [];

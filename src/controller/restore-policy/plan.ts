@@ -64,6 +64,7 @@ export function planRestorePolicy(seen: RestorePolicySeen): Plan {
     runs: own,
     stuckAt: ({ object }) => seen.stuckAt(object),
     scheduledSince: slots.scheduledSince,
+    blocked: problem,
   });
   const ready = judgeReady(policy, problem, slots.taken ?? retry.taken, remarkSlots(slots));
   const status = buildStatus(seen, policy, runs, slots, retry, [ready, health.condition]);

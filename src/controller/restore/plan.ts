@@ -39,6 +39,9 @@ export function planRestore(seen: RestoreSeen): Plan {
   const wasMade = request.status?.job !== undefined || (job !== undefined && !isForeign);
   if (isDeleted && !wasMade) return { actions: [release(request)] };
   if (fault !== undefined && wasMade) {
+    if (job !== undefined && !isDeleted) {
+      return wait(seen, request, 'SpecInvalid', `${fault}; its Job is judged by a version that can read this`);
+    }
     // What it meant can no longer be read, so nothing can be judged by it or cleared up.
     return endRequest(
       seen,
