@@ -2,7 +2,8 @@ import { isKubeError, type KubeClient, type KubeObject } from '../kube/client.ts
 import { createEventRecorder } from '../kube/events.ts';
 import { guardWrites } from '../kube/guard-writes.ts';
 import { createInformer, type Informer } from '../kube/informer.ts';
-import { createQueue, type QueueState } from '../kube/queue.ts';
+import type { ObjectChange } from '../kube/object-cache.ts';
+import { createQueue, type Queue, type QueueState } from '../kube/queue.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
 import type { Plan } from './action.ts';
@@ -60,6 +61,8 @@ export interface Controller {
   leads(): boolean;
   readonly world: World;
   queue(): QueueState;
+  /** How much it remembers beside its caches: of each object a little, and nothing of those that are gone. */
+  remembers(): Readonly<Record<'keys' | 'world' | 'logs' | 'troubles', number>>;
 }
 
 /** Runners' pods and Jobs are large, and there may be thousands. */
@@ -75,8 +78,8 @@ export function createController(options: ControllerOptions): Controller {
   const asked = onRequest === undefined ? options.client : countRequests(options.client, onRequest);
   // Whoever is deposed writes nothing more, whatever list of writes it was in the middle of.
   const client = guardWrites(asked, mayWrite);
-  let enqueue: ((key: string) => void) | undefined;
-  let queueState = (): QueueState => idle;
+  /** While it works. */
+  let queue: Queue | undefined;
 
   const informers = Object.fromEntries(
     watchedKinds.map((kind) => [kind, openInformer(kind)] as const),
@@ -103,11 +106,20 @@ export function createController(options: ControllerOptions): Controller {
       indexes: worldIndexes[kind],
       onChange: (change) => {
         world.caughtUp(kind, change);
-        if (enqueue !== undefined) for (const key of keysOf(kind, change, world)) enqueue(key);
+        if (change.object === undefined) forget(kind, change);
+        if (queue !== undefined) for (const key of keysOf(kind, change, world)) queue.add(key);
       },
       onError: (error) => log.warn('a watch failed', { kind, error: textOf(error) }),
     });
   }
+
+  /** What is remembered of an object goes with it. */
+  const forget = (kind: WatchedKind, { namespace = '', name, previous }: ObjectChange): void => {
+    const { uid = '' } = previous?.metadata ?? {};
+    if (kind !== 'pod' && kind !== 'job') return queue?.forget(printKey(kind, namespace, name));
+    sources.logs.forget(uid);
+    sources.troubles.forget(uid);
+  };
 
   const look = async (key: string, signal: AbortSignal): Promise<Plan | undefined> => {
     const { kind, namespace, name } = parseKey(key);
@@ -165,7 +177,7 @@ export function createController(options: ControllerOptions): Controller {
       });
     };
 
-    const queue = createQueue({
+    const opened = createQueue({
       clock,
       random,
       workers,
@@ -180,8 +192,10 @@ export function createController(options: ControllerOptions): Controller {
           const plan = await look(key, signal);
           const applied =
             plan === undefined ? 'done' : await applyActions({ ...writer, giveWay }, plan.actions, signal);
-          if (applied === 'again') queue.addRateLimited(key);
-          else if (plan?.wakeAt !== undefined) queue.addAfter(key, plan.wakeAt - clock.nowMs());
+          // Gone, perhaps during this very look.
+          if (objectOf(key) === undefined) opened.forget(key);
+          else if (applied === 'again') opened.addRateLimited(key);
+          else if (plan?.wakeAt !== undefined) opened.addAfter(key, plan.wakeAt - clock.nowMs());
         } catch (error) {
           report(true);
           throw error;
@@ -189,15 +203,13 @@ export function createController(options: ControllerOptions): Controller {
         report(false);
       },
     });
-    queueState = () => queue.state();
-    enqueue = (key) => queue.add(key);
-    for (const key of allKeys()) queue.add(key);
+    queue = opened;
+    for (const key of allKeys()) opened.add(key);
     log.info('controller works', { namespace: namespace ?? 'all' });
     try {
-      await queue.run(signal);
+      await opened.run(signal);
     } finally {
-      enqueue = undefined;
-      queueState = () => idle;
+      queue = undefined;
       await drain(events);
       log.info('controller has stopped');
     }
@@ -235,9 +247,18 @@ export function createController(options: ControllerOptions): Controller {
     },
     work,
     ready: () => watchedKinds.every((kind) => informers[kind].hasSynced()),
-    leads: () => enqueue !== undefined && mayWrite(),
+    leads: () => queue !== undefined && mayWrite(),
     world,
-    queue: () => queueState(),
+    queue: () => queue?.state() ?? idle,
+    remembers: () => {
+      const { delayed = 0, depth = 0 } = queue?.state() ?? {};
+      return {
+        keys: delayed + depth,
+        world: world.size(),
+        logs: sources.logs.size(),
+        troubles: sources.troubles.size(),
+      };
+    },
   };
 }
 

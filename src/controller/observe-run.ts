@@ -4,7 +4,7 @@ import { readStamp } from '../domain/stamp.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Clock } from '../support/clock.ts';
 import type { RunnerLogs } from './runner-logs.ts';
-import { isControlledBy, isFinished, newestFirst, runnerState, type JobSeen, type PodSeen } from './pods.ts';
+import { hasEnded, isControlledBy, isFinished, newestFirst, runnerState, type JobSeen, type PodSeen } from './pods.ts';
 import { resources } from './resources.ts';
 import type { RunSeen } from './run-state.ts';
 import type { Troubles } from './troubles.ts';
@@ -79,7 +79,9 @@ export async function observeRun(
   const nowMs = clock.nowMs();
   const since = readStamp((latest ?? job).metadata.creationTimestamp) ?? nowMs;
   const isLate = !isFinished(job) && nowMs - since >= podIsLateMs && (latest === undefined || !isRunning(latest));
-  const trouble = isLate ? await troubles.find(namespace, job.metadata.uid, latest?.metadata.uid, signal) : undefined;
+  // After one that has ended, it is the next try's pod that is missing.
+  const starting = latest === undefined || hasEnded(latest) ? undefined : latest.metadata.uid;
+  const trouble = isLate ? await troubles.find(namespace, job.metadata.uid, starting, signal) : undefined;
   return { ...nothing, job, pods, progress, trouble };
 }
 

@@ -79,6 +79,12 @@ export function runnerState(pod: PodSeen): ContainerState | undefined {
   return pod.status?.containerStatuses?.find(({ name }) => name === runnerContainer)?.state;
 }
 
+/** Nothing of it will run any more. One that was evicted before it started has ended without a container that did. */
+export function hasEnded(pod: PodSeen): boolean {
+  const { phase } = pod.status ?? {};
+  return runnerState(pod)?.terminated !== undefined || phase === 'Failed' || phase === 'Succeeded';
+}
+
 /** Newest first; equal times by name, so that every look agrees. */
 export function newestFirst(pods: readonly PodSeen[]): readonly PodSeen[] {
   return pods.toSorted(({ metadata: a }, { metadata: b }) => {

@@ -2,7 +2,7 @@ import type { FailureReason, StateReason } from '../api/reasons.ts';
 import { parseVerdict, type ProgressLine, type Verdict } from '../domain/report.ts';
 import { readStamp } from '../domain/stamp.ts';
 import { judgePending } from './pending-pod.ts';
-import { findTrue, isFinished, newestFirst, runnerState, type JobSeen, type PodSeen } from './pods.ts';
+import { findTrue, hasEnded, isFinished, newestFirst, runnerState, type JobSeen, type PodSeen } from './pods.ts';
 
 /** All that is known of a Job of ours and its pods. */
 export interface RunSeen {
@@ -109,9 +109,7 @@ function judgeGoing(seen: RunSeen, pod: PodSeen | undefined, earlier: Verdict | 
   const { nowMs, job, trouble, startBudgetMs } = seen;
   const tried = earlier === undefined ? '' : `; the try before it failed: ${earlier.message ?? earlier.reason ?? ''}`;
   const terminated = pod === undefined ? undefined : runnerState(pod)?.terminated;
-  // A pod that was evicted before it started has ended without a container that did.
-  const over = terminated !== undefined || pod?.status?.phase === 'Failed' || pod?.status?.phase === 'Succeeded';
-  if (pod === undefined || over) {
+  if (pod === undefined || hasEnded(pod)) {
     // No pod at all, or the next try's is not made yet.
     const since = readStamp(terminated?.finishedAt) ?? readStamp(job.metadata.creationTimestamp) ?? nowMs;
     const refused = trouble?.creating;

@@ -1,18 +1,26 @@
 import { isKubeError, type KubeClient, type KubeObject } from '../kube/client.ts';
 import type { Clock } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
+import { ShortMemory } from '../support/short-memory.ts';
 import { resources } from './resources.ts';
 import type { RunSeen } from './run-state.ts';
 
 /** What events tell that neither Job nor Pod does: a pod that is refused (quota, admission), a volume that cannot be mounted. */
 export interface Troubles {
+  /** Why a Job has no pod (`podUid` absent), or why its pod does not start. */
   find(namespace: string, jobUid: string, podUid: string | undefined, signal: AbortSignal): Promise<RunSeen['trouble']>;
+  /** The Job or pod is gone. */
+  forget(uid: string): void;
+  /** About how many objects something is remembered. */
+  size(): number;
 }
 
-/** A namespace's events are read at most this often. */
+/** The events of one object are read at most this often. */
 const readEveryMs = 30_000;
-const pagesMax = 20;
-const startingReasons = new Set([
+/** Equal events are counted up by who sends them: nobody makes so many of one object within the hour that a server keeps them. */
+const eventsMax = 500;
+const creatingReasons: ReadonlySet<string> = new Set(['FailedCreate']);
+const startingReasons: ReadonlySet<string> = new Set([
   'FailedMount',
   'FailedAttachVolume',
   'FailedMapVolume',
@@ -22,7 +30,6 @@ const startingReasons = new Set([
 ]);
 
 interface Trouble {
-  readonly uid: string;
   readonly reason: string;
   readonly message: string;
   readonly atMs: number;
@@ -34,56 +41,58 @@ export function openTroubles(options: {
   readonly log: Log;
 }): Troubles {
   const { client, clock, log } = options;
-  const known = new Map<string, { readonly atMs: number; readonly troubles: Promise<readonly Trouble[]> }>();
+  const known = new ShortMemory<{ readonly trouble: Trouble | undefined }>(clock, readEveryMs);
 
-  const read = async (namespace: string, signal: AbortSignal): Promise<readonly Trouble[]> => {
-    const found: Trouble[] = [];
-    let token: string | undefined;
+  /** The newest with one of the reasons. */
+  const read = async (
+    namespace: string,
+    uid: string,
+    reasons: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<Trouble | undefined> => {
+    const fieldSelector = `involvedObject.uid=${uid},type=Warning`;
     try {
-      for (let pages = 0; pages < pagesMax; pages += 1) {
-        const page = await client.list(resources.event, { namespace, limit: 500, continue: token }, signal);
-        found.push(...page.items.flatMap(readEvent));
-        token = page.continue;
-        if (token === undefined) break;
-      }
+      const { items } = await client.list(resources.event, { namespace, fieldSelector, limit: eventsMax }, signal);
+      const troubles = items.flatMap(readEvent).filter(({ reason }) => reasons.has(reason));
+      return troubles.toSorted((a, b) => b.atMs - a.atMs)[0];
     } catch (error) {
       signal.throwIfAborted();
       if (!isKubeError(error)) throw error;
       log.warn('events cannot be read', { namespace, error: error.message });
+      return undefined;
     }
-    return found.toSorted((a, b) => b.atMs - a.atMs);
+  };
+
+  const ask = async (
+    namespace: string,
+    uid: string,
+    reasons: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<Trouble | undefined> => {
+    const before = known.get(uid);
+    if (before !== undefined) return before.trouble;
+    const trouble = await read(namespace, uid, reasons, signal);
+    known.set(uid, { trouble });
+    return trouble;
   };
 
   return {
     find: async (namespace, jobUid, podUid, signal) => {
-      const now = clock.monotonicMs();
-      const before = known.get(namespace);
-      const fresh = before !== undefined && now - before.atMs < readEveryMs;
-      const asked = fresh ? before : { atMs: now, troubles: read(namespace, signal) };
-      known.set(namespace, asked);
-      let troubles: readonly Trouble[];
-      try {
-        troubles = await asked.troubles;
-      } catch (error) {
-        known.delete(namespace);
-        throw error;
+      if (podUid === undefined) {
+        return { creating: (await ask(namespace, jobUid, creatingReasons, signal))?.message };
       }
-      const creating = troubles.find(({ uid, reason }) => uid === jobUid && reason === 'FailedCreate');
-      const starting = troubles.find(({ uid, reason }) => uid === podUid && startingReasons.has(reason));
-      return { creating: creating?.message, starting: starting && `${starting.reason}: ${starting.message}` };
+      const trouble = await ask(namespace, podUid, startingReasons, signal);
+      return { starting: trouble && `${trouble.reason}: ${trouble.message}` };
     },
+    forget: (uid) => known.delete(uid),
+    size: () => known.size,
   };
 }
 
 function readEvent(event: KubeObject): readonly Trouble[] {
-  const { involvedObject, type, reason, message } = event as {
-    readonly involvedObject?: { readonly uid?: string };
-    readonly type?: string;
-    readonly reason?: string;
-    readonly message?: string;
-  };
-  if (type !== 'Warning' || involvedObject?.uid === undefined || reason === undefined) return [];
+  const { reason, message } = event as { readonly reason?: string; readonly message?: string };
+  if (reason === undefined) return [];
   const at = event['lastTimestamp'] ?? event['eventTime'] ?? event['firstTimestamp'];
   const atMs = typeof at === 'string' ? Date.parse(at) : 0;
-  return [{ uid: involvedObject.uid, reason, message: message ?? reason, atMs: Number.isNaN(atMs) ? 0 : atMs }];
+  return [{ reason, message: message ?? reason, atMs: Number.isNaN(atMs) ? 0 : atMs }];
 }

@@ -10,6 +10,7 @@ import type { KubeObject, ResourceType } from '../kube/client.ts';
 import type { Informer } from '../kube/informer.ts';
 import type { IndexObject, ObjectChange } from '../kube/object-cache.ts';
 import type { Clock } from '../support/clock.ts';
+import { ShortMemory } from '../support/short-memory.ts';
 import { resultOf } from './outcome.ts';
 import type { JobSeen, PodSeen } from './pods.ts';
 import {
@@ -67,24 +68,20 @@ const notedForMs = 15_000;
 
 const refusedForMs = 15 * 60_000;
 
-interface Noted {
-  readonly object: KubeObject;
-  readonly untilMs: number;
-}
-
 /**
  * What the caches know, and over it what we wrote ourselves and they do not show yet: own writes are seen by the very next look.
  * An intent is a Job that is about to be created; it has no uid.
  */
 export class World {
   readonly #caches: Readonly<Record<WatchedKind, Cache>>;
-  readonly #clock: Clock;
-  readonly #noted = new Map<WatchedKind, Map<string, Noted>>();
-  readonly #refusals = new Map<string, { readonly message: string; readonly untilMs: number }>();
+  readonly #noted: Readonly<Record<WatchedKind, ShortMemory<KubeObject>>>;
+  readonly #refusals: ShortMemory<string>;
 
   constructor(caches: Readonly<Record<WatchedKind, Cache>>, clock: Clock) {
     this.#caches = caches;
-    this.#clock = clock;
+    const open = (kind: WatchedKind) => [kind, new ShortMemory<KubeObject>(clock, notedForMs)] as const;
+    this.#noted = Object.fromEntries(watchedKinds.map(open)) as Record<WatchedKind, ShortMemory<KubeObject>>;
+    this.#refusals = new ShortMemory(clock, refusedForMs);
   }
 
   policy(namespace: string, name: string): Read<BackupPolicy> | undefined {
@@ -198,13 +195,12 @@ export class World {
     const { namespace, name = '' } = object.metadata;
     const cached = this.#caches[kind].get(namespace, name);
     if (cached !== undefined && isAsNew(cached, object)) return;
-    this.#ofKind(kind).set(keyOf(namespace, name), { object, untilMs: this.#clock.monotonicMs() + notedForMs });
+    this.#noted[kind].set(keyOf(namespace, name), object);
   }
 
   /** The server refused to create an object of this name. Forgotten after a while: whoever still wants it asks again. */
   noteRefusal(resource: ResourceType, namespace: string, name: string, message: string): void {
-    const untilMs = this.#clock.monotonicMs() + refusedForMs;
-    this.#refusals.set(`${resource.plural}/${keyOf(namespace, name)}`, { message, untilMs });
+    this.#refusals.set(`${resource.plural}/${keyOf(namespace, name)}`, message);
   }
 
   clearRefusal(resource: ResourceType, namespace: string, name: string): void {
@@ -213,11 +209,7 @@ export class World {
 
   /** Why the server refused to create an object of this name. */
   refusal(resource: ResourceType, namespace: string, name: string): string | undefined {
-    const key = `${resource.plural}/${keyOf(namespace, name)}`;
-    const found = this.#refusals.get(key);
-    if (found === undefined || found.untilMs > this.#clock.monotonicMs()) return found?.message;
-    this.#refusals.delete(key);
-    return undefined;
+    return this.#refusals.get(`${resource.plural}/${keyOf(namespace, name)}`);
   }
 
   /** Takes an intent back. */
@@ -225,22 +217,21 @@ export class World {
     const kind = kindOf(resource);
     if (kind === undefined) return;
     const key = keyOf(object.metadata.namespace, object.metadata.name ?? '');
-    if (this.#ofKind(kind).get(key)?.object === object) this.#ofKind(kind).delete(key);
+    if (this.#noted[kind].get(key) === object) this.#noted[kind].delete(key);
   }
 
   /** The caches have changed: what they show now is no longer needed here. */
   caughtUp(kind: WatchedKind, { namespace, name, object, previous }: ObjectChange): void {
     const key = keyOf(namespace, name);
-    const noted = this.#ofKind(kind).get(key);
+    const noted = this.#noted[kind].get(key);
     if (noted === undefined) return;
-    const isGone = object === undefined && previous?.metadata.uid === noted.object.metadata.uid;
-    if (isGone || (object !== undefined && isAsNew(object, noted.object))) this.#ofKind(kind).delete(key);
+    const isGone = object === undefined && previous?.metadata.uid === noted.metadata.uid;
+    if (isGone || (object !== undefined && isAsNew(object, noted))) this.#noted[kind].delete(key);
   }
 
-  #ofKind(kind: WatchedKind): Map<string, Noted> {
-    const known = this.#noted.get(kind) ?? new Map<string, Noted>();
-    this.#noted.set(kind, known);
-    return known;
+  /** How many objects it remembers that the caches do not show yet, and refusals. */
+  size(): number {
+    return this.#refusals.size + watchedKinds.reduce((sum, kind) => sum + this.#noted[kind].size, 0);
   }
 
   #get(kind: WatchedKind, namespace: string, name: string): KubeObject | undefined {
@@ -250,12 +241,10 @@ export class World {
 
   /** The newer of what is cached and what is noted. */
   #pick(kind: WatchedKind, key: string, cached: KubeObject | undefined): KubeObject | undefined {
-    const noted = this.#ofKind(kind).get(key);
+    const noted = this.#noted[kind].get(key);
     if (noted === undefined) return cached;
-    if (noted.untilMs > this.#clock.monotonicMs() && (cached === undefined || !isAsNew(cached, noted.object))) {
-      return noted.object;
-    }
-    this.#ofKind(kind).delete(key);
+    if (cached === undefined || !isAsNew(cached, noted)) return noted;
+    this.#noted[kind].delete(key);
     return cached;
   }
 
@@ -264,12 +253,12 @@ export class World {
     cached: readonly KubeObject[],
     belongs: (raw: KubeObject) => boolean,
   ): readonly KubeObject[] {
-    const noted = this.#ofKind(kind);
-    if (noted.size === 0) return cached;
+    const noted = this.#noted[kind].values();
+    if (noted.length === 0) return cached;
     const replaced = new Set<KubeObject>();
     const current: KubeObject[] = [];
-    for (const { object } of noted.values()) {
-      const { namespace = '', name = '' } = object.metadata;
+    for (const { metadata } of noted) {
+      const { namespace = '', name = '' } = metadata;
       const known = this.#caches[kind].get(namespace, name);
       if (known !== undefined) replaced.add(known);
       const picked = this.#get(kind, namespace, name);

@@ -58,6 +58,8 @@ export interface ListOptions {
   readonly continue?: string | undefined;
   /** Equality label selector, `key=value,key2=value2`. */
   readonly labelSelector?: string;
+  /** Equality field selector, `path.of.field=value,path2=value2`; a server refuses fields that it does not select a kind by. */
+  readonly fieldSelector?: string;
 }
 
 export interface KubeList {

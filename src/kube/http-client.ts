@@ -170,6 +170,7 @@ export async function openKubeClient(options: HttpClientOptions): Promise<HttpKu
     },
     list: async (type, listing, signal) => {
       const query = listQuery(listing);
+      if (listing.fieldSelector !== undefined) query.set('fieldSelector', listing.fieldSelector);
       if (listing.limit !== undefined) query.set('limit', String(listing.limit));
       if (listing.continue !== undefined) query.set('continue', listing.continue);
       const path = pathOf(type, listing.namespace);

@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../support/clock.ts';
 import { KubeError, type KubeClient, type KubeObject, type ObjectMeta, type ResourceType } from './client.ts';
+import { parseFieldSelector } from './field-selector.ts';
 import { parseLabelSelector } from './label-selector.ts';
 import { MemoryStore, type MemoryStoreOptions } from './memory-store.ts';
 import { dropEmpty, findMetadataFaults, requireKind, withMeta } from './object-meta.ts';
@@ -187,12 +188,14 @@ export function createMemoryClient(options: MemoryClientOptions): MemoryClient {
     list: async (type, listing, signal) => {
       signal.throwIfAborted();
       const selects = parseLabelSelector(listing.labelSelector);
+      const selectsToo = parseFieldSelector(listing.fieldSelector);
       const token = listing.continue;
       const resumed = token === undefined ? undefined : continuations.get(token);
       if (token !== undefined && !resumed) {
         throw new KubeError('Gone', 'the provided continue parameter is too old', { status: 410 });
       }
-      const all = resumed?.items ?? store.list(type, listing.namespace).filter(selects);
+      const all =
+        resumed?.items ?? store.list(type, listing.namespace).filter((each) => selects(each) && selectsToo(each));
       const version = resumed?.version ?? String(store.version);
       const limit = listing.limit ?? 0;
       if (limit <= 0 || all.length <= limit) return { items: all, resourceVersion: version };

@@ -37,7 +37,7 @@ export interface Queue {
   addAfter(key: string, ms: number): void;
   /** Adds it after a time that doubles with each call until `forget`. */
   addRateLimited(key: string): void;
-  /** The next back-off of this key is the first again. */
+  /** What it stands for is gone: it does not come later, and its next back-off is the first again. */
   forget(key: string): void;
   state(): QueueState;
   /** Works until the signal aborts, then waits for the workers and resolves. Call it once; keys may be added before. */
@@ -182,6 +182,7 @@ export function createQueue(options: QueueOptions): Queue {
     },
     forget: (key) => {
       failures.delete(key);
+      delayed.delete(key);
     },
     state: () => {
       const now = clock.monotonicMs();

@@ -292,6 +292,19 @@ export function describeKubeConformance(open: () => Promise<ConformanceWorld>): 
       expect(await select('tier=none')).toEqual([]);
       await expectCode('BadRequest', select('=,'));
     });
+
+    it('selects by fields', async () => {
+      const namespace = await world.newNamespace();
+      for (const name of ['a', 'b']) await create(buildWidget(namespace, name));
+      const select = async (fieldSelector: string) => {
+        const { items } = await client.list(widgetType, { namespace, fieldSelector }, signal);
+        return items.map(({ metadata }) => metadata.name);
+      };
+      expect(await select('metadata.name=b')).toEqual(['b']);
+      expect(await select(`metadata.name=a,metadata.namespace=${namespace}`)).toEqual(['a']);
+      expect(await select('metadata.name=c')).toEqual([]);
+      await expectCode('BadRequest', select('metadata.name'));
+    });
   });
 
   describe('delete', () => {
