@@ -4,6 +4,7 @@ import { Failure } from '../api/failure.ts';
 import { createController } from '../controller/controller.ts';
 import { clusterMode, type ControllerMode } from '../controller/mode.ts';
 import { openControllerMetrics } from '../controller/open-controller-metrics.ts';
+import { runLeading } from '../controller/run-leading.ts';
 import { openKubeClient, type KubeSource } from '../kube/http-client.ts';
 import { serveHttp, type HttpAnswer, type HttpOptions, type HttpServer } from '../support/http.ts';
 import { openLog } from '../support/log.ts';
@@ -49,16 +50,13 @@ export async function runController(world: World, options: ControllerOptions): P
     log,
     routes: {
       '/metrics': async () => answerScrape(metrics),
-      '/healthz': () => answer(controller.queue().longestRunMs < hangingMs, 'a look hangs'),
-      '/readyz': () => answer(controller.ready(), 'the caches are not filled yet'),
+      '/healthz': () => answer(controller.queue().longestRunMs < hangingMs ? undefined : 'a look hangs'),
+      '/readyz': () => answer(controller.watches.whyNotReady()),
     },
   });
   log.info('started', { version: programVersion, server: client.server, port: server.port });
-  const work = async (signal: AbortSignal): Promise<void> => controller.work(signal);
   try {
-    await Promise.all([controller.watch(signal), lease === undefined ? work(signal) : lease.whenLeading(work, signal)]);
-  } catch (error) {
-    if (!signal.aborted) throw error;
+    await runLeading(controller, lease, signal);
   } finally {
     await server.close();
     client.close();
@@ -121,6 +119,7 @@ async function serve(options: Omit<HttpOptions, 'host'>): Promise<HttpServer> {
   }
 }
 
-function answer(ok: boolean, problem: string): HttpAnswer {
-  return { status: ok ? 200 : 503, contentType: 'text/plain; charset=utf-8', body: ok ? 'ok\n' : `${problem}\n` };
+function answer(problem: string | undefined): HttpAnswer {
+  const status = problem === undefined ? 200 : 503;
+  return { status, contentType: 'text/plain; charset=utf-8', body: `${problem ?? 'ok'}\n` };
 }

@@ -26,6 +26,7 @@ import { planRestore } from './restore/plan.ts';
 import { openRunnerLogs } from './runner-logs.ts';
 import { keepJob, keepPod } from './pods.ts';
 import { openTroubles } from './troubles.ts';
+import { followWatches, type Watches } from './watches.ts';
 import { watchedKinds, World, worldIndexes, type WatchedKind } from './world.ts';
 
 export interface ControllerOptions {
@@ -55,8 +56,8 @@ export interface Controller {
    * leads again calls it again, after it has resolved.
    */
   work(signal: AbortSignal): Promise<void>;
-  /** All caches have been filled. */
-  ready(): boolean;
+  /** How the caches fare. */
+  readonly watches: Omit<Watches, 'run'>;
   /** It works, and may write: it leads, or is alone. */
   leads(): boolean;
   readonly world: World;
@@ -85,6 +86,7 @@ export function createController(options: ControllerOptions): Controller {
     watchedKinds.map((kind) => [kind, openInformer(kind)] as const),
   ) as unknown as Readonly<Record<WatchedKind, Informer>>;
   const world = new World(informers, clock);
+  const watches = followWatches(informers, clock);
   const sources = {
     world,
     client,
@@ -145,7 +147,7 @@ export function createController(options: ControllerOptions): Controller {
 
   const work = async (signal: AbortSignal): Promise<void> => {
     try {
-      await Promise.all(watchedKinds.map((kind) => informers[kind].whenSynced(signal)));
+      await watches.whenSynced(signal);
     } catch (error) {
       if (signal.aborted) return;
       throw error;
@@ -242,11 +244,9 @@ export function createController(options: ControllerOptions): Controller {
     );
 
   return {
-    watch: async (signal) => {
-      await Promise.all(watchedKinds.map((kind) => informers[kind].run(signal)));
-    },
+    watch: async (signal) => watches.run(signal),
     work,
-    ready: () => watchedKinds.every((kind) => informers[kind].hasSynced()),
+    watches,
     leads: () => queue !== undefined && mayWrite(),
     world,
     queue: () => queue?.state() ?? idle,

@@ -83,6 +83,12 @@ export const derivedMetrics: readonly Definition[] = [
   define('counter', 'restore_runs_total', [...policy, 'result'], 'RestoreRequests of RestorePolicies that ended.'),
   define('counter', 'missed_restores_total', policy, 'Slots of RestorePolicies that were never run.'),
   define('gauge', 'controller_leader', [], '1 while this process decides and writes, 0 while it stands by.'),
+  define(
+    'gauge',
+    'watch_contact_age_seconds',
+    ['kind'],
+    'Time since the API server last answered about this kind; about three minutes at most when all is well.',
+  ),
   define('gauge', 'queue_depth', [], 'Keys that could be looked at now.'),
   define('gauge', 'queue_oldest_seconds', [], 'How long the oldest of them waits.'),
   define('gauge', 'queue_longest_look_seconds', [], 'How long the longest look has been going on.'),

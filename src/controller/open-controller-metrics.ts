@@ -22,9 +22,15 @@ export function openControllerMetrics(clock: Clock, options = { processMetrics: 
     derived: derivedMetrics,
     derive: () => {
       if (followed === undefined) return [];
-      const leader = { name: 'pgbackup_controller_leader', labels: {}, value: followed.leads() ? 1 : 0 };
-      // Before the caches are filled nothing is known: no policy at all would be a lie.
-      if (!followed.ready()) return [leader];
+      const leads = followed.leads();
+      const health = [
+        { name: 'pgbackup_controller_leader', labels: {}, value: leads ? 1 : 0 },
+        ...followed.watches.contactAges().map(({ kind, seconds }) => {
+          return { name: 'pgbackup_watch_contact_age_seconds', labels: { kind }, value: seconds };
+        }),
+      ];
+      // Objects are told of once, by who works on them; that one's caches are filled, else no policy at all would be a lie.
+      if (!leads) return health;
       const { world } = followed;
       const readable = <T>(
         reads: readonly { readonly object: T; readonly fault: string | undefined }[],
@@ -41,7 +47,7 @@ export function openControllerMetrics(clock: Clock, options = { processMetrics: 
         ),
         queue: followed.queue(),
       };
-      return [leader, ...listSamples(seen, intervalOf)];
+      return [...health, ...listSamples(seen, intervalOf)];
     },
   });
   return {

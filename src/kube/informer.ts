@@ -38,7 +38,7 @@ export interface InformerState {
   readonly phase: 'listing' | 'watching' | 'waiting' | 'stopped';
   /** The whole list was read once. Stays true; see lastContactMs for how old the cache may be. */
   readonly synced: boolean;
-  /** When the server last answered (a page, the start of a watch, an event, a bookmark). */
+  /** When the server last answered (a page, an event, a bookmark, the end of a watch in good order). A refusal is no answer. */
   readonly lastContactMs: number | undefined;
   readonly lastError: string | undefined;
   /** In a row; 0 when all is well. */

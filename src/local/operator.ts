@@ -4,6 +4,7 @@ import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreReques
 import { clusterMode, type ControllerMode } from '../controller/mode.ts';
 import { createController, type Controller, type ControllerOptions } from '../controller/controller.ts';
 import { resources } from '../controller/resources.ts';
+import { runLeading } from '../controller/run-leading.ts';
 import type { KubeClient, ResourceType } from '../kube/client.ts';
 import { createInformer, type Informer } from '../kube/informer.ts';
 import type { ObjectChange } from '../kube/object-cache.ts';
@@ -154,7 +155,7 @@ export async function startLocalOperator(
     await stop();
     throw error;
   }
-  working = runUntilAborted(controller, stopping.controller.signal);
+  working = runLeading(controller, undefined, stopping.controller.signal);
   const breaking = new AbortController();
   for (const part of [executor.done, working]) part.catch((error: unknown) => breaking.abort(error));
   return {
@@ -171,14 +172,6 @@ export async function startLocalOperator(
     stop,
     kill: () => executor.kill(),
   };
-}
-
-async function runUntilAborted(controller: Controller, signal: AbortSignal): Promise<void> {
-  try {
-    await Promise.all([controller.watch(signal), controller.work(signal)]);
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
 }
 
 /** What is named comes before what names it. */

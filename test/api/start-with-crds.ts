@@ -43,6 +43,8 @@ export function kindOf(object: TestObject): Kind {
 
 export interface Cluster {
   readonly client: HttpKubeClient;
+  /** The client's. */
+  readonly kubeconfig: string;
   /** kube-controller-manager with these controllers only. */
   startControllers(...controllers: readonly string[]): Promise<void>;
   stop(): Promise<void>;
@@ -75,7 +77,12 @@ export async function startWithCrds(assets: string, signal: AbortSignal): Promis
       await client.create(crdType, parse(await readFile(join(folder, file), 'utf8')) as KubeObject, signal);
     }
     await vi.waitFor(async () => expect(await Promise.all(kinds.map(isServed))).not.toContain(false), 30_000);
-    return { client, startControllers: (...all) => server.startControllers(...all), stop };
+    return {
+      client,
+      kubeconfig: server.kubeconfig,
+      startControllers: (...all) => server.startControllers(...all),
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

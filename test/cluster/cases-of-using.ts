@@ -43,9 +43,9 @@ export function tryShowing(scene: Scene): void {
     const { user } = scene();
     const service = await user.get(operator, 'service', 'pgbackup-operator-metrics');
     const url = `http://${String(service.spec?.['clusterIP'])}:8080/metrics`;
-    // Either replica answers; the one that stands by knows the objects as well.
+    // Either replica answers; only the one that works tells of objects. Each question is a connection of its own.
     const text = await until('metrics', 30, async () => {
-      const answer = await fetch(url);
+      const answer = await fetch(url, { headers: { connection: 'close' } });
       const body = await answer.text();
       return answer.ok && body.includes('pgbackup_last_success_timestamp_seconds{') ? body : undefined;
     });
@@ -53,7 +53,7 @@ export function tryShowing(scene: Scene): void {
     expect(text).toMatch(
       /pgbackup_last_success_timestamp_seconds\{namespace="shop",policy="nightly",location="sftp"\} \d{10}/,
     );
-    expect(text).toMatch(/^pgbackup_controller_leader [01]$/m);
+    expect(text).toMatch(/^pgbackup_controller_leader 1$/m);
   });
 }
 

@@ -2,7 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Backup } from '../../src/api/kinds.ts';
 import { createController, type Controller } from '../../src/controller/controller.ts';
 import { openControllerMetrics } from '../../src/controller/open-controller-metrics.ts';
+import { runLeading } from '../../src/controller/run-leading.ts';
 import { resources } from '../../src/controller/resources.ts';
+import { KubeError } from '../../src/kube/client.ts';
 import { createLease, type Lease } from '../../src/kube/lease.ts';
 import { silentLog } from '../../src/support/log.ts';
 import { asSent, buildBackup, buildLocation, buildPolicy } from '../builders/objects.ts';
@@ -41,8 +43,12 @@ afterEach(async () => {
   }
 });
 
-async function start(name: string): Promise<Replica> {
-  const process = new FakeProcess({ clock: cluster.clock, client: cluster.client });
+async function start(name: string, isBlind: (kind: string) => boolean = () => false): Promise<Replica> {
+  const unreadable = new KubeError('Forbidden', 'may not be listed');
+  const fateOf = (verb: string, kind: string) => {
+    return { thereMs: 0, backMs: 0, ...(verb === 'list' && isBlind(kind) ? { fault: unreadable } : {}) };
+  };
+  const process = new FakeProcess({ clock: cluster.clock, client: cluster.client, fateOf });
   const random = seededRandom(replicas.length + 1);
   const { clock, client } = process;
   const lease = createLease({ client, clock, random, namespace: 'ops', name: 'operator', identity: name });
@@ -59,10 +65,7 @@ async function start(name: string): Promise<Replica> {
   });
   metrics.follow(controller);
   const stopping = new AbortController();
-  const ends = Promise.all([
-    controller.watch(stopping.signal),
-    lease.whenLeading((signal) => controller.work(signal), stopping.signal),
-  ]);
+  const ends = runLeading(controller, lease, stopping.signal);
   const replica: Replica = {
     process,
     lease,
@@ -80,7 +83,7 @@ async function start(name: string): Promise<Replica> {
       replica.asked.push(`${verb} ${kind}`);
       replica.onWrite(`${verb} ${kind}`);
     }
-    return { thereMs: 0, backMs: 0 };
+    return fateOf(verb, kind);
   };
   replicas.push(replica);
   await cluster.settle();
@@ -103,12 +106,44 @@ describe('Of two controllers', () => {
     await cluster.advance(60_000);
     expect(await cluster.openJobs('backup')).toEqual(['pgb-now']);
     expect([a.controller.leads(), b.controller.leads()]).toEqual([true, false]);
-    expect([a.controller.ready(), b.controller.ready()]).toEqual([true, true]);
+    expect([a.controller.watches.whyNotReady(), b.controller.watches.whyNotReady()]).toEqual([undefined, undefined]);
     expect(b.controller.world.backup('shop', 'now')?.object.metadata.name).toBe('now');
     expect(b.controller.world.job('shop', 'pgb-now')).toBeDefined();
     expect(b.asked).toEqual([]);
     expect(await a.scrape()).toMatch(/^pgbackup_controller_leader 1$/m);
     expect(await b.scrape()).toMatch(/^pgbackup_controller_leader 0$/m);
+  });
+
+  it('only the one that works exports metrics of objects; both say how their watches fare', async () => {
+    const a = await start('a');
+    const b = await start('b');
+    await cluster.advance(1000);
+    const [ofA, ofB] = [await a.scrape(), await b.scrape()];
+    expect(ofA).toMatch(/^pgbackup_policy_info\{/m);
+    expect(ofB).not.toMatch(/^pgbackup_\w+\{namespace=/m);
+    for (const text of [ofA, ofB]) {
+      expect(text.match(/^pgbackup_watch_contact_age_seconds\{kind="\w+"\} [01]$/gm)).toHaveLength(7);
+    }
+    await a.stop();
+    await cluster.advance(5000);
+    expect(await b.scrape()).toMatch(/^pgbackup_policy_info\{/m);
+  });
+
+  it('the one that cannot read the cluster leaves the lease to the other until it can', async () => {
+    const blind = { on: true };
+    const a = await start('a', (kind) => blind.on && kind === 'Pod');
+    await cluster.advance(60_000);
+    expect(a.lease.isLeader()).toBe(false);
+    expect(a.controller.watches.whyNotReady()).toBe('the caches are not filled yet: pod');
+    const b = await start('b');
+    await cluster.advance(1000);
+    expect(b.controller.leads()).toBe(true);
+    blind.on = false;
+    await cluster.advance(60_000);
+    expect(a.controller.watches.whyNotReady()).toBeUndefined();
+    await b.stop();
+    await cluster.advance(5000);
+    expect(a.controller.leads()).toBe(true);
   });
 
   it('the other goes on at once when the one is stopped', async () => {
@@ -155,7 +190,7 @@ describe('Of two controllers', () => {
     expect((await seen()).metadata.resourceVersion).toBe(writtenByB);
     expect(await cluster.openJobs('backup')).toEqual(['pgb-later', 'pgb-now']);
     expect(b.controller.leads()).toBe(true);
-    expect(a.controller.ready()).toBe(true);
+    expect(a.controller.watches.whyNotReady()).toBeUndefined();
   });
 
   it('a deposed one works again when it is its turn, and only for what is left to do', async () => {
