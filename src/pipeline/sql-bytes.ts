@@ -117,9 +117,10 @@ export function findLineEnd(buffer: Buffer, start: number): number {
   return found === -1 ? feed : start + found;
 }
 
-/** Line feeds in [start, end). */
-export function countLines(buffer: Uint8Array, start: number, end: number): number {
+/** Line feeds in [start, end). Rows go through here: the native search is much faster than a loop. */
+export function countLines(buffer: Buffer, start: number, end: number): number {
+  const part = buffer.subarray(start, end);
   let lines = 0;
-  for (let at = start; at < end; at += 1) if (buffer[at] === 0x0a) lines += 1;
+  for (let at = part.indexOf(0x0a); at !== -1; at = part.indexOf(0x0a, at + 1)) lines += 1;
   return lines;
 }

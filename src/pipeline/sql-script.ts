@@ -1,5 +1,6 @@
 import { Failure } from '../api/failure.ts';
 import type { Bytes } from './bytes.ts';
+import { countLines } from './sql-bytes.ts';
 import { trackSections } from './sql-sections.ts';
 import { countLeftOut } from './sql-left-out.ts';
 import { openSqlLexer } from './sql-lexer.ts';
@@ -185,7 +186,7 @@ export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScri
     const chunk = asBuffer(next.value);
     const zero = chunk.indexOf(0);
     if (zero !== -1) {
-      const at = lexer.lineAt(0) + countFeeds(buffer, buffer.length) + countFeeds(chunk, zero);
+      const at = lexer.lineAt(0) + countLines(buffer, 0, buffer.length) + countLines(chunk, 0, zero);
       throw new Failure('FileDamaged', `line ${at}: a zero byte, which no SQL text has`);
     }
     buffer = buffer.length === 0 ? chunk : Buffer.concat([buffer, chunk]);
@@ -257,12 +258,6 @@ export async function* textOf(script: SqlScript): AsyncGenerator<Uint8Array, voi
 function isContent([first = '', second, third]: readonly string[]): boolean {
   if (first === 'set' || mayBeAboutTransaction(first)) return false;
   return first !== 'select' || second !== 'pg_catalog' || third !== 'set_config';
-}
-
-function countFeeds(buffer: Buffer, end: number): number {
-  let feeds = 0;
-  for (let at = buffer.indexOf(0x0a); at !== -1 && at < end; at = buffer.indexOf(0x0a, at + 1)) feeds += 1;
-  return feeds;
 }
 
 function asBuffer(chunk: Uint8Array): Buffer {

@@ -128,8 +128,9 @@ export function openApart({ path }: DirectoryPlace): Storage {
     for await (const answer of operate(call, signal)) {
       if (answer.is === 'leftOut') leftOut?.(answer.folder, received(answer.failure));
       if (answer.is !== 'items') continue;
-      yield* answer.items as readonly T[];
+      // The next ones are read while these are used: one batch ahead, no more.
       order({ id: answer.id, is: 'more' });
+      yield* answer.items as readonly T[];
     }
   }
 

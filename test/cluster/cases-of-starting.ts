@@ -48,7 +48,7 @@ export function tryStarting(scene: Scene): void {
         policy('no-secret', { runner: once, secret: 'never', host: '192.0.2.4' }),
         policy('no-key', { runner: once, secret: 'half', passwordKey: 'word', host: '192.0.2.4' }),
         // Never Ready, so its slots pass.
-        policy('overdue', { runner: { deadlineSeconds: 30 }, schedule: '* * * * *', locations: ['absent'] }),
+        policy('placeless', { schedule: '* * * * *', locations: ['absent'] }),
         ...[waitsForNode, 'claim', 'memory', 'later', ...neverComes].map((name) => backup(name)),
       );
       const listen = (namespace: string, name: string, reason: string): void => {
@@ -132,14 +132,14 @@ export function tryWaiting(scene: Scene): void {
     expect((await user.podsOf('trouble', name)).length).toBe(1);
   });
 
-  it('says of a policy whose run is stuck, and of one whose slot is overdue, that they are not healthy', async () => {
+  it('says of a policy whose run is stuck, and of one that can make none, that they are not healthy', async () => {
     const { user } = scene();
     const isUnhealthy = async (name: string, reason: string): Promise<void> => {
       const of = { namespace: 'trouble', type: 'pgbp', name };
       await user.waitForCondition(of, { type: 'Healthy', status: 'False', reason }, 150);
     };
     await isUnhealthy(waitsForNode, 'RunStuck');
-    await isUnhealthy('overdue', 'Overdue');
+    await isUnhealthy('placeless', 'LocationMissing');
     const shown = await user.kubectl(['-n', 'trouble', 'describe', 'pgbp', waitsForNode]);
     expect(shown).toMatch(/node cannot start: PodUnschedulable: [^]*Events:[^]*RunStuck/);
   });
