@@ -238,6 +238,8 @@ export const annotations = {
   generation: 'pgbackup.dev/generation',
   /** On a found Backup: the uid that its manifest records. */
   foundUid: 'pgbackup.dev/found-uid',
+  /** Of the policy that made it: one of the same name may be another. */
+  foundPolicyUid: 'pgbackup.dev/found-policy-uid',
 } as const;
 export const labels = {
   policy: 'pgbackup.dev/policy',

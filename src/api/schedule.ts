@@ -1,13 +1,19 @@
 import { z } from 'zod';
 import { count, seconds, timestamp } from './parts.ts';
+import { rule, withRules } from './rules.ts';
 
 /** Members of everything that runs by a schedule; named as in CronJob. */
 export const cronSchedule = () =>
-  z
-    .string()
-    .min(1)
-    .max(128)
-    .regex(/^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[!-~]+([ \t]+[!-~]+){4})$/);
+  withRules(
+    z.string().min(1).max(128),
+    rule<string>(
+      String.raw`self.matches('^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[!-~]+([ \\t]+[!-~]+){4})$')`,
+      (self) => cronText.test(self),
+      'five fields (minute hour day month weekday), such as "30 3 * * *", or @hourly, @daily, @weekly, @monthly, @yearly; instead of seconds or @every write */n in a field, instead of TZ= set timeZone',
+    ),
+  );
+
+const cronText = /^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[!-~]+([ \t]+[!-~]+){4})$/;
 
 export const scheduleShape = {
   timeZone: z

@@ -5,7 +5,7 @@ import { expectedIntervalMs, parseSchedule } from '../domain/schedule.ts';
 import { readStamp, stamp } from '../domain/stamp.ts';
 import { findCondition } from './conditions.ts';
 import { endOf, resultOf, startOf } from './outcome.ts';
-import { backupRun } from './policy/backup-run.ts';
+import { runsOf } from './policy/backup-run.ts';
 import { endedRuns } from './policy/run.ts';
 import { listRestoreSamples } from './restore-policy/gauges.ts';
 import { samples, secondsOf, truthOf, type GaugeSample, type IntervalOf } from './samples.ts';
@@ -57,7 +57,7 @@ function samplesOfPolicy(
 ): readonly GaugeSample[] {
   const { metadata, spec, status } = policy;
   const labels = { namespace: metadata.namespace, policy: metadata.name };
-  const ended = endedRuns(backups.map(backupRun)).map(({ object }) => object);
+  const ended = endedRuns(runsOf(policy, backups)).map(({ object }) => object);
   const good = ended.filter((backup) => resultOf(backup) === 'Succeeded');
   const [last] = ended;
   const [lastGood] = good;

@@ -196,6 +196,8 @@ export const foundBackup = z.object({
   id: z.string(),
   uid: z.string(),
   policy: z.string(),
+  /** Runners of earlier versions do not say it. */
+  policyUid: z.string().optional(),
   slot: z.string().optional(),
   startedAt: time,
   completedAt: time,

@@ -1,5 +1,6 @@
 import { Cron } from 'croner';
 import { Failure } from '../api/failure.ts';
+import { isCronField, spellOutSteps } from './cron-fields.ts';
 import { openTimeZone, type TimeZone } from './time-zone.ts';
 
 /**
@@ -56,14 +57,16 @@ export function parseSchedule(schedule: string, timeZone: string): Schedule {
 }
 
 function readSchedule(schedule: string, timeZone: string): Schedule {
-  const fields = (macros[schedule] ?? schedule).trim().split(/\s+/);
+  const fields = (macros[schedule] ?? schedule).trim().split(/\s+/).map(spellOutSteps);
   const [minute, hour, dayOfMonth, month, dayOfWeek] = fields;
   if (fields.length !== 5 || minute === undefined || hour === undefined) {
     throw new Failure('ScheduleInvalid', `schedule ${JSON.stringify(schedule)} does not have five fields`);
   }
-  const foreign = fields.find((field) => !/^[0-9*?,/A-Za-z-]+$/.test(field) || /(^|[^A-Z])[LW]($|[^A-Z])/i.test(field));
+  const foreign = fields.find((field, index) => !isCronField(field, index));
   if (foreign !== undefined) {
-    throw new Failure('ScheduleInvalid', `schedule ${JSON.stringify(schedule)}: ${foreign} is not a cron field`);
+    throw new Failure('ScheduleInvalid', `schedule ${JSON.stringify(schedule)}: ${foreign} is not a cron field`, {
+      hint: 'a field has numbers, names such as JAN or MON, *, lists (1,2), ranges (1-5) and steps (*/15); there is no L, W, # or H',
+    });
   }
   let days: Cron;
   let minutes: readonly number[];

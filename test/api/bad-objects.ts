@@ -314,22 +314,22 @@ const policies: readonly BadObject[] = [
   {
     name: 'a schedule of four fields',
     object: withPolicy({ schedule: '0 3 * *' }),
-    error: 'spec.schedule in body should match',
+    error: 'five fields (minute hour day month weekday)',
   },
   {
     name: 'a schedule of six fields',
     object: withPolicy({ schedule: '0 0 3 * * *' }),
-    error: 'spec.schedule in body should match',
+    error: 'five fields (minute hour day month weekday)',
   },
   {
     name: 'a schedule with a no-break space',
     object: withPolicy({ schedule: '0 3 *\u00A0* *' }),
-    error: 'spec.schedule in body should match',
+    error: 'five fields (minute hour day month weekday)',
   },
   {
     name: 'an unknown macro',
     object: withPolicy({ schedule: '@every 5m' }),
-    error: 'spec.schedule in body should match',
+    error: 'five fields (minute hour day month weekday)',
   },
   {
     name: 'null where something is required',

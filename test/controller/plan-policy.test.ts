@@ -84,6 +84,30 @@ describe('The plan of a policy', () => {
     expect(wakeAt).toBe('2026-01-01T09:00:00.000Z');
   });
 
+  it('counts found backups only of its own making, in places of its own', () => {
+    const found = (policyUid: string | undefined, location: string): Backup =>
+      buildBackup({
+        name: 'nightly-20251231t030000z',
+        spec: { slot: '2025-12-31T03:00:00Z', import: { location, key: 'k' } },
+        metadata: { annotations: policyUid === undefined ? {} : { 'pgbackup.dev/found-policy-uid': policyUid } },
+        status: succeeded('2025-12-31T03:00:00Z', '2025-12-31T03:01:00Z', {
+          destinations: [{ location, outcome: 'Found' }],
+        }),
+      });
+    const { uid } = buildPolicy().metadata;
+    const own = buildRun('2026-01-02T03:00:00Z', failed('2026-01-02T03:00:00Z', '2026-01-02T03:01:00Z'));
+    const healthy = (backup: Backup): string =>
+      reasonOf(look('2026-01-01T02:00:00Z', { backups: [backup] }).status, 'Healthy');
+    expect(healthy(found(uid, 'near'))).toBe('True LastRunSucceeded');
+    // That of production, whose bucket is read here.
+    expect(healthy(found('another', 'near'))).toBe('Unknown NoRunYet');
+    expect(healthy(found(undefined, 'near'))).toBe('Unknown NoRunYet');
+    expect(healthy(found(uid, 'elsewhere'))).toBe('Unknown NoRunYet');
+    const both = look('2026-01-02T04:00:00Z', { backups: [found('another', 'near'), own] });
+    expect(reasonOf(both.status, 'Healthy')).toBe('False LastRunFailed');
+    expect(both.status.lastSuccessTime).toBeUndefined();
+  });
+
   it('says when the next run starts, jitter and all', () => {
     const spec = { jitterSeconds: 3600 };
     const { status, wakeAt } = look('2026-01-01T02:00:00Z', { policy: buildPolicy({ spec }) });
@@ -146,6 +170,7 @@ describe('The plan of a policy', () => {
         backups: [
           buildBackup({
             spec: { slot: '2026-01-01T03:00:00Z', import: { location: 'near', key: 'k' } },
+            metadata: { annotations: { 'pgbackup.dev/found-policy-uid': buildPolicy().metadata.uid } },
             status: succeeded('2026-01-01T03:00:00Z', '2026-01-01T03:01:00Z'),
           }),
         ],

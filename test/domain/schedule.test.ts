@@ -178,6 +178,26 @@ describe('a clock that is moved', () => {
   );
 });
 
+describe('what is read as CronJob reads it', () => {
+  it.each([
+    ['5/15 * * * *', '5-59/15 * * * *'],
+    ['0/20,7 3/6 * * *', '0-59/20,7 3-23/6 * * *'],
+    ['0 3 1/7 2/3 *', '0 3 1-31/7 2-12/3 *'],
+    ['0 3 * feb/5 mon/2', '0 3 * 2-12/5 1-6/2'],
+    ['0 3 ? * ?', '0 3 * * *'],
+    ['0 3 * Jan-mar SUN', '0 3 * 1-3 0'],
+    ['0 3 * * 7', '0 3 * * 0'],
+  ])('%s is %s', (text, plain) => {
+    const starts = (each: string): readonly (number | undefined)[] => {
+      const schedule = parseSchedule(each, 'Etc/UTC');
+      let at: number | undefined = Date.UTC(2026, 0, 1);
+      return Array.from({ length: 40 }, () => (at = at === undefined ? undefined : nextSlot(schedule, at)));
+    };
+    expect(starts(text)).toEqual(starts(plain));
+    expect(starts(text).at(-1)).toBeDefined();
+  });
+});
+
 describe('what is refused', () => {
   it.each([
     ['61 * * * *', 'Etc/UTC', /61/],
@@ -186,6 +206,13 @@ describe('what is refused', () => {
     ['0 3 * *', 'Etc/UTC', /five fields/],
     ['0 0 3 * * *', 'Etc/UTC', /five fields/],
     ['0 0 L * *', 'Etc/UTC', /not a cron field/],
+    ['0 0 LW * *', 'Etc/UTC', /LW is not a cron field/],
+    ['0 0 15W * *', 'Etc/UTC', /15W is not a cron field/],
+    ['0 0 * * 5L', 'Etc/UTC', /5L is not a cron field/],
+    ['0 0 * JANUARY *', 'Etc/UTC', /JANUARY is not a cron field/],
+    ['0 0 * MON *', 'Etc/UTC', /MON is not a cron field/],
+    ['H 3 * * *', 'Etc/UTC', /H is not a cron field/],
+    ['0/0 * * * *', 'Etc/UTC', /stepping/],
     ['0 0 * * 1#2', 'Etc/UTC', /not a cron field/],
     ['@every 5m', 'Etc/UTC', /five fields/],
     ['0 3 * * *', 'Europe/Atlantis', /no time zone/],

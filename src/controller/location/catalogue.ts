@@ -82,7 +82,10 @@ function createFound(location: BackupLocation, found: FoundBackup, nowMs: number
         name: found.id,
         namespace: location.metadata.namespace,
         labels: { [managedBy.key]: managedBy.value, [labels.policy]: found.policy },
-        annotations: { [annotations.foundUid]: found.uid },
+        annotations: {
+          [annotations.foundUid]: found.uid,
+          ...(found.policyUid === undefined ? {} : { [annotations.foundPolicyUid]: found.policyUid }),
+        },
       },
       spec: {
         policy: found.policy,

@@ -11,7 +11,7 @@ import { checkDestinations, type Destinations } from '../destinations.ts';
 import { awaitsInspection } from '../location/first-inspection.ts';
 import { programsCondition, programsCurrent } from '../programs-condition.ts';
 import { managedBy, resources } from '../resources.ts';
-import { backupRun, type BackupRun } from './backup-run.ts';
+import { runsOf, type BackupRun } from './backup-run.ts';
 import { judgeHealth } from './health.ts';
 import type { PolicySeen } from './observe.ts';
 import { phaseOf } from './phase.ts';
@@ -36,7 +36,7 @@ export function planPolicy(seen: PolicySeen): Plan {
   const { schedule, problem } = readSchedule(policy);
   const destinations = checkDestinations(policy.spec.destinations, seen.locations, mode.claimRequired);
   const blocking = problem ?? destinations.blocking;
-  const runs = backups.map(backupRun);
+  const runs = runsOf(policy, backups);
   const slots = decideSlots({
     nowMs,
     policy,

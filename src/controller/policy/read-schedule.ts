@@ -11,7 +11,7 @@ export function readSchedule({ spec }: Pick<Scheduler, 'spec'>): {
   try {
     return { schedule: parseSchedule(spec.schedule, spec.timeZone), problem: undefined };
   } catch (error) {
-    const { reason, message } = toFailure(error);
-    return { schedule: undefined, problem: { reason, message } };
+    const { reason, message, hint } = toFailure(error);
+    return { schedule: undefined, problem: { reason, message: hint === undefined ? message : `${message}; ${hint}` } };
   }
 }

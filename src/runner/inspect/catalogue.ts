@@ -125,6 +125,7 @@ function describeBackup(key: string, manifestSha256: string, manifest: Manifest)
     id: manifest.backup.id,
     uid: manifest.backup.uid,
     policy: manifest.policy.name,
+    policyUid: manifest.policy.uid,
     slot: manifest.backup.slot,
     startedAt: manifest.startedAt,
     completedAt: manifest.completedAt,
