@@ -19,6 +19,7 @@ const assets = process.env['KUBEBUILDER_ASSETS'];
 const missing = whyNoKubeApiserver(assets);
 const never = new AbortController().signal;
 
+const accountType = { group: '', version: 'v1', kind: 'ServiceAccount', plural: 'serviceaccounts', namespaced: true };
 const { location, policy, backup, restoreRequest, restorePolicy } = resources;
 const ourTypes = [location, policy, backup, restoreRequest, restorePolicy];
 
@@ -65,6 +66,8 @@ describe.skipIf(missing !== undefined)(
         metadata: { name: 'own', namespace: 'default' },
         spec: { containers },
       };
+      const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } };
+      await client.create(accountType, account, never);
       await client.create(resources.pod, own, never);
       const args = ['controller', '--kubeconfig', server.kubeconfigPath, '--metrics-port', '0'];
       const controller = start(args, { POD_NAME: 'own' });
