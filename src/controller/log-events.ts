@@ -7,7 +7,13 @@ export function logEvents(events: EventRecorder, log: Log): EventRecorder {
     record: (event) => {
       const { object, type, reason, message } = event;
       const { namespace, name } = object.metadata;
-      log[type === 'Warning' ? 'warn' : 'info']('event', { kind: object.kind, namespace, name, reason, detail: message });
+      log[type === 'Warning' ? 'warn' : 'info']('event', {
+        kind: object.kind,
+        namespace,
+        name,
+        reason,
+        detail: message,
+      });
       events.record(event);
     },
     drain: async (signal) => events.drain(signal),

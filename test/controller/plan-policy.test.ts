@@ -413,7 +413,7 @@ describe('The plan of a policy', () => {
   it('is not healthy when it is suspended and the last good run is more than a week old', () => {
     const spec = { suspend: true };
     const before = look('2026-01-07T03:00:00Z', { policy: buildPolicy({ spec }) });
-    expect(reasonOf(before.status, 'Healthy')).toBe('Unknown NoRunYet');
+    expect(reasonOf(before.status, 'Healthy')).toBe('Unknown Suspended');
     expect(before.wakeAt).toBeDefined();
     const after = look(before.wakeAt ?? '', { policy: buildPolicy({ spec, status: before.status }) });
     expect(reasonOf(after.status, 'Healthy')).toBe('False SuspendedLong');
@@ -422,7 +422,10 @@ describe('The plan of a policy', () => {
     const run = buildRun('2026-01-07T03:00:00Z', succeeded('2026-01-07T03:00:00Z', '2026-01-07T03:01:00Z'));
     expect(
       reasonOf(look(before.wakeAt ?? '', { policy: buildPolicy({ spec }), backups: [run] }).status, 'Healthy'),
-    ).toBe('True LastRunSucceeded');
+    ).toBe('True Suspended');
+    const bad = buildRun('2026-01-07T03:00:00Z', failed('2026-01-07T03:00:00Z', '2026-01-07T03:01:00Z'));
+    const failing = look('2026-01-07T04:00:00Z', { policy: buildPolicy({ spec }), backups: [bad] });
+    expect(reasonOf(failing.status, 'Healthy')).toBe('False LastRunFailed');
   });
 
   it('is ready without a mirror that nothing requires', () => {

@@ -80,7 +80,12 @@ export function judgeHealth<R extends Run<WithConditions>>(seen: {
     last === undefined
       ? ({ status: 'Unknown', reason: 'NoRunYet', message: 'no run has ended yet' } as const)
       : judgeLast(last, flawOf(last));
-  return { condition: { ...base, ...judged, message: [judged.message, ...tellWaiting(runs)].join('; ') }, wakeAt };
+  // What people see in a list: that nothing is scheduled, unless something is worse.
+  const reason = policy.spec.suspend && judged.status !== 'False' ? 'Suspended' : judged.reason;
+  return {
+    condition: { ...base, ...judged, reason, message: [judged.message, ...tellWaiting(runs)].join('; ') },
+    wakeAt,
+  };
 }
 
 /** What the newest run that goes on waits for. */
