@@ -43,6 +43,13 @@ export const conditionColumn = (name: string, type: string): Column => ({
   jsonPath: `.status.conditions[?(@.type=="${type}")].status`,
   description: `Condition ${type}.`,
 });
+export const progressColumn: Column = {
+  name: 'Progress',
+  type: 'string',
+  jsonPath: '.status.progress.summary',
+  description: 'How far it is, while it runs.',
+  priority: 1,
+};
 export const reasonColumn = (type: string, priority?: 1): Column => ({
   name: 'Reason',
   type: 'string',

@@ -4,7 +4,7 @@ import { backupPolicySpec, backupPolicyStatus } from './backup-policy.ts';
 import type { BackupPolicySpec, BackupPolicyStatus } from './backup-policy.ts';
 import { backupSpec, backupStatus } from './backup.ts';
 import type { BackupSpec, BackupStatus } from './backup.ts';
-import { age, conditionColumn, reasonColumn, type Kind } from './kind.ts';
+import { age, conditionColumn, progressColumn, reasonColumn, type Kind } from './kind.ts';
 import { backupNameMaxLength, policyNameMaxLength } from './parts.ts';
 import { restorePolicySpec, restorePolicyStatus } from './restore-policy.ts';
 import type { RestorePolicySpec, RestorePolicyStatus } from './restore-policy.ts';
@@ -99,6 +99,7 @@ export const backupKind = {
     { name: 'Stored', type: 'integer', jsonPath: '.status.storedBytes', description: 'Bytes of one copy.' },
     { name: 'Copies', type: 'string', jsonPath: '.status.copies', description: 'Destinations that hold it, of all.' },
     { name: 'Completed', type: 'date', jsonPath: '.status.completedAt', description: 'Time since its end.' },
+    progressColumn,
     {
       name: 'Dumped',
       type: 'integer',
@@ -141,6 +142,7 @@ export const restoreRequestKind = {
       priority: 1,
     },
     { name: 'Loaded', type: 'integer', jsonPath: '.status.plainBytes', description: 'Bytes that were loaded.' },
+    progressColumn,
     { name: 'Completed', type: 'date', jsonPath: '.status.completedAt', description: 'Time since its end.' },
     age,
   ],

@@ -119,6 +119,11 @@ export const progressShape = {
   database: postgresName().optional(),
   databasesDone: count(),
   databasesTotal: count(),
+  summary: z
+    .string()
+    .max(64)
+    .optional()
+    .meta({ description: 'The same for people: share of the estimate, bytes, rate.' }),
 };
 
 const proxyUrl = () =>

@@ -1,7 +1,7 @@
 import type { Backup, RestoreRequest } from '../api/kinds.ts';
 import type { Condition } from '../api/parts.ts';
 import { alignColumns } from './align-columns.ts';
-import { formatBytes, formatDuration, formatRate } from './format.ts';
+import { formatBytes, formatDuration, formatRate } from '../domain/format.ts';
 import type { Paint } from './paint.ts';
 
 const barWidth = 20;

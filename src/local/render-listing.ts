@@ -1,7 +1,7 @@
 import type { Failure } from '../api/failure.ts';
 import { remedyFor } from '../api/remedies.ts';
 import { alignColumns } from './align-columns.ts';
-import { formatBytes } from './format.ts';
+import { formatBytes } from '../domain/format.ts';
 import type { LocationListing } from './list-location.ts';
 import type { Paint } from './paint.ts';
 import { stripControls } from './progress.ts';

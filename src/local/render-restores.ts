@@ -1,7 +1,7 @@
 import type { RestoreRequest } from '../api/kinds.ts';
 import { isFailureReason } from '../api/reasons.ts';
 import { remedyFor } from '../api/remedies.ts';
-import { formatBytes, formatDuration, formatRate } from './format.ts';
+import { formatBytes, formatDuration, formatRate } from '../domain/format.ts';
 import type { Paint } from './paint.ts';
 import { byLabel, findSucceeded, labelOf, renderRuns, stripControls } from './progress.ts';
 

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { Backup, BackupLocation } from '../../src/api/kinds.ts';
-import { formatBytes, formatDuration, formatRate } from '../../src/local/format.ts';
+import { formatBytes, formatDuration, formatRate } from '../../src/domain/format.ts';
 import { ansiPaint, noPaint } from '../../src/local/paint.ts';
 import { renderProgress, renderTable } from '../../src/local/progress.ts';
 import { showProgress, trackChanges } from '../../src/local/show-progress.ts';

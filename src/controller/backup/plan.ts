@@ -12,6 +12,7 @@ import { deleteJob } from '../delete-job.ts';
 import { checkDestinations } from '../destinations.ts';
 import { resultOf } from '../outcome.ts';
 import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
+import { summarize } from '../progress.ts';
 import { resources } from '../resources.ts';
 import { judgeRun } from '../run-state.ts';
 import { findTurn } from './admission.ts';
@@ -102,7 +103,15 @@ function planRunning(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
 
 function readProgress(line: NonNullable<BackupSeen['progress']>): NonNullable<BackupStatus['progress']> {
   const { plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal } = line;
-  return { plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal };
+  return {
+    plainBytes,
+    estimatedBytes,
+    bytesPerSecond,
+    database,
+    databasesDone,
+    databasesTotal,
+    summary: summarize(line),
+  };
 }
 
 function planStart(seen: BackupSeen, backup: Backup): Plan {

@@ -10,6 +10,7 @@ import { findTurn } from '../backup/admission.ts';
 import { cutText, findCondition } from '../conditions.ts';
 import { deleteJob } from '../delete-job.ts';
 import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
+import { summarize } from '../progress.ts';
 import { resources } from '../resources.ts';
 import { judgeRun, type RunState } from '../run-state.ts';
 import { endRequest, setStatus, waitingStatus } from './conclude.ts';
@@ -144,7 +145,16 @@ function readProgress(
   line: NonNullable<RestoreSeen['run']['progress']>,
 ): NonNullable<RestoreRequestStatus['progress']> {
   const { step, plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal } = line;
-  return { step, plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal };
+  return {
+    step,
+    plainBytes,
+    estimatedBytes,
+    bytesPerSecond,
+    database,
+    databasesDone,
+    databasesTotal,
+    summary: summarize(line),
+  };
 }
 
 function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): Plan {
