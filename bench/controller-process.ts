@@ -35,7 +35,7 @@ export async function startController(options: {
   const port = await findFreePort();
   const shipped = await readDeployment();
   const args = [...shipped.args.filter((arg) => !arg.startsWith('--metrics-port')), `--metrics-port=${port}`];
-  const limits = [`--max-runs=${runs}`, `--max-runs-per-server=${runs}`];
+  const limits = [`--max-runs=${runs}`, `--max-restores=${runs}`, `--max-runs-per-server=${runs}`];
   const pod = await layServiceAccount(kubeconfigPath, accountFolder);
   const [program = '', ...rest] = [...pod.command, process.execPath, main, ...args, ...limits];
   const child = spawn(program, rest, {

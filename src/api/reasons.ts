@@ -529,7 +529,8 @@ export const stateReasons = {
   BestEffortFailed:
     'The run succeeded; a destination with required: false did not get its copy (status.destinations says why).',
   Imported: 'The backup was found in a location; it was not made by this object.',
-  Queued: 'The run waits until fewer runs are going on (limit in all, or for this server).',
+  Queued:
+    'The run waits for its turn: until fewer backups or restores are going on (in all, of this namespace, or of this server), or another restore to the same database has ended.',
   Starting: 'The Job is made; its pod has not said anything yet.',
   WaitingForSecret: 'The runner waits for a key of a Secret to appear.',
   WaitingForServer: 'The runner waits for the PostgreSQL server to answer.',

@@ -69,7 +69,7 @@ function modeOf(options: ControllerOptions, image: string): ControllerMode {
   const { runnerImagePullPolicy, runnerImagePullSecrets } = options;
   return {
     ...clusterMode,
-    limits: { runs: options.maxRuns, perServer: options.maxRunsPerServer },
+    limits: { runs: options.maxRuns, restores: options.maxRestores, perServer: options.maxRunsPerServer },
     inspections: options.maxInspections,
     runner: {
       image,

@@ -17,6 +17,7 @@ export interface ControllerOptions {
   readonly runnerIds: 'image' | 'platform';
   readonly metricsPort: number;
   readonly maxRuns: number;
+  readonly maxRestores: number;
   readonly maxRunsPerServer: number;
   readonly maxInspections: number;
   /** In a cluster yes, elsewhere no, if absent. */
@@ -117,8 +118,9 @@ function addController(program: Command, world: World, commands: Commands, done:
         .default('image'),
     )
     .addOption(port('--metrics-port <port>', 'serves /metrics, /healthz and /readyz').default(8080))
-    .option('--max-runs <count>', 'backups that run at once', wholeNumber(1, 1000), 8)
-    .option('--max-runs-per-server <count>', 'backups of one server at once', wholeNumber(1, 1000), 2)
+    .option('--max-runs <count>', 'backups that run at once', wholeNumber(1, 10_000), 8)
+    .option('--max-restores <count>', 'restores that run at once', wholeNumber(1, 10_000), 4)
+    .option('--max-runs-per-server <count>', 'runs of one server at once', wholeNumber(1, 10_000), 2)
     .option('--max-inspections <count>', 'inspections of locations at once', wholeNumber(1, 1000), 4)
     .option('--leader-election', 'work only while holding a Lease; others stand by (default: in a cluster)')
     .option('--no-leader-election', 'work at once: for the only controller')

@@ -6,28 +6,21 @@ import type { ObjectChange } from '../kube/object-cache.ts';
 import { createQueue, type Queue, type QueueState } from '../kube/queue.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
-import type { Plan } from './action.ts';
+import type { Admission } from './admission/admission.ts';
+import { openAdmission } from './admission/open-admission.ts';
 import { applyActions } from './apply.ts';
-import { observeBackup } from './backup/observe.ts';
-import { planBackup } from './backup/plan.ts';
 import { countRequests, type RequestSeen } from './count-requests.ts';
-import { keyKinds, keysOf, parseKey, printKey, type KeyKind } from './keys.ts';
+import { admissionKey, isRunKey, keyKinds, keysOf, ownKey, parseKey, printKey, type KeyKind } from './keys.ts';
 import { logEvents } from './log-events.ts';
-import { observeLocation } from './location/observe.ts';
-import { planLocation } from './location/plan.ts';
+import { lookAt } from './look-at.ts';
 import type { ControllerMode } from './mode.ts';
-import { observePolicy } from './policy/observe.ts';
-import { planPolicy } from './policy/plan.ts';
 import { managedBy, resources } from './resources.ts';
-import { observeRestorePolicy } from './restore-policy/observe.ts';
-import { planRestorePolicy } from './restore-policy/plan.ts';
-import { observeRestore } from './restore/observe.ts';
-import { planRestore } from './restore/plan.ts';
 import { openRunnerLogs } from './runner-logs.ts';
 import { keepJob, keepPod } from './pods.ts';
 import { openTroubles } from './troubles.ts';
 import { followWatches, type Watches } from './watches.ts';
-import { watchedKinds, World, worldIndexes, type WatchedKind } from './world.ts';
+import { World } from './world.ts';
+import { watchedKinds, worldIndexes, type WatchedKind } from './world-indexes.ts';
 
 export interface ControllerOptions {
   readonly client: KubeClient;
@@ -42,7 +35,11 @@ export interface ControllerOptions {
   /** Keys that are looked at at the same time. Default 8. */
   readonly workers?: number;
   /** Told of each look and of each request to the API server, for metrics. */
-  readonly onLook?: (look: { readonly kind: KeyKind; readonly seconds: number; readonly error: boolean }) => void;
+  readonly onLook?: (look: {
+    readonly kind: KeyKind | typeof admissionKey;
+    readonly seconds: number;
+    readonly error: boolean;
+  }) => void;
   readonly onRequest?: (request: RequestSeen) => void;
   /** Asked right before each write: false once another controller may lead. Default: always true, there is no other. */
   readonly mayWrite?: () => boolean;
@@ -63,7 +60,7 @@ export interface Controller {
   readonly world: World;
   queue(): QueueState;
   /** How much it remembers beside its caches: of each object a little, and nothing of those that are gone. */
-  remembers(): Readonly<Record<'keys' | 'world' | 'logs' | 'troubles', number>>;
+  remembers(): Readonly<Record<'keys' | 'runs' | 'world' | 'logs' | 'troubles', number>>;
 }
 
 /** Runners' pods and Jobs are large, and there may be thousands. */
@@ -81,6 +78,7 @@ export function createController(options: ControllerOptions): Controller {
   const client = guardWrites(asked, mayWrite);
   /** While it works. */
   let queue: Queue | undefined;
+  let admission: Admission | undefined;
 
   const informers = Object.fromEntries(
     watchedKinds.map((kind) => [kind, openInformer(kind)] as const),
@@ -109,7 +107,7 @@ export function createController(options: ControllerOptions): Controller {
       onChange: (change) => {
         world.caughtUp(kind, change);
         if (change.object === undefined) forget(kind, change);
-        if (queue !== undefined) for (const key of keysOf(kind, change, world)) queue.add(key);
+        tell(keysOf(kind, change, world), ownKey(kind, change));
       },
       onError: (error) => log.warn('a watch failed', { kind, error: textOf(error) }),
     });
@@ -123,26 +121,15 @@ export function createController(options: ControllerOptions): Controller {
     sources.troubles.forget(uid);
   };
 
-  const look = async (key: string, signal: AbortSignal): Promise<Plan | undefined> => {
-    const { kind, namespace, name } = parseKey(key);
-    if (kind === 'policy') {
-      const seen = observePolicy(world, mode, clock.nowMs(), namespace, name);
-      return seen && planPolicy(seen);
-    }
-    if (kind === 'backup') {
-      const seen = await observeBackup(sources, mode, namespace, name, signal);
-      return seen && planBackup(seen);
-    }
-    if (kind === 'restoreRequest') {
-      const seen = await observeRestore(sources, mode, namespace, name, signal);
-      return seen && planRestore(seen);
-    }
-    if (kind === 'restorePolicy') {
-      const seen = observeRestorePolicy(world, mode, clock.nowMs(), namespace, name);
-      return seen && planRestorePolicy(seen);
-    }
-    const seen = await observeLocation(sources, mode, namespace, name, signal);
-    return seen && planLocation(seen);
+  const tell = (keys: readonly string[], changed: string | undefined): void => {
+    for (const key of [...keys, changed ?? '']) if (isRunKey(key)) admission?.touch(key);
+    for (const key of keys) queue?.add(key);
+    settleSoon();
+  };
+
+  /** Free places are given away by one look for all. */
+  const settleSoon = (): void => {
+    if (admission?.isDue() === true) queue?.add(admissionKey);
   };
 
   const work = async (signal: AbortSignal): Promise<void> => {
@@ -186,32 +173,38 @@ export function createController(options: ControllerOptions): Controller {
       onError,
       work: async (key, signal, giveWay) => {
         const startedAt = clock.monotonicMs();
-        const { kind } = parseKey(key);
+        const kind = key === admissionKey ? key : parseKey(key).kind;
         const report = (error: boolean): void => {
           onLook?.({ kind, seconds: (clock.monotonicMs() - startedAt) / 1000, error });
         };
         try {
-          const plan = await look(key, signal);
+          const plan = key === admissionKey ? turns.settle() : await lookAt({ ...sources, turns }, mode, key, signal);
           const applied =
             plan === undefined ? 'done' : await applyActions({ ...writer, giveWay }, plan.actions, signal);
           // Gone, perhaps during this very look.
-          if (objectOf(key) === undefined) opened.forget(key);
+          if (key !== admissionKey && objectOf(key) === undefined) opened.forget(key);
           else if (applied === 'again') opened.addRateLimited(key);
           else if (plan?.wakeAt !== undefined) opened.addAfter(key, plan.wakeAt - clock.nowMs());
         } catch (error) {
           report(true);
           throw error;
+        } finally {
+          if (isRunKey(key)) turns.release(key);
+          settleSoon();
         }
         report(false);
       },
     });
+    const turns = openAdmission(sources, mode, (key) => opened.add(key));
+    admission = turns;
     queue = opened;
-    for (const key of allKeys()) opened.add(key);
+    for (const key of [admissionKey, ...allKeys()]) opened.add(key);
     log.info('controller works', { namespace: namespace ?? 'all' });
     try {
       await opened.run(signal);
     } finally {
       queue = undefined;
+      admission = undefined;
       await drain(events);
       log.info('controller has stopped');
     }
@@ -234,6 +227,7 @@ export function createController(options: ControllerOptions): Controller {
   };
 
   const objectOf = (key: string): KubeObject | undefined => {
+    if (key === admissionKey) return undefined;
     const { kind, namespace, name } = parseKey(key);
     return informers[kind].get(namespace, name);
   };
@@ -254,6 +248,7 @@ export function createController(options: ControllerOptions): Controller {
       const { delayed = 0, depth = 0 } = queue?.state() ?? {};
       return {
         keys: delayed + depth,
+        runs: admission?.size() ?? 0,
         world: world.size(),
         logs: sources.logs.size(),
         troubles: sources.troubles.size(),

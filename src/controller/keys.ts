@@ -3,9 +3,9 @@ import type { KubeObject } from '../kube/client.ts';
 import type { ObjectChange } from '../kube/object-cache.ts';
 import { sameValue } from '../domain/same-value.ts';
 import { resultOf } from './outcome.ts';
-import { readBackup, readRestoreRequest } from './read-object.ts';
-import { restoreResultOf } from './restore/outcome.ts';
-import { isUnfinished, type WatchedKind, type World } from './world.ts';
+import { readBackup } from './read-object.ts';
+import type { World } from './world.ts';
+import type { WatchedKind } from './world-indexes.ts';
 
 /** What is looked at: `kind/namespace/name`. */
 export const keyKinds = ['location', 'policy', 'backup', 'restoreRequest', 'restorePolicy'] as const;
@@ -20,6 +20,18 @@ export function parseKey(key: string): { readonly kind: KeyKind; readonly namesp
   const kind = keyKinds.find((each) => each === word);
   if (kind === undefined) throw new TypeError(`no key: ${key}`);
   return { kind, namespace, name };
+}
+
+/** Who gets the places that are free; one look for all runs. */
+export const admissionKey = 'admission';
+
+export function isRunKey(key: string): boolean {
+  return key.startsWith('backup/') || key.startsWith('restoreRequest/');
+}
+
+/** Of an object of ours, also of one that is gone. */
+export function ownKey(kind: WatchedKind, { namespace = '', name }: ObjectChange): string | undefined {
+  return kind === 'job' || kind === 'pod' ? undefined : printKey(kind, namespace, name);
 }
 
 /** Who must look again because of a change: the object itself and what depends on it. */
@@ -37,12 +49,12 @@ export function keysOf(kind: WatchedKind, change: ObjectChange, world: World): r
         printKey('location', namespace, name),
         ...dependOnLocation(world, change),
         ...restorePoliciesOn(world, namespace, (source) => locationsOf(source).includes(name)),
-        ...waitingRestores(world, namespace),
+        ...sourceless(world, namespace),
       ];
     case 'backup':
       return keysOfBackup(change, world);
     case 'restoreRequest':
-      return keysOfRestore(change, world);
+      return keysOfRestore(change);
     case 'restorePolicy':
       return [printKey('restorePolicy', namespace, name)];
     case 'job':
@@ -64,21 +76,15 @@ function isNewToRuns({ object, previous }: ObjectChange): boolean {
 
 function unfinishedOf(world: World, namespace: string, policy: string): readonly string[] {
   return world
-    .backupsOfPolicy(namespace, policy)
-    .filter(({ object }) => isUnfinished(object))
+    .unfinishedBackupsOf(namespace, policy)
     .map(({ object: { metadata } }) => printKey('backup', namespace, metadata.name));
 }
 
 function dependOnLocation(world: World, { namespace = '', name, object, previous }: ObjectChange): readonly string[] {
-  const policies = world
-    .policies()
-    .map(({ object: policy }) => policy)
-    .filter(({ metadata, spec }) => {
-      return metadata.namespace === namespace && spec.destinations?.some(({ location }) => location === name);
-    });
-  const keys = policies.map(({ metadata }) => printKey('policy', namespace, metadata.name));
+  const policies = world.policiesAt(namespace, name).map(({ object: { metadata } }) => metadata.name);
+  const keys = policies.map((policy) => printKey('policy', namespace, policy));
   if (object !== undefined && previous !== undefined && sameValue(object.spec, previous.spec)) return keys;
-  return [...keys, ...policies.flatMap(({ metadata }) => unfinishedOf(world, namespace, metadata.name))];
+  return [...keys, ...policies.flatMap((policy) => unfinishedOf(world, namespace, policy))];
 }
 
 function keysOfBackup({ namespace = '', name, object, previous }: ObjectChange, world: World): readonly string[] {
@@ -86,31 +92,33 @@ function keysOfBackup({ namespace = '', name, object, previous }: ObjectChange, 
     const policy = (raw?.spec as { readonly policy?: unknown } | undefined)?.policy;
     return typeof policy === 'string' ? [policy] : [];
   });
+  const isNew = previous === undefined;
+  const isOver = hasEnded(object) && !hasEnded(previous);
   const own = object === undefined ? [] : [printKey('backup', namespace, name)];
-  // A newer run may end an older one of its policy.
-  const siblings = previous === undefined ? policies.flatMap((policy) => unfinishedOf(world, namespace, policy)) : [];
-  const room = makesRoom(object, previous) ? waiting(world) : [];
-  // What a request waits for may be a place, or this backup.
-  const restores = previous === undefined || makesRoom(object, previous) ? waitingRestores(world) : [];
+  // A newer run may end an older one of its policy, and start when that has ended. Those that wait for a place are not woken here
+  // (admission/admission.ts).
+  const replacing = isNew || isOver ? policies.filter((policy) => replaces(world, namespace, policy)) : [];
   // The first backup of a policy that is gone makes restores of it possible.
-  const fed = previous === undefined ? restorePoliciesOn(world, namespace, isOfAny(policies)) : [];
+  const fed = isNew ? restorePoliciesOn(world, namespace, isOfAny(policies)) : [];
   const keys = [
     ...own,
     ...policies.map((policy) => printKey('policy', namespace, policy)),
-    ...siblings,
-    ...room,
+    ...replacing.flatMap((policy) => unfinishedOf(world, namespace, policy)),
     ...fed,
+    ...(isNew || isOver ? sourceless(world, namespace) : []),
   ];
-  return [...new Set([...keys, ...restores])];
+  return [...new Set(keys)];
 }
 
-function keysOfRestore({ namespace = '', name, object, previous }: ObjectChange, world: World): readonly string[] {
+function replaces(world: World, namespace: string, policy: string): boolean {
+  const read = world.policy(namespace, policy);
+  return read?.fault === undefined && read?.object.spec.concurrencyPolicy === 'Replace';
+}
+
+function keysOfRestore({ namespace = '', name, object, previous }: ObjectChange): readonly string[] {
   const policies = [object, previous].flatMap((raw) => raw?.metadata.labels?.[labels.restorePolicy] ?? []);
-  const hadEnded = previous === undefined || restoreResultOf(readRestoreRequest(previous).object) !== undefined;
-  const hasEnded = object === undefined || restoreResultOf(readRestoreRequest(object).object) !== undefined;
-  const room = hasEnded && !hadEnded ? [...waiting(world), ...waitingRestores(world)] : [];
   const own = object === undefined ? [] : [printKey('restoreRequest', namespace, name)];
-  return [...new Set([...own, ...policies.map((policy) => printKey('restorePolicy', namespace, policy)), ...room])];
+  return [...new Set([...own, ...policies.map((policy) => printKey('restorePolicy', namespace, policy))])];
 }
 
 type Source = RestoreRequest['spec']['source'];
@@ -122,12 +130,8 @@ function restorePoliciesOn(
   isConcerned: (source: Source) => boolean,
 ): readonly string[] {
   return world
-    .restorePolicies()
-    .filter(({ object, fault }) => {
-      return (
-        fault === undefined && object.metadata.namespace === namespace && isConcerned(object.spec.template.spec.source)
-      );
-    })
+    .restorePoliciesIn(namespace)
+    .filter(({ object, fault }) => fault === undefined && isConcerned(object.spec.template.spec.source))
     .map(({ object: { metadata } }) => printKey('restorePolicy', namespace, metadata.name));
 }
 
@@ -140,27 +144,15 @@ function locationsOf({ backup, policy, file }: Source): readonly string[] {
   return [backup?.location, policy?.location, file?.location].filter((name) => name !== undefined);
 }
 
-/** Those that have no Job yet. */
-function waitingRestores(world: World, namespace?: string): readonly string[] {
-  return world.unfinishedRestores().flatMap(({ object: { metadata, status } }) => {
-    const isElsewhere = namespace !== undefined && metadata.namespace !== namespace;
-    if (isElsewhere || status?.job !== undefined) return [];
-    return [printKey('restoreRequest', metadata.namespace, metadata.name)];
-  });
+/** Requests that wait for a backup or a location. */
+function sourceless(world: World, namespace: string): readonly string[] {
+  return world
+    .sourcelessRestores(namespace)
+    .map(({ object: { metadata } }) => printKey('restoreRequest', namespace, metadata.name));
 }
 
-/** A run that ended or is gone makes room for another one. */
-function makesRoom(object: KubeObject | undefined, previous: KubeObject | undefined): boolean {
-  const hadEnded = previous === undefined || resultOf(readBackup(previous).object) !== undefined;
-  const hasEnded = object === undefined || resultOf(readBackup(object).object) !== undefined;
-  return hasEnded && !hadEnded;
-}
-
-/** Those that have no Job yet. */
-function waiting(world: World): readonly string[] {
-  return world.unfinishedBackups().flatMap(({ object: { metadata, status } }) => {
-    return status?.job === undefined ? [printKey('backup', metadata.namespace, metadata.name)] : [];
-  });
+function hasEnded(raw: KubeObject | undefined): boolean {
+  return raw === undefined || resultOf(readBackup(raw).object) !== undefined;
 }
 
 /** Jobs and Pods say whose they are. */

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { runnerOptions } from '../api/parts.ts';
+import type { Limits } from './admission/places.ts';
 
 /** How the controller is meant to behave; the same for all objects. */
 export interface ControllerMode {
@@ -12,8 +13,7 @@ export interface ControllerMode {
    * (found in storage) are due although they lie before its creation.
    */
   readonly policiesOutliveObjects: boolean;
-  /** At once in all, and for one server. */
-  readonly limits: { readonly runs: number; readonly perServer: number };
+  readonly limits: Limits;
   /** Inspections at once. */
   readonly inspections: number;
   /** How long a finished Job is kept after its answer was taken. */
@@ -43,7 +43,7 @@ export interface RunnerTemplate {
 export const clusterMode = {
   claimRequired: true,
   policiesOutliveObjects: false,
-  limits: { runs: 8, perServer: 2 },
+  limits: { runs: 8, restores: 4, perServer: 2 },
   inspections: 4,
   jobTtlMs: 24 * 3_600_000,
   startBudgetMs: 30 * 60_000,

@@ -1,6 +1,6 @@
 import type { Informer } from '../kube/informer.ts';
 import type { Clock } from '../support/clock.ts';
-import { watchedKinds, type WatchedKind } from './world.ts';
+import { watchedKinds, type WatchedKind } from './world-indexes.ts';
 
 /** How the caches fare, taken together. */
 export interface Watches {

@@ -1,17 +1,9 @@
-import {
-  labels,
-  type Backup,
-  type BackupLocation,
-  type BackupPolicy,
-  type RestorePolicy,
-  type RestoreRequest,
-} from '../api/kinds.ts';
+import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../api/kinds.ts';
 import type { KubeObject, ResourceType } from '../kube/client.ts';
 import type { Informer } from '../kube/informer.ts';
-import type { IndexObject, ObjectChange } from '../kube/object-cache.ts';
+import type { ObjectChange } from '../kube/object-cache.ts';
 import type { Clock } from '../support/clock.ts';
 import { ShortMemory } from '../support/short-memory.ts';
-import { resultOf } from './outcome.ts';
 import type { JobSeen, PodSeen } from './pods.ts';
 import {
   readBackup,
@@ -22,46 +14,9 @@ import {
   type Read,
 } from './read-object.ts';
 import { resources } from './resources.ts';
-import { restoreResultOf } from './restore/outcome.ts';
+import { keyOf, watchedKinds, worldIndexes, type WatchedKind } from './world-indexes.ts';
 
-export const watchedKinds = ['policy', 'backup', 'location', 'restoreRequest', 'restorePolicy', 'job', 'pod'] as const;
-export type WatchedKind = (typeof watchedKinds)[number];
 export type Cache = Pick<Informer, 'get' | 'list' | 'byOwner' | 'byIndex'>;
-
-/** Indexes that the informers of a World need. */
-export const worldIndexes = {
-  policy: {},
-  backup: {
-    policy: (raw) => {
-      const policy = (raw.spec as { readonly policy?: unknown } | undefined)?.policy;
-      return typeof policy === 'string' ? [keyOf(raw.metadata.namespace, policy)] : [];
-    },
-    unfinished: (raw) => (isUnfinished(readBackup(raw).object) ? ['unfinished'] : []),
-    namespace: (raw) => [raw.metadata.namespace ?? ''],
-  },
-  location: { namespace: (raw) => [raw.metadata.namespace ?? ''] },
-  restoreRequest: {
-    policy: (raw) => ofLabel(raw, labels.restorePolicy),
-    unfinished: (raw) => (isUnfinishedRestore(readRestoreRequest(raw).object) ? ['unfinished'] : []),
-  },
-  restorePolicy: {},
-  job: {},
-  pod: { restore: (raw) => ofLabel(raw, labels.restore) },
-} as const satisfies Readonly<Record<WatchedKind, Readonly<Record<string, IndexObject>>>>;
-
-/** Neither found nor ended. */
-export function isUnfinished(backup: Backup): boolean {
-  return backup.spec?.import === undefined && resultOf(backup) === undefined;
-}
-
-export function isUnfinishedRestore(request: RestoreRequest): boolean {
-  return restoreResultOf(request) === undefined;
-}
-
-function ofLabel({ metadata }: KubeObject, label: string): readonly string[] {
-  const value = metadata.labels?.[label];
-  return value === undefined ? [] : [keyOf(metadata.namespace, value)];
-}
 
 /** What was written and no watch has shown yet is forgotten after this: then the server must have had another opinion. */
 const notedForMs = 15_000;
@@ -91,6 +46,18 @@ export class World {
 
   policies(): readonly Read<BackupPolicy>[] {
     return this.#merge('policy', this.#caches.policy.list(), () => true).map(readPolicy);
+  }
+
+  policiesIn(namespace: string): readonly Read<BackupPolicy>[] {
+    const cached = this.#caches.policy.byIndex('namespace', namespace);
+    return this.#merge('policy', cached, ({ metadata }) => metadata.namespace === namespace).map(readPolicy);
+  }
+
+  /** Those that have it among their destinations. */
+  policiesAt(namespace: string, location: string): readonly Read<BackupPolicy>[] {
+    const key = keyOf(namespace, location);
+    const belongs = (raw: KubeObject): boolean => worldIndexes.policy.location(raw).includes(key);
+    return this.#merge('policy', this.#caches.policy.byIndex('location', key), belongs).map(readPolicy);
   }
 
   location(namespace: string, name: string): Read<BackupLocation> | undefined {
@@ -128,7 +95,13 @@ export class World {
   /** Neither found nor ended. */
   unfinishedBackups(): readonly Read<Backup>[] {
     const cached = this.#caches.backup.byIndex('unfinished', 'unfinished');
-    return this.#merge('backup', cached, (raw) => isUnfinished(readBackup(raw).object)).map(readBackup);
+    return this.#merge('backup', cached, (raw) => worldIndexes.backup.unfinished(raw).length > 0).map(readBackup);
+  }
+
+  unfinishedBackupsOf(namespace: string, policy: string): readonly Read<Backup>[] {
+    const key = keyOf(namespace, policy);
+    const belongs = (raw: KubeObject): boolean => worldIndexes.backup.unfinishedOf(raw).includes(key);
+    return this.#merge('backup', this.#caches.backup.byIndex('unfinishedOf', key), belongs).map(readBackup);
   }
 
   restoreRequest(namespace: string, name: string): Read<RestoreRequest> | undefined {
@@ -140,14 +113,28 @@ export class World {
   restoresOfPolicy(namespace: string, policy: string): readonly Read<RestoreRequest>[] {
     const key = keyOf(namespace, policy);
     const cached = this.#caches.restoreRequest.byIndex('policy', key);
-    const belongs = (raw: KubeObject): boolean => ofLabel(raw, labels.restorePolicy).includes(key);
+    const belongs = (raw: KubeObject): boolean => worldIndexes.restoreRequest.policy(raw).includes(key);
     return this.#merge('restoreRequest', cached, belongs).map(readRestoreRequest);
   }
 
   unfinishedRestores(): readonly Read<RestoreRequest>[] {
     const cached = this.#caches.restoreRequest.byIndex('unfinished', 'unfinished');
-    const belongs = (raw: KubeObject): boolean => isUnfinishedRestore(readRestoreRequest(raw).object);
+    const belongs = (raw: KubeObject): boolean => worldIndexes.restoreRequest.unfinished(raw).length > 0;
     return this.#merge('restoreRequest', cached, belongs).map(readRestoreRequest);
+  }
+
+  /** Those that wait for what they restore. */
+  sourcelessRestores(namespace: string): readonly Read<RestoreRequest>[] {
+    const cached = this.#caches.restoreRequest.byIndex('sourceless', namespace);
+    const belongs = (raw: KubeObject): boolean => worldIndexes.restoreRequest.sourceless(raw).includes(namespace);
+    return this.#merge('restoreRequest', cached, belongs).map(readRestoreRequest);
+  }
+
+  restorePoliciesIn(namespace: string): readonly Read<RestorePolicy>[] {
+    const cached = this.#caches.restorePolicy.byIndex('namespace', namespace);
+    return this.#merge('restorePolicy', cached, ({ metadata }) => metadata.namespace === namespace).map(
+      readRestorePolicy,
+    );
   }
 
   restorePolicy(namespace: string, name: string): Read<RestorePolicy> | undefined {
@@ -277,8 +264,4 @@ function isAsNew(a: KubeObject, b: KubeObject): boolean {
 function kindOf(resource: ResourceType): WatchedKind | undefined {
   const { plural, group } = resource;
   return watchedKinds.find((kind) => resources[kind].plural === plural && resources[kind].group === group);
-}
-
-function keyOf(namespace: string | undefined, name: string): string {
-  return `${namespace ?? ''}/${name}`;
 }

@@ -120,6 +120,7 @@ describe('the command line', () => {
       runnerIds: 'image',
       metricsPort: 8080,
       maxRuns: 3,
+      maxRestores: 4,
       maxRunsPerServer: 2,
       maxInspections: 4,
       leaderElection: undefined,
@@ -161,7 +162,7 @@ describe('the command line', () => {
     [['local', 'restore', 'x', '--once'], "error: unknown option '--once'"],
     [['locla'], "error: unknown command 'locla'\n(Did you mean local?)"],
     [['local', 'x', '--metrics-port', '70000'], 'it must be a whole number from 0 to 65535.'],
-    [['controller', '--runner-image', 'x', '--max-runs', '0'], 'it must be a whole number from 1 to 1000.'],
+    [['controller', '--runner-image', 'x', '--max-runs', '0'], 'it must be a whole number from 1 to 10000.'],
   ])('refuses %j with 64', async (line, message) => {
     const { exitCode, stderr, asked } = await ask(line);
     expect(exitCode).toBe(64);

@@ -24,7 +24,7 @@ it('makes all Jobs of policies that are due at once before it writes what came o
       return cluster.client.putStatus(type, ...rest);
     },
   };
-  const mode = { ...testMode, limits: { runs: policies, perServer: policies } };
+  const mode = { ...testMode, limits: { runs: policies, restores: policies, perServer: policies } };
   const controller = startController(cluster, { client, mode, workers });
   try {
     await cluster.create(asSent(buildLocation()));

@@ -116,7 +116,7 @@ describe('A controller', () => {
   });
 
   it('lets runs wait for their turn, and starts the next when one has ended', async () => {
-    const { cluster } = await open(undefined, { ...testMode, limits: { runs: 2, perServer: 1 } });
+    const { cluster } = await open(undefined, { ...testMode, limits: { runs: 2, restores: 2, perServer: 1 } });
     await cluster.create(asSent(buildLocation()));
     const other = { ...buildPolicy().spec.source.postgres, host: 'other.example.com' };
     await cluster.create(asSent(buildPolicy({ name: 'a', spec: { schedule: undefined } })));
@@ -144,7 +144,7 @@ describe('A controller', () => {
   });
 
   it('gives a place that became free to whoever waits, of whatever policy, at once', async () => {
-    const { cluster } = await open(undefined, { ...testMode, limits: { runs: 1, perServer: 1 } });
+    const { cluster } = await open(undefined, { ...testMode, limits: { runs: 1, restores: 1, perServer: 1 } });
     await cluster.create(asSent(buildLocation()));
     for (const name of ['a', 'b']) await cluster.create(asSent(buildPolicy({ name, spec: { schedule: undefined } })));
     await cluster.create(asSent(buildBackup({ name: 'first', spec: { policy: 'a' } })));
@@ -158,7 +158,7 @@ describe('A controller', () => {
   });
 
   it('gives the places of runs that cannot start to others, after a while', async () => {
-    const { cluster } = await open(undefined, { ...testMode, limits: { runs: 1, perServer: 1 } });
+    const { cluster } = await open(undefined, { ...testMode, limits: { runs: 1, restores: 1, perServer: 1 } });
     await cluster.create(asSent(buildLocation()));
     for (const name of ['a', 'b']) await cluster.create(asSent(buildPolicy({ name, spec: { schedule: undefined } })));
     await cluster.create(asSent(buildBackup({ name: 'first', spec: { policy: 'a' } })));

@@ -57,7 +57,11 @@ async function startPods(cluster: FakeCluster): Promise<void> {
 
 it('remembers nothing of thousands of objects that are gone', { timeout: 120_000 }, async () => {
   const cluster = new FakeCluster('2026-01-01T12:00:00Z');
-  const mode = { ...testMode, limits: { runs: 10_000, perServer: 10_000 }, inspections: clusterMode.inspections };
+  const mode = {
+    ...testMode,
+    limits: { runs: 10_000, restores: 10_000, perServer: 10_000 },
+    inspections: clusterMode.inspections,
+  };
   const running = startController(cluster, { client: refusing(cluster.client), mode });
   const { controller } = running;
   try {

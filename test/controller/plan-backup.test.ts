@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { BackupStatus } from '../../src/api/backup.ts';
 import type { BackupPolicy } from '../../src/api/kinds.ts';
-import { findTurn, serverOf, type QueueEntry } from '../../src/controller/backup/admission.ts';
 import type { BackupSeen } from '../../src/controller/backup/observe.ts';
 import { planBackup } from '../../src/controller/backup/plan.ts';
 import { findCondition } from '../../src/controller/conditions.ts';
@@ -30,7 +29,7 @@ function look(given: Partial<BackupSeen> & { readonly policyObject?: BackupPolic
     results: undefined,
     refused: undefined,
     siblings: [],
-    queue: [{ key: 'shop/by-hand', createdAtMs: 0, server: 's', state: 'waiting' }],
+    turn: { admitted: true },
     mode: testMode,
     ...more,
   };
@@ -225,87 +224,11 @@ describe('The plan of a Backup', () => {
       const of = { backup: { object: newer, fault: undefined }, policyObject };
       expect(look({ ...of, siblings: [older] }).says).toBe('Unknown Queued');
       const ended = buildRun('2026-01-01T02:00:00Z', failed('Aborted', now));
-      const queue = [{ key: `shop/${newer.metadata.name}`, createdAtMs: 0, server: 's', state: 'waiting' } as const];
-      expect(look({ ...of, siblings: [ended], queue }).order).toContain('create');
+      expect(look({ ...of, siblings: [ended] }).order).toContain('create');
     });
 
     it('leaves manual Backups alone', () => {
       expect(look({ siblings: [newer], policyObject, job: job() }).deleted).toEqual([]);
     });
-  });
-});
-
-describe('Turns', () => {
-  const entry = (key: string, age: number, server: string, state: QueueEntry['state'] = 'waiting'): QueueEntry => {
-    return { key, createdAtMs: 1000 - age, server, state };
-  };
-  const mayStart = ({ state }: QueueEntry): boolean => state === 'waiting' || state === 'refused';
-  const admitted = (entries: readonly QueueEntry[], limits = { runs: 3, perServer: 2 }): readonly string[] =>
-    entries.filter((each) => mayStart(each) && findTurn(entries, each.key, limits).admitted).map(({ key }) => key);
-
-  it('go to the oldest first, and to the first name among equals', () => {
-    const entries = [entry('c', 1, 's1'), entry('b', 5, 's2'), entry('a', 5, 's3'), entry('d', 9, 's4')];
-    expect([...admitted(entries)].sort()).toEqual(['a', 'b', 'd']);
-  });
-
-  it('never give away more places than there are, whoever asks', () => {
-    const servers = ['s1', 's2', 's3'];
-    for (let seed = 0; seed < 200; seed += 1) {
-      const entries = Array.from({ length: 12 }, (_, index) => {
-        return entry(
-          `k${index}`,
-          (seed * 7 + index * 13) % 11,
-          servers[(seed + index) % 3] ?? '',
-          (seed + index) % 6 === 0 ? 'working' : 'waiting',
-        );
-      });
-      const starts = new Set(admitted(entries));
-      const going = entries.filter(({ key, state }) => state === 'working' || starts.has(key));
-      expect(going.length).toBeLessThanOrEqual(3);
-      for (const server of servers) {
-        expect(going.filter((each) => each.server === server).length).toBeLessThanOrEqual(2);
-      }
-    }
-  });
-
-  it('let others pass while a server is busy', () => {
-    const working = [entry('a', 9, 's1', 'working'), entry('b', 8, 's1', 'working')];
-    const entries = [...working, entry('c', 7, 's1'), entry('d', 1, 's2')];
-    expect(admitted(entries)).toEqual(['d']);
-    expect(findTurn(entries, 'c', { runs: 3, perServer: 2 })).toMatchObject({ admitted: false });
-  });
-
-  it('pass to others when runs are stuck', () => {
-    const stuck = [entry('a', 9, 's1', 'stuck'), entry('b', 8, 's1', 'stuck')];
-    expect(admitted([...stuck, entry('c', 7, 's1'), entry('d', 6, 's1'), entry('e', 5, 's1')])).toEqual(['c', 'd']);
-  });
-
-  it('never let runs that work and runs that may begin to be more than twice the limit', () => {
-    const places = { runs: 8, perServer: 2 };
-    const stuck = ['a', 'b', 'c'].map((key) => entry(key, 9, 's1', 'stuck'));
-    const last = [...stuck, entry('d', 7, 's1'), entry('e', 6, 's1'), entry('f', 1, 's2')];
-    expect(admitted(last, places)).toEqual(['d', 'f']);
-    const full = [...stuck, entry('d', 7, 's1', 'working'), entry('e', 6, 's1')];
-    expect(findTurn(full, 'e', places)).toEqual({
-      admitted: false,
-      waitsFor: '4 runs of the same server go on or cannot start',
-    });
-    const many = Array.from({ length: 16 }, (_, index) => entry(`k${index}`, 9, `s${index}`, 'stuck'));
-    expect(admitted([...many, entry('z', 1, 'other')], places)).toEqual([]);
-    expect(admitted([...many.slice(1), entry('z', 1, 'other')], places)).toEqual(['z']);
-  });
-
-  it('pass to others when a Job is refused, which is tried again while there is room', () => {
-    const entries = [entry('a', 9, 's1', 'refused'), entry('b', 8, 's1', 'refused'), entry('c', 1, 's1')];
-    expect(admitted(entries)).toEqual(['a', 'b', 'c']);
-    const taken = [...entries.slice(0, 2), entry('c', 1, 's1', 'working'), entry('d', 0, 's1', 'working')];
-    expect(admitted(taken)).toEqual([]);
-  });
-
-  it('know a server by host and port, else by its Secret; short names belong to a namespace', () => {
-    const credentials = { secretName: 'db' };
-    expect(serverOf('shop', { host: 'DB.example.com', port: 5432, credentials })).toBe('db.example.com:5432');
-    expect(serverOf('shop', { host: 'db', port: 5432, credentials })).toBe('shop/db:5432');
-    expect(serverOf('shop', { port: 5432, credentials })).toBe('secret shop/db');
   });
 });

@@ -114,7 +114,7 @@ describe.skipIf(missing !== undefined)(`A pod in trouble${missing ? ` (skipped: 
       clock: systemClock,
       random: systemRandom,
       log: silentLog,
-      mode: { ...testMode, startBudgetMs, limits: { runs: 20, perServer: 20 } },
+      mode: { ...testMode, startBudgetMs, limits: { runs: 20, restores: 20, perServer: 20 } },
       instance: 'test',
       namespace,
     });

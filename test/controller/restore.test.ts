@@ -291,7 +291,7 @@ describe('A RestoreRequest', () => {
 });
 
 describe('A RestoreRequest and Backups', () => {
-  it('share the places of a server', async () => {
+  it('share a server, and no restore waits for a backup', async () => {
     const { postgres } = buildRestore().spec.target;
     const source = { postgres: { ...postgres, databases: { all: true } } };
     for (const name of ['one', 'two']) {
@@ -307,7 +307,7 @@ describe('A RestoreRequest and Backups', () => {
     await cluster.advance(2000);
     expect(await cluster.openJobs('backup')).toHaveLength(2);
     await begin();
-    expect(await succeeded()).toBe('Unknown Queued');
-    expect(await cluster.openJobs('restore')).toEqual([]);
+    expect(await cluster.openJobs('restore')).toEqual([runnerJob]);
+    expect(await succeeded()).toBe('Unknown Starting');
   });
 });

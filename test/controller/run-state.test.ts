@@ -274,7 +274,7 @@ describe('Succeeded', () => {
           results: [],
           refused: undefined,
           siblings: [],
-          queue: [{ key: 'shop/by-hand', createdAtMs: 0, server: 's', state: 'waiting' }],
+          turn: { admitted: true },
           mode: testMode,
         });
         const statuses = plan.actions.flatMap((action) => (action.type === 'set-status' ? [action.status] : []));

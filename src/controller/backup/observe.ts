@@ -5,8 +5,8 @@ import { isControlledBy } from '../pods.ts';
 import type { Read } from '../read-object.ts';
 import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
 import { backupJobName } from '../../domain/names.ts';
-import { observeQueue } from '../observe-queue.ts';
-import type { QueueEntry } from './admission.ts';
+import type { Admission, Turn } from '../admission/admission.ts';
+import { printKey } from '../keys.ts';
 
 /** All that the plan of a Backup looks at. */
 export interface BackupSeen extends RunObserved {
@@ -14,16 +14,16 @@ export interface BackupSeen extends RunObserved {
   readonly backup: Read<Backup>;
   readonly policy: Read<BackupPolicy> | undefined;
   readonly locations: ReadonlyMap<string, Read<BackupLocation>>;
-  /** Other Backups of the policy that are no imports. */
+  /** Other Backups of a policy that replaces, and that are no imports. */
   readonly siblings: readonly Backup[];
-  /** Empty when it needs no turn any more. */
-  readonly queue: readonly QueueEntry[];
+  /** Undefined when it needs none any more. */
+  readonly turn: Turn | undefined;
   readonly mode: ControllerMode;
 }
 
 /** Undefined when there is no such Backup (any more). */
 export async function observeBackup(
-  sources: RunSources,
+  sources: RunSources & { readonly turns: Pick<Admission, 'turnOf'> },
   mode: ControllerMode,
   namespace: string,
   name: string,
@@ -51,16 +51,18 @@ export async function observeBackup(
   const policyName = backup.object.spec.policy;
   const job = world.job(namespace, jobName) ?? run.job;
   const hasJob = job !== undefined && isControlledBy(job, backup.object.metadata.uid);
-  const siblings = decided ? [] : world.backupsOfPolicy(namespace, policyName).map(({ object }) => object);
+  const policy = world.policy(namespace, policyName);
+  const replaces = !decided && policy?.fault === undefined && policy?.object.spec.concurrencyPolicy === 'Replace';
+  const siblings = replaces ? world.backupsOfPolicy(namespace, policyName).map(({ object }) => object) : [];
   return {
     nowMs: clock.nowMs(),
     backup,
-    policy: world.policy(namespace, policyName),
+    policy,
     locations: world.locationsIn(namespace),
     ...run,
     job,
     siblings: siblings.filter(({ metadata, spec }) => metadata.name !== name && spec.import === undefined),
-    queue: decided || hasJob ? [] : observeQueue(sources, mode, backup.object).entries,
+    turn: decided || hasJob ? undefined : sources.turns.turnOf(printKey('backup', namespace, name)),
     mode,
   };
 }

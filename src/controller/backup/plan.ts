@@ -15,7 +15,6 @@ import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.t
 import { summarize } from '../progress.ts';
 import { resources } from '../resources.ts';
 import { judgeRun } from '../run-state.ts';
-import { findTurn } from './admission.ts';
 import { finishSilently, finishWithVerdict } from './finish.ts';
 import { createBackupJob, readBackupTask } from './job.ts';
 import type { BackupSeen } from './observe.ts';
@@ -26,6 +25,8 @@ const settleMs = 2 * 60_000;
 /** How long a found Backup may stay without the status that comes right after its creation. */
 const importBudgetMs = 2 * 60_000;
 const progressEveryMs = 10_000;
+/** Whose turn has come is woken; how many come first is told again this often. */
+const queuedMs = 5 * 60_000;
 
 /** Runs a Backup once, and never again after Succeeded is True or False. */
 export function planBackup(seen: BackupSeen): Plan {
@@ -115,7 +116,7 @@ function readProgress(line: NonNullable<BackupSeen['progress']>): NonNullable<Ba
 }
 
 function planStart(seen: BackupSeen, backup: Backup): Plan {
-  const { nowMs, policy, mode, queue } = seen;
+  const { nowMs, policy, mode, turn } = seen;
   if (policy === undefined || policy.object.metadata.deletionTimestamp !== undefined) {
     return waitForReference(seen, backup, 'PolicyMissing', `there is no BackupPolicy ${backup.spec.policy}`);
   }
@@ -131,8 +132,7 @@ function planStart(seen: BackupSeen, backup: Backup): Plan {
   if (replaced !== undefined) {
     return wait(seen, backup, 'Queued', `waits until ${replaced} has been ended for it`, nowMs + 60_000);
   }
-  const turn = findTurn(queue, `${backup.metadata.namespace}/${backup.metadata.name}`, mode.limits);
-  if (!turn.admitted) return wait(seen, backup, 'Queued', turn.waitsFor, nowMs + 60_000);
+  if (turn?.admitted !== true) return wait(seen, backup, 'Queued', turn?.waitsFor ?? '', nowMs + queuedMs);
 
   let create: CreateAction;
   try {

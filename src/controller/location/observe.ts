@@ -61,7 +61,7 @@ export async function observeLocation(
     job: world.job(namespace, jobName) ?? run.job,
     jobs: world.jobsOwnedBy(uid),
     otherInspections: Math.max(working.length, others.length - mode.inspections),
-    policies: world.policies().flatMap(({ object }) => (object.metadata.namespace === namespace ? [object] : [])),
+    policies: world.policiesIn(namespace).map(({ object }) => object),
     unfinished: world
       .unfinishedBackups()
       .flatMap(({ object }) => (object.metadata.namespace === namespace ? [object] : [])),

@@ -1,13 +1,13 @@
 import { labels, type RestoreRequest } from '../../api/kinds.ts';
 import { cleanupJobName, restoreJobName } from '../../domain/names.ts';
-import type { QueueEntry } from '../backup/admission.ts';
+import type { Admission, Turn } from '../admission/admission.ts';
+import { printKey } from '../keys.ts';
 import type { ControllerMode } from '../mode.ts';
 import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
-import { observeQueue } from '../observe-queue.ts';
 import { isControlledBy, type PodSeen } from '../pods.ts';
 import type { Read } from '../read-object.ts';
 import { restoreResultOf } from './outcome.ts';
-import { observeSource, restoreKey } from './queue-entries.ts';
+import { observeSource } from './queue-entry.ts';
 import type { SourceSeen } from './resolve-source.ts';
 
 /** All that the plan of a RestoreRequest looks at. */
@@ -21,16 +21,14 @@ export interface RestoreSeen {
   /** Pods of its Job, also those that have lost it. */
   readonly pods: readonly PodSeen[];
   readonly source: SourceSeen;
-  /** Empty when it needs no turn any more. */
-  readonly queue: readonly QueueEntry[];
-  /** A request that restores to the same database, and has to end before. */
-  readonly busyWith: string | undefined;
+  /** Undefined when it needs none any more. */
+  readonly turn: Turn | undefined;
   readonly mode: ControllerMode;
 }
 
 /** Undefined when there is no such request (any more). */
 export async function observeRestore(
-  sources: RunSources,
+  sources: RunSources & { readonly turns: Pick<Admission, 'turnOf'> },
   mode: ControllerMode,
   namespace: string,
   name: string,
@@ -73,7 +71,6 @@ export async function observeRestore(
   const job = world.job(namespace, about.restore.jobName) ?? run.job;
   const hasJob = job !== undefined && isControlledBy(job, common.ownerUid);
   const needsTurn = !decided && !hasJob && request.fault === undefined;
-  const queue = needsTurn ? observeQueue(sources, mode) : undefined;
   const pods = decided ? [] : world.podsOfRestore(namespace, name);
   return {
     nowMs,
@@ -82,8 +79,7 @@ export async function observeRestore(
     cleanup: { ...cleanup, job: world.job(namespace, about.cleanup.jobName) ?? cleanup.job },
     pods: pods.filter(({ metadata }) => metadata.labels?.[labels.task] === 'restore'),
     source: observeSource(world, mode, nowMs, request.object),
-    queue: queue?.entries ?? [],
-    busyWith: queue?.busy.get(restoreKey(request.object)),
+    turn: needsTurn ? sources.turns.turnOf(printKey('restoreRequest', namespace, name)) : undefined,
     mode,
   };
 }

@@ -6,7 +6,6 @@ import { restoreJobName } from '../../domain/names.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
 import { mayComeYet } from '../await-results.ts';
-import { findTurn } from '../backup/admission.ts';
 import { cutText, findCondition } from '../conditions.ts';
 import { deleteJob } from '../delete-job.ts';
 import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
@@ -18,7 +17,6 @@ import { finishSilently, finishWithVerdict, targetNames } from './finish.ts';
 import { createRestoreJob } from './job.ts';
 import type { RestoreSeen } from './observe.ts';
 import { restoreEndOf, restoreResultOf } from './outcome.ts';
-import { restoreKey } from './queue-entries.ts';
 import { resolveSource, type ResolvedSource } from './resolve-source.ts';
 import { endedWell, hasRun, isHeld, isHollow, planSettling } from './settle.ts';
 import { manifestUidOf } from './task.ts';
@@ -158,7 +156,7 @@ function readProgress(
 }
 
 function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): Plan {
-  const { mode, queue, busyWith } = seen;
+  const { mode, turn } = seen;
   const source = resolveSource(seen.source);
   if (source.state === 'failed') return fail(seen, request, source.reason, source.message);
   if (source.state === 'waits') {
@@ -167,12 +165,7 @@ function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): P
     const actions = setStatus(request, waitingStatus(seen, request, reason, message, 'Pending'));
     return { actions, wakeAt: earliest(wakeAt, nowMs + 60_000) };
   }
-  if (busyWith !== undefined) {
-    const message = `waits for ${busyWith}, which restores to the same database`;
-    return wait(seen, request, 'Queued', message, nowMs + 60_000);
-  }
-  const turn = findTurn(queue, restoreKey(request), mode.limits);
-  if (!turn.admitted) return wait(seen, request, 'Queued', turn.waitsFor, nowMs + 60_000);
+  if (turn?.admitted !== true) return wait(seen, request, 'Queued', turn?.waitsFor ?? '', nowMs + 60_000);
 
   let create: CreateAction;
   try {
