@@ -120,6 +120,9 @@ const destination = z.strictObject({
   required: z.boolean().default(true).meta({ description: 'false: a failure here shows, but does not fail the run.' }),
 });
 
+const historyLimit = (description: string) =>
+  z.int().min(0).max(1000).default(10).meta({ format: 'int32', description });
+
 export const backupPolicySpec = z.strictObject({
   source: z
     .strictObject({ postgres: postgres.meta({ description: 'A PostgreSQL server.' }) })
@@ -133,6 +136,12 @@ export const backupPolicySpec = z.strictObject({
       'What happens when a slot comes while the run of an earlier one still goes on; Backups by hand do not count.',
   }),
   suspend: z.boolean().default(false).meta({ description: 'Stops the schedule; manual Backups still run.' }),
+  successfulRunsHistoryLimit: historyLimit(
+    'How many Backup objects are kept whose data is gone from every location. Those with data stay, and so does the newest success.',
+  ),
+  failedRunsHistoryLimit: historyLimit(
+    'How many Backup objects of failed runs are kept that stored nothing. Backups by hand stay.',
+  ),
   dump: dump.prefault({}).meta({ description: 'What pg_dump is asked for.' }),
   compression: compression.prefault({}).meta({ description: 'How the dump is made smaller.' }),
   destinations: z

@@ -37,13 +37,17 @@ export const backupSpec = withRules(
   ),
 );
 
-export const destinationOutcomes = ['Stored', 'Failed', 'Found'] as const;
+export const destinationOutcomes = ['Stored', 'Failed', 'Found', 'Missing'] as const;
 
 export const destinationStatus = () =>
   z.strictObject({
     location: z.string().max(63),
     required: z.boolean().optional(),
-    outcome: z.enum(destinationOutcomes).meta({ description: 'Found: seen there later by an inspection.' }),
+    outcome: z.enum(destinationOutcomes).meta({
+      description:
+        'Found: seen there later by an inspection. Missing: it was there, and an inspection that read all there is did not find it any more.',
+    }),
+    missingSince: timestamp().optional().meta({ description: 'With Missing: when that was noticed.' }),
     reason: failureReason().optional(),
     message: shortText().optional(),
     bytes: bytes().optional().meta({ description: 'Bytes stored there, manifest and all.' }),

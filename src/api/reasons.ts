@@ -566,6 +566,7 @@ export const stateReasons = {
   RestoreCreated: 'A RestoreRequest was created for a slot.',
   RestoreRetried: 'Another RestoreRequest was created, because the last one failed for a transient reason.',
   BackupFound: 'A backup was found in a location and is shown as an object.',
+  BackupVanished: 'The data of backups is no longer in a location that held it; their objects say Missing.',
   ProgramsCurrent: 'pg_dump is as new as the server.',
   ...noteReasons,
 } as const satisfies Record<string, string>;

@@ -21,7 +21,8 @@ const plurals = kinds.map(({ plural }) => plural);
 /** What the controller does in all namespaces, and nothing else. There are no Secrets in it: only runners mount them. */
 export const clusterRules: readonly Rule[] = [
   { apiGroups: [apiGroup], resources: plurals, verbs: ['get', 'list', 'watch'] },
-  { apiGroups: [apiGroup], resources: [backupKind.plural], verbs: ['create'] },
+  // Delete: those with nothing in storage, beyond what their policy keeps.
+  { apiGroups: [apiGroup], resources: [backupKind.plural], verbs: ['create', 'delete'] },
   // Update: a request is held (finalizer) until what its runner left is cleared up. Delete: those that have had their time.
   { apiGroups: [apiGroup], resources: [restoreRequestKind.plural], verbs: ['create', 'update', 'delete'] },
   { apiGroups: [apiGroup], resources: plurals.map((plural) => `${plural}/status`), verbs: ['update'] },

@@ -26,7 +26,7 @@ export function fitMembers<T extends object>(shape: { readonly [Member in keyof 
 
 function describeCopies(destinations: BackupStatus['destinations']): string | undefined {
   if (destinations === undefined) return undefined;
-  const there = destinations.filter(({ outcome }) => outcome !== 'Failed');
+  const there = destinations.filter(({ outcome }) => outcome !== 'Failed' && outcome !== 'Missing');
   return `${there.length}/${destinations.length}`;
 }
 

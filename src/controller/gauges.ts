@@ -144,7 +144,7 @@ function lastSuccesses(ended: readonly Backup[]): readonly (readonly [string, nu
     const end = endOf(backup) ?? startOf(backup);
     if (!isWhole || (backup.status?.databases?.failed.length ?? 0) > 0) continue;
     for (const { location, outcome } of backup.status?.destinations ?? []) {
-      if (outcome !== 'Failed') found.set(location, Math.max(found.get(location) ?? 0, end));
+      if (outcome !== 'Failed' && outcome !== 'Missing') found.set(location, Math.max(found.get(location) ?? 0, end));
     }
   }
   return [...found].toSorted(([a], [b]) => a.localeCompare(b));

@@ -85,6 +85,11 @@ export class World {
     return this.#merge('backup', this.#caches.backup.list(), () => true).map(readBackup);
   }
 
+  backupsIn(namespace: string): readonly Read<Backup>[] {
+    const cached = this.#caches.backup.byIndex('namespace', namespace);
+    return this.#merge('backup', cached, ({ metadata }) => metadata.namespace === namespace).map(readBackup);
+  }
+
   backupsOfPolicy(namespace: string, policy: string): readonly Read<Backup>[] {
     const cached = this.#caches.backup.byIndex('policy', keyOf(namespace, policy));
     return this.#merge('backup', cached, ({ metadata, spec }) => {

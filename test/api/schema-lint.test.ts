@@ -36,6 +36,8 @@ const plainNumbers = [
   'jobs',
   'successfulRestoresHistoryLimit',
   'failedRestoresHistoryLimit',
+  'successfulRunsHistoryLimit',
+  'failedRunsHistoryLimit',
   'page',
   'backups',
   'damagedManifests',

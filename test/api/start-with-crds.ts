@@ -45,14 +45,20 @@ export interface Cluster {
   readonly client: HttpKubeClient;
   /** The client's. */
   readonly kubeconfig: string;
+  /** Of one of the users, without rights of their own. */
+  kubeconfigOf(user: string): string;
   /** kube-controller-manager with these controllers only. */
   startControllers(...controllers: readonly string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** A real API server that serves our kinds, as the files in crds say. */
-export async function startWithCrds(assets: string, signal: AbortSignal): Promise<Cluster> {
-  const server = await startKubeApiserver(assets);
+export async function startWithCrds(
+  assets: string,
+  signal: AbortSignal,
+  users: readonly string[] = [],
+): Promise<Cluster> {
+  const server = await startKubeApiserver(assets, { users });
   const client = await openKubeClient({
     source: { kind: 'text', text: server.kubeconfig },
     clock: systemClock,
@@ -80,6 +86,7 @@ export async function startWithCrds(assets: string, signal: AbortSignal): Promis
     return {
       client,
       kubeconfig: server.kubeconfig,
+      kubeconfigOf: (user) => server.kubeconfigOf(user),
       startControllers: (...all) => server.startControllers(...all),
       stop,
     };

@@ -38,6 +38,8 @@ describe('validateObject', () => {
       jitterSeconds: 0,
       concurrencyPolicy: 'Forbid',
       suspend: false,
+      successfulRunsHistoryLimit: 10,
+      failedRunsHistoryLimit: 10,
       dump: { globals: true, rolePasswords: false, lockTimeoutSeconds: 60 },
       compression: { algorithm: 'zstd' },
       destinations: [{ location: 'a', required: true }],

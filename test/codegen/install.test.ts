@@ -41,12 +41,12 @@ describe('manifests/install.yaml', () => {
     expect(JSON.stringify(rules)).not.toContain('*');
   });
 
-  it('grants what the controller watches, and lets it delete nothing but Jobs and requests that are over', () => {
+  it('grants what the controller watches, and lets it delete nothing but Jobs, and Backups and requests that are over', () => {
     for (const kind of watchedKinds) {
       expect(mayDo(resources[kind]), kind).toEqual(expect.arrayContaining(['get', 'list', 'watch']));
     }
     const deleted = rules.filter(({ verbs }) => verbs.includes('delete')).flatMap((rule) => rule.resources);
-    expect(deleted.toSorted()).toEqual(['jobs', 'restorerequests']);
+    expect(deleted.toSorted()).toEqual(['backups', 'jobs', 'restorerequests']);
     const updated = rules.filter(({ verbs }) => verbs.includes('update')).flatMap((rule) => rule.resources);
     expect(updated.filter((name) => kinds.some(({ plural }) => plural === name))).toEqual(['restorerequests']);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { BackupStatus } from '../../src/api/backup.ts';
-import type { BackupPolicy } from '../../src/api/kinds.ts';
+import { annotations, type BackupPolicy } from '../../src/api/kinds.ts';
 import type { BackupSeen } from '../../src/controller/backup/observe.ts';
 import { planBackup } from '../../src/controller/backup/plan.ts';
 import { findCondition } from '../../src/controller/conditions.ts';
@@ -58,6 +58,27 @@ const job = (uid = byHand.metadata.uid, more: Partial<JobSeen> = {}): JobSeen =>
   ...more,
 });
 const later = (hours: number): number => nowMs + hours * 3_600_000;
+
+const slot = '2026-01-01T03:00:00Z';
+const gone = { location: 'near', outcome: 'Missing', missingSince: slot } as const;
+const ended = failed('DumpFailed', slot) ?? {};
+const foundAndGone = {
+  object: buildBackup({
+    metadata: { annotations: { [annotations.foundUid]: 'u', [annotations.foundPolicyUid]: 'production' } },
+    spec: { slot, import: { location: 'near', key: 'k' } },
+    status: succeeded(slot, slot, { destinations: [gone] }),
+  }),
+  fault: undefined,
+};
+const withRemains: BackupSeen['locations'] = new Map([
+  [
+    'near',
+    {
+      object: buildLocation({ status: { remains: { removableFolders: ['nightly/nightly-20260101t030000z'] } } }),
+      fault: undefined,
+    },
+  ],
+]);
 
 describe('The plan of a Backup', () => {
   it('makes its Job, notes it, and tells', () => {
@@ -230,5 +251,37 @@ describe('The plan of a Backup', () => {
     it('leaves manual Backups alone', () => {
       expect(look({ siblings: [newer], policyObject, job: job() }).deleted).toEqual([]);
     });
+  });
+});
+
+describe('An ended Backup', () => {
+  it.each<[string, number, Partial<BackupSeen>, boolean]>([
+    ['goes in time', 10, {}, true],
+    ['stays for a while', 8, {}, false],
+    ['is left to its policy', 10, { policy: { object: buildPolicy(), fault: undefined } }, false],
+    [
+      'goes although a policy has its name that did not make it',
+      10,
+      { backup: foundAndGone, policy: { object: buildPolicy(), fault: undefined } },
+      true,
+    ],
+    ['stays while there are remains of it', 10, { locations: withRemains }, false],
+    [
+      'stays while it has data',
+      10,
+      { backup: { object: buildRun(slot, succeeded(slot, slot)), fault: undefined } },
+      false,
+    ],
+    [
+      'stays when it was made by hand',
+      10,
+      { backup: { object: { ...byHand, status: ended }, fault: undefined } },
+      false,
+    ],
+  ])('without data and without a policy %s', (_title, days, more, goes) => {
+    const backup = { object: buildRun(slot, failed('DumpFailed', slot)), fault: undefined };
+    const seen = look({ nowMs: Date.parse(slot) + days * 24 * 3_600_000, backup, policy: undefined, ...more });
+    expect(seen.deleted).toHaveLength(goes ? 1 : 0);
+    expect(seen.order.filter((type) => type !== 'delete')).toEqual([]);
   });
 });

@@ -33,6 +33,7 @@ function look(given: Partial<LocationSeen> & { readonly backups?: readonly Backu
     otherInspections: 0,
     policies: [],
     unfinished: [],
+    allBackups: () => backups,
     backupNamed: (name) => backups.find(({ metadata }) => metadata.name === name),
     mode: testMode,
     ...more,
@@ -413,5 +414,17 @@ describe('Remains', () => {
       removedUploads: 0,
       removableFolders: ['nightly/two'],
     });
+  });
+
+  it('says in Backups that their data is gone before it takes the answer, and tells so', () => {
+    const manifestKey = 'shop/nightly/nightly-20251230t030000z/manifest.json';
+    const slot = '2025-12-30T03:00:00Z';
+    const destinations = [{ location: 'near', outcome: 'Stored', manifestKey }] as const;
+    const gone = buildRun(slot, succeeded(slot, slot, { destinations: [...destinations] }));
+    const seen = look({ ...after({ startedAt: '2026-01-01T11:59:00Z' }, [], probed()), backups: [gone] });
+    expect(seen.order).toEqual(['set-status', 'set-status', 'tell']);
+    expect(seen.merged[0]?.destinations?.[0]).toMatchObject({ outcome: 'Missing', missingSince: now });
+    expect(seen.told).toEqual(['BackupVanished']);
+    expect(seen.status?.countedJob).toBe('job-now');
   });
 });

@@ -41,6 +41,7 @@ function look(now: string, given: Given = {}) {
     backupNamed: (name) => [...backups, ...others].find(({ metadata }) => metadata.name === name),
     stuckAt: (backup) =>
       given.stuckAt === undefined || resultOf(backup) !== undefined ? undefined : Date.parse(given.stuckAt),
+    isNeeded: () => false,
     mode: { ...testMode, ...given.mode },
   });
   const status = plan.actions.find((action) => action.type === 'set-status')?.status ?? policy.status;

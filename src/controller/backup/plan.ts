@@ -12,11 +12,13 @@ import { deleteJob } from '../delete-job.ts';
 import { checkDestinations } from '../destinations.ts';
 import { resultOf } from '../outcome.ts';
 import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
+import { runsOf } from '../policy/backup-run.ts';
 import { summarize } from '../progress.ts';
 import { resources } from '../resources.ts';
 import { judgeRun } from '../run-state.ts';
 import { finishSilently, finishWithVerdict } from './finish.ts';
 import { createBackupJob, readBackupTask } from './job.ts';
+import { findNothingLeft, hasRemains, keptAfterVanishingMs } from './nothing-left.ts';
 import type { BackupSeen } from './observe.ts';
 import { findReplacement, findReplaced } from './replacement.ts';
 
@@ -50,12 +52,29 @@ export function planBackup(seen: BackupSeen): Plan {
 }
 
 /** Finished Jobs go when their time has come; one that nobody needs any more goes at once. */
-function planEnded({ nowMs, job, mode }: BackupSeen, backup: Backup): Plan {
-  if (job === undefined || !isControlledBy(job, backup.metadata.uid)) return { actions: [] };
+function planEnded(seen: BackupSeen, backup: Backup): Plan {
+  const { nowMs, job, mode } = seen;
+  if (job === undefined || !isControlledBy(job, backup.metadata.uid)) return planOrphan(seen, backup);
   if (job.metadata.deletionTimestamp !== undefined) return { actions: [] };
   const endedAt = readStamp(findCondition(backup.status?.conditions, 'Succeeded')?.lastTransitionTime) ?? nowMs;
   const deleteAt = endedAt + (isFinished(job) ? mode.jobTtlMs : settleMs);
   return nowMs >= deleteAt ? { actions: [deleteJob(job, 'Background')] } : { actions: [], wakeAt: deleteAt };
+}
+
+/** Without a policy that counts it, and would keep so many, an object without data goes after a time. */
+function planOrphan({ nowMs, policy, locations }: BackupSeen, backup: Backup): Plan {
+  const left = findNothingLeft(backup);
+  if (left === undefined) return { actions: [] };
+  const { namespace, name, uid } = backup.metadata;
+  const deleteAt = left.since + keptAfterVanishingMs;
+  const isCounted = policy !== undefined && (policy.fault !== undefined || runsOf(policy.object, [backup]).length > 0);
+  // The policy may go at any time, and nobody tells its Backups that have ended.
+  if (nowMs < deleteAt || isCounted || hasRemains(backup, locations)) {
+    return { actions: [], wakeAt: Math.max(deleteAt, nowMs + 24 * 3_600_000) };
+  }
+  return {
+    actions: [{ type: 'delete', resource: resources.backup, namespace, name, uid, propagation: 'Background' }],
+  };
 }
 
 /** The inspection that finds the manifest writes the status; an import that was made by hand waits for the next one. */

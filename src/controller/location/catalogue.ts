@@ -160,7 +160,7 @@ function databasesOf(found: FoundBackup): NonNullable<BackupStatus['databases']>
   return { stored: [...found.stored], failed: found.failed.map(({ name, reason }) => ({ name, reason })) };
 }
 
-/** Stored stays Stored; what failed or is not there becomes Found: there is a manifest. */
+/** Stored stays Stored; what failed, was missing or is not there becomes Found: there is a manifest. */
 function mergeDestination(
   destinations: readonly DestinationStatus[] | undefined,
   location: BackupLocation,
@@ -169,7 +169,7 @@ function mergeDestination(
   const { name } = location.metadata;
   const before = destinations ?? [];
   const known = before.find((destination) => destination.location === name);
-  if (known !== undefined && known.outcome !== 'Failed') return [...before];
+  if (known !== undefined && known.outcome !== 'Failed' && known.outcome !== 'Missing') return [...before];
   const added: DestinationStatus = {
     location: name,
     required: known?.required,

@@ -1,4 +1,4 @@
-import type { BackupLocation } from '../../api/kinds.ts';
+import type { Backup, BackupLocation } from '../../api/kinds.ts';
 import { labels } from '../../api/kinds.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { stuckAfterMs } from '../backup/stuck.ts';
@@ -16,6 +16,8 @@ export interface LocationSeen extends RunObserved, RemainsKnown {
   readonly location: Read<BackupLocation>;
   /** Its Jobs of any inspection. */
   readonly jobs: readonly JobSeen[];
+  /** All of its namespace. Asked for only when a catalogue was read: there may be many. */
+  readonly allBackups: () => readonly Backup[];
   /** Places that inspections of other locations take: all that work, and of those that are stuck the ones beyond `mode.inspections`. */
   readonly otherInspections: number;
   readonly mode: ControllerMode;
@@ -65,6 +67,7 @@ export async function observeLocation(
     unfinished: world
       .unfinishedBackups()
       .flatMap(({ object }) => (object.metadata.namespace === namespace ? [object] : [])),
+    allBackups: () => world.backupsIn(namespace).map(({ object }) => object),
     backupNamed: (backup) => world.backup(namespace, backup)?.object,
     mode,
   };

@@ -15,6 +15,7 @@ import { createInspectJob } from './job.ts';
 import type { LocationSeen } from './observe.ts';
 import { addAnswer, addSilence } from './answer.ts';
 import { lostManifests } from './remains.ts';
+import { findVanished } from './vanished.ts';
 
 /** How long details in the log of an ended pod are waited for. */
 const resultsBudgetMs = 30_000;
@@ -110,7 +111,9 @@ function planAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen):
 function takeAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen, verdict: InspectVerdict): Plan {
   const { nowMs, results = [] } = seen;
   const found = catalogue(location, results, seen.backupNamed, nowMs);
-  if (found.actions.length > writesMax) return { actions: found.actions.slice(0, writesMax), wakeAt: nowMs };
+  const vanished = findVanished(seen, location, job, verdict);
+  const writes = [...found.actions, ...vanished.actions];
+  if (writes.length > writesMax) return { actions: writes.slice(0, writesMax), wakeAt: nowMs };
 
   const status = addAnswer(location, job, verdict, { results, taken: found.taken }, nowMs);
   const tells: Action[] = [];
@@ -129,12 +132,16 @@ function takeAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen, 
     const message = `the manifests of ${lost.slice(0, 5).join(', ')} are gone; their volumes are left alone`;
     tells.push({ type: 'tell', about: location, level: 'Warning', reason: 'ManifestInvalid', message });
   }
+  if (vanished.names.length > 0) {
+    const message = `the data of ${vanished.names.length} backups is no longer there, such as ${vanished.names.slice(0, 5).join(', ')}`;
+    tells.push({ type: 'tell', about: location, level: 'Warning', reason: 'BackupVanished', message });
+  }
   const created = found.actions.filter(({ type }) => type === 'create').length;
   if (created > 0) {
     const message = `${created} backups were found and are shown as objects`;
     tells.push({ type: 'tell', about: location, level: 'Normal', reason: 'BackupFound', message });
   }
-  return answered(location, status, [...found.actions], nowMs, tells);
+  return answered(location, status, writes, nowMs, tells);
 }
 
 function answered(

@@ -24,7 +24,7 @@ export function runsOf({ metadata, spec }: BackupPolicy, backups: readonly Backu
 }
 
 /** A Backup as a run of its policy. Reads each version of a Backup once. */
-function backupRun(backup: Backup): BackupRun {
+export function backupRun(backup: Backup): BackupRun {
   const run = known.get(backup) ?? readRun(backup);
   known.set(backup, run);
   return run;

@@ -1,4 +1,5 @@
 import type { Backup, BackupLocation, BackupPolicy } from '../../api/kinds.ts';
+import { hasRemains } from '../backup/nothing-left.ts';
 import { findStuckAt } from '../backup/stuck.ts';
 import type { ControllerMode } from '../mode.ts';
 import type { Read } from '../read-object.ts';
@@ -16,6 +17,8 @@ export interface PolicySeen {
   readonly backupNamed: (name: string) => Backup | undefined;
   /** When a run counts as stuck (backup/stuck.ts), if something keeps it from starting; may lie ahead. */
   readonly stuckAt: (backup: Backup) => number | undefined;
+  /** Whether the object of a Backup that ended is needed: it has a Job, or volumes that are to be cleared up. */
+  readonly isNeeded: (backup: Backup) => boolean;
   readonly mode: ControllerMode;
 }
 
@@ -29,13 +32,15 @@ export function observePolicy(
 ): PolicySeen | undefined {
   const policy = world.policy(namespace, name);
   if (policy === undefined) return undefined;
+  const locations = world.locationsIn(namespace);
   return {
     nowMs,
     policy,
-    locations: world.locationsIn(namespace),
+    locations,
     backups: world.backupsOfPolicy(namespace, name).map(({ object }) => object),
     backupNamed: (backup) => world.backup(namespace, backup)?.object,
     stuckAt: (backup) => findStuckAt(world, backup),
+    isNeeded: (backup) => world.jobsOwnedBy(backup.metadata.uid).length > 0 || hasRemains(backup, locations),
     mode,
   };
 }

@@ -13,6 +13,7 @@ import { programsCondition, programsCurrent } from '../programs-condition.ts';
 import { managedBy, resources } from '../resources.ts';
 import { runsOf, type BackupRun } from './backup-run.ts';
 import { judgeHealth } from './health.ts';
+import { deleteOldBackups } from './history.ts';
 import type { PolicySeen } from './observe.ts';
 import { phaseOf } from './phase.ts';
 import { planUnreadable } from './plan-unreadable.ts';
@@ -73,7 +74,9 @@ export function planPolicy(seen: PolicySeen): Plan {
   }
   const changes = [ready, health.condition];
   actions.push(...tellSlots(policy, slots, 'RunCreated'), ...tellChanges(policy, policy.status?.conditions, changes));
-  return { actions, wakeAt: earliest(slots.wakeAt, health.wakeAt) };
+  // Last: what they say is in the status by then.
+  const old = deleteOldBackups(runs, policy.spec, nowMs, seen.isNeeded);
+  return { actions: [...actions, ...old.actions], wakeAt: earliest(slots.wakeAt, health.wakeAt, old.wakeAt) };
 }
 
 /** Until when the first inspections of the destinations hold the schedule back. */
@@ -121,9 +124,10 @@ function judgeReady(
   return { ...base, status: 'True', reason: 'PolicyReady', message: `the policy can run${besides}` };
 }
 
-/** A mirror that did not get its copy. */
+/** A mirror that did not get its copy, or a place that lost it. */
 function findFlaw({ object }: BackupRun): string | undefined {
-  const failed = object.status?.destinations?.filter(({ outcome }) => outcome === 'Failed') ?? [];
+  const failed =
+    object.status?.destinations?.filter(({ outcome }) => outcome === 'Failed' || outcome === 'Missing') ?? [];
   return failed.length === 0 ? undefined : `not at ${failed.map(({ location }) => location).join(', ')}`;
 }
 

@@ -15,7 +15,8 @@ export function findCopies({ status }: Backup, location: string | undefined): re
   if (succeeded === undefined || succeeded.status === 'Unknown' || damages.has(succeeded.reason)) return [];
   const copies = (status?.destinations ?? []).flatMap((destination): readonly Copy[] => {
     const { outcome, manifestKey, reason } = destination;
-    const isThere = outcome !== 'Failed' && manifestKey !== undefined && !damages.has(reason ?? '');
+    const isThere =
+      outcome !== 'Failed' && outcome !== 'Missing' && manifestKey !== undefined && !damages.has(reason ?? '');
     const isWanted = location === undefined || destination.location === location;
     return isThere && isWanted ? [{ ...destination, manifestKey }] : [];
   });

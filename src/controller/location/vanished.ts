@@ -1,0 +1,69 @@
+import { annotations, type Backup, type BackupLocation } from '../../api/kinds.ts';
+import type { InspectVerdict, ResultLine } from '../../domain/report.ts';
+import { readStamp, stamp } from '../../domain/stamp.ts';
+import type { Action } from '../action.ts';
+import { fitStatus } from '../fit-status.ts';
+import { endOf, resultOf } from '../outcome.ts';
+import type { JobSeen } from '../pods.ts';
+import { resources } from '../resources.ts';
+
+/** What was stored so shortly before an inspection began may be later than its listing, by whatever clock. */
+const toleranceMs = 10 * 60_000;
+
+interface Vanished {
+  readonly actions: readonly Action[];
+  /** All that this inspection has missed, those marked by an earlier look at its answer included. */
+  readonly names: readonly string[];
+}
+
+/**
+ * Backups that are said to be at the location, and whose manifest a page of its catalogue does not have although it would be between
+ * the page's first and last key: their destination becomes Missing. Nothing is said when the page could not be heard to its end, or
+ * was read where the location pointed before.
+ */
+export function findVanished(
+  seen: {
+    readonly nowMs: number;
+    readonly results: readonly ResultLine[] | undefined;
+    readonly allBackups: () => readonly Backup[];
+  },
+  location: BackupLocation,
+  job: JobSeen,
+  verdict: InspectVerdict,
+): Vanished {
+  const { nowMs, results = [] } = seen;
+  const startedAt = readStamp(verdict.startedAt);
+  const isWhole = verdict.verdict === 'Succeeded' && results.length === verdict.resultLines;
+  const isOfHere = job.metadata.annotations?.[annotations.generation] === String(location.metadata.generation);
+  if (!isWhole || !isOfHere || startedAt === undefined) return { actions: [], names: [] };
+
+  const after = location.status?.catalogue?.after ?? '';
+  const last = verdict.after;
+  const there = new Set(
+    results.flatMap((line) => (line.kind === 'backup' || line.kind === 'damaged' ? [line.key] : [])),
+  );
+  const isOfPage = (key: string): boolean => key > after && (last === undefined || key <= last) && !there.has(key);
+
+  const actions: Action[] = [];
+  const names: string[] = [];
+  for (const backup of seen.allBackups()) {
+    const { destinations = [] } = backup.status ?? {};
+    const held = destinations.find((each) => each.location === location.metadata.name);
+    if (held?.manifestKey === undefined || held.outcome === 'Failed' || !isOfPage(held.manifestKey)) continue;
+    const since = held.outcome === 'Missing' ? readStamp(held.missingSince) : undefined;
+    if (since !== undefined) {
+      if (since >= startedAt) names.push(backup.metadata.name);
+      continue;
+    }
+    const endedAt = endOf(backup);
+    if (resultOf(backup) === undefined || endedAt === undefined || endedAt > startedAt - toleranceMs) continue;
+    names.push(backup.metadata.name);
+    const missing = { ...held, outcome: 'Missing', missingSince: stamp(nowMs) } as const;
+    const status = fitStatus({
+      ...backup.status,
+      destinations: destinations.map((each) => (each === held ? missing : each)),
+    });
+    actions.push({ type: 'set-status', resource: resources.backup, object: backup, status });
+  }
+  return { actions, names };
+}
