@@ -2,6 +2,7 @@ import { labels } from '../api/kinds.ts';
 import { parseVerdict, type ProgressLine, type ResultLine, type Verdict } from '../domain/report.ts';
 import { readStamp } from '../domain/stamp.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { listPages } from '../kube/list-pages.ts';
 import type { Clock } from '../support/clock.ts';
 import type { RunnerLogs } from './runner-logs.ts';
 import { hasEnded, isControlledBy, isFinished, newestFirst, runnerState, type JobSeen, type PodSeen } from './pods.ts';
@@ -117,15 +118,9 @@ async function askForPods({ client }: RunSources, job: JobSeen, signal: AbortSig
   const { namespace, uid, labels: all } = job.metadata;
   const key = [labels.backup, labels.restore].find((label) => all?.[label] !== undefined) ?? labels.location;
   const pods: PodSeen[] = [];
-  let token: string | undefined;
-  do {
-    const page = await client.list(
-      resources.pod,
-      { namespace, limit: 500, continue: token, labelSelector: `${key}=${all?.[key] ?? ''}` },
-      signal,
-    );
+  const selection = { namespace, limit: 500, labelSelector: `${key}=${all?.[key] ?? ''}` };
+  for await (const page of listPages(client, resources.pod, selection, signal)) {
     pods.push(...(page.items as readonly unknown[] as readonly PodSeen[]));
-    token = page.continue;
-  } while (token !== undefined);
+  }
   return pods.filter((pod) => isControlledBy(pod, uid));
 }

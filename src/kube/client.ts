@@ -111,6 +111,7 @@ export interface KubeClient {
     name: string,
     signal: AbortSignal,
   ): Promise<KubeObject | undefined>;
+  /** Fails with TooLarge for a page that is larger than the client reads: list-pages.ts asks for smaller ones. */
   list(type: ResourceType, options: ListOptions, signal: AbortSignal): Promise<KubeList>;
   /**
    * Changes after resourceVersion, in order, bookmarks included. Ends normally when the server closes in good order;
@@ -145,6 +146,8 @@ export type KubeErrorCode =
   | 'Forbidden'
   | 'Unauthorized'
   | 'TooManyRequests'
+  /** The answer is larger than the client reads. */
+  | 'TooLarge'
   | 'ServerError'
   | 'Unreachable';
 

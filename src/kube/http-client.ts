@@ -11,13 +11,14 @@ import {
 } from './client.ts';
 import { startDeadline } from './deadline.ts';
 import {
+  AnswerTooLarge,
   createTransport,
   unreachable,
   type Authorization,
   type ConnectionSource,
   type TransportRequest,
 } from './http-transport.ts';
-import { absentAsUndefined, readList, readObject, readWatchEvent } from './read-answer.ts';
+import { absentAsUndefined, readFirstName, readList, readObject, readWatchEvent } from './read-answer.ts';
 import { requireKind } from './object-meta.ts';
 import { forbidVersion, nameOf, namespaceOf, pathOf, requireVersion, requireWatchVersion } from './resource-path.ts';
 import { openPodAccount, type Access } from './pod-account.ts';
@@ -174,7 +175,14 @@ export async function openKubeClient(options: HttpClientOptions): Promise<HttpKu
       if (listing.limit !== undefined) query.set('limit', String(listing.limit));
       if (listing.continue !== undefined) query.set('continue', listing.continue);
       const path = pathOf(type, listing.namespace);
-      return readList(await ask('list', type.plural, { method: 'GET', path, query }, signal));
+      try {
+        return readList(await ask('list', type.plural, { method: 'GET', path, query }, signal));
+      } catch (error) {
+        if (!(error instanceof AnswerTooLarge) || listing.limit !== 1) throw error;
+        const { name, namespace } = readFirstName(error.head);
+        const which = [type.plural, namespace, name].filter((part) => part !== undefined).join('/');
+        throw new KubeError('TooLarge', `${which} is too large: ${error.message}`, { cause: error });
+      }
     },
     create: async (type, object, signal) => write('create', type, object, signal),
     put: async (type, object, signal) => write('put', type, object, signal),

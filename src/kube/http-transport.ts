@@ -136,9 +136,8 @@ export function createTransport({ source, clock, userAgent, maxAnswerBytes }: Tr
     try {
       for await (const chunk of answer.message as AsyncIterable<Uint8Array>) {
         bytes += chunk.length;
-        if (bytes > maxAnswerBytes)
-          throw new KubeError('ServerError', `an answer of more than ${maxAnswerBytes} bytes`);
         chunks.push(chunk);
+        if (bytes > maxAnswerBytes) throw new AnswerTooLarge(maxAnswerBytes, readHead(chunks));
       }
     } catch (error) {
       signal.throwIfAborted();
@@ -154,6 +153,24 @@ export function createTransport({ source, clock, userAgent, maxAnswerBytes }: Tr
 /** Read anew for each request, and nearly always the same. */
 function isSameMaterial(a: unknown, b: unknown): boolean {
   return a === b || (Buffer.isBuffer(a) && Buffer.isBuffer(b) && a.equals(b)) || sameJson(a, b);
+}
+
+/** Enough for the metadata of an object: annotations have at most 256 KiB. */
+const headBytes = 1 << 20;
+
+function readHead(chunks: readonly Uint8Array[]): string {
+  // Zeros where the answer is shorter say nothing.
+  return Buffer.concat(chunks, headBytes).toString('utf8');
+}
+
+export class AnswerTooLarge extends KubeError {
+  /** How the answer begins. */
+  readonly head: string;
+
+  constructor(maxBytes: number, head: string) {
+    super('TooLarge', `an answer of more than ${maxBytes} bytes`);
+    this.head = head;
+  }
 }
 
 class StaleSocket extends KubeError {}

@@ -2,6 +2,7 @@ import type { Clock, Random } from '../support/clock.ts';
 import { backOffMs, type BackOffLimits } from './back-off.ts';
 import { KubeError, isKubeError, type KubeClient, type KubeObject, type ResourceType } from './client.ts';
 import { startDeadline } from './deadline.ts';
+import { listPages } from './list-pages.ts';
 import { ObjectCache, type IndexObject, type ObjectChange } from './object-cache.ts';
 
 export interface InformerOptions {
@@ -21,7 +22,7 @@ export interface InformerOptions {
   readonly onState?: (state: InformerState) => void;
   /** Every failure, also those the loop recovers from. */
   readonly onError?: (error: unknown) => void;
-  /** Objects a page. Default 500. */
+  /** Objects a page; fewer where they are large. Default 500. */
   readonly pageSize?: number;
   /**
    * The server is asked to end a watch after this, and up to half as much again by chance. Default 120: no server promises
@@ -109,15 +110,12 @@ export function createInformer(options: InformerOptions): Informer {
   const relist = async (signal: AbortSignal): Promise<string> => {
     setState({ phase: 'listing', lists: state.lists + 1 });
     const objects: KubeObject[] = [];
-    let token: string | undefined;
-    let resourceVersion: string;
-    do {
-      const page = await client.list(type, { ...selection, limit: pageSize, continue: token }, signal);
+    let resourceVersion = '';
+    for await (const page of listPages(client, type, { ...selection, limit: pageSize }, signal)) {
       touch();
       for (const item of page.items) objects.push(keep(item));
       ({ resourceVersion } = page);
-      token = page.continue;
-    } while (token !== undefined);
+    }
     for (const change of cache.replace(objects)) tell(change);
     setState({ synced: true });
     synced.resolve();

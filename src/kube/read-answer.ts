@@ -49,6 +49,13 @@ export function readList(text: string): KubeList {
   };
 }
 
+/** Whose object a list begins with, from the beginning of its text: servers print names side by side, and before anything large. */
+export function readFirstName(head: string): { readonly name?: string; readonly namespace?: string } {
+  const found = /"name":\s*"([^"\\]+)"(?:,\s*"namespace":\s*"([^"\\]+)")?/.exec(head);
+  const [, name, namespace] = found ?? [];
+  return { ...(name !== undefined && { name }), ...(namespace !== undefined && { namespace }) };
+}
+
 /** One line of a watch; throws the KubeError that an ERROR event carries. */
 export function readWatchEvent(line: string, nowMs: number): WatchEvent {
   const { type, object } = readJson(line);

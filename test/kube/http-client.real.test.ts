@@ -11,6 +11,7 @@ import {
   type KubeRequest,
 } from '../../src/kube/http-client.ts';
 import { createInformer } from '../../src/kube/informer.ts';
+import { listPages } from '../../src/kube/list-pages.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { startKubeApiserver, whyNoKubeApiserver, type KubeApiserver } from '../servers/kube-apiserver.ts';
 import { describeKubeConformance } from '../suites/kube-conformance.ts';
@@ -75,6 +76,34 @@ describe.skipIf(skipped)(`the client of a real API server${skipped ? ` (skipped:
     expiredVersion: async () => expired,
     stop: async () => undefined,
   }));
+
+  it('reads a list of large objects with the tokens of pages of other sizes, and names one that is too large', async () => {
+    const namespace = await newNamespace();
+    const names = Array.from({ length: 40 }, (_, index) => `w${String(index).padStart(2, '0')}`);
+    for (const [index, name] of names.entries()) {
+      const note = 'x'.repeat(index < 10 || index > 35 ? 100 : 20_000);
+      const widget = buildWidget(namespace, name);
+      await client.create(widgetType, { ...widget, metadata: { ...widget.metadata, annotations: { note } } }, signal);
+    }
+    const source = { kind: 'text', text: server.kubeconfig } as const;
+    const listed = async (maxAnswerBytes: number): Promise<readonly string[]> => {
+      const small = await openKubeClient({ source, clock: systemClock, userAgent: 'test', maxAnswerBytes });
+      const found: string[] = [];
+      try {
+        for await (const { items } of listPages(small, widgetType, { namespace, limit: 500 }, signal)) {
+          found.push(...items.map(({ metadata }) => metadata.name ?? ''));
+        }
+      } finally {
+        small.close();
+      }
+      return found;
+    };
+    expect(await listed(100_000)).toEqual(names);
+    await expect(listed(20_000)).rejects.toMatchObject({
+      code: 'TooLarge',
+      message: `widgets/${namespace}/w10 is too large: an answer of more than 20000 bytes`,
+    });
+  });
 
   it('knows its server and namespace, and tells of each request', async () => {
     expect(client.server).toBe(server.server);

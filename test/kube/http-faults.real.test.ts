@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
-import type { WatchEvent } from '../../src/kube/client.ts';
+import type { KubeObject, WatchEvent } from '../../src/kube/client.ts';
 import { openKubeClient, type HttpClientOptions } from '../../src/kube/http-client.ts';
+import { listPages } from '../../src/kube/list-pages.ts';
 import { buildWidget, widgetType } from '../suites/widget.ts';
 import { ManualClock } from './manual-clock.ts';
 import {
@@ -210,6 +211,51 @@ it('refuses an answer that is larger than memory allows', async () => {
   const { server, client } = await open([answer(200, 'x'.repeat(200_000))], { maxAnswerBytes: 100_000 });
   await expect(client.readLog('ns', 'p', { container: 'c' }, signal)).rejects.toThrow(/more than 100000 bytes/);
   await expect.poll(() => server.open()).toBe(0);
+});
+
+it('reads a list whose pages are too large in smaller ones, and names an object that is too large by itself', async () => {
+  const large = (name: string, size: number): KubeObject => {
+    const annotations = {
+      'kubectl.kubernetes.io/last': JSON.stringify({ metadata: { name: 'other', namespace: 'other' } }),
+    };
+    return {
+      ...buildWidget('ns', name),
+      metadata: { annotations, name, namespace: 'ns' },
+      spec: { note: 'x'.repeat(size) },
+    };
+  };
+  const objects = Array.from({ length: 90 }, (_, index) => large(`w${index}`, index < 40 ? 1000 : 10_000));
+  const asked: number[] = [];
+  const page: Step = (response, request) => {
+    const query = new URL(request.url ?? '', 'http://x').searchParams;
+    const [from, limit] = [Number(query.get('continue') ?? 0), Number(query.get('limit'))];
+    asked.push(limit);
+    const items = objects.slice(from, from + limit);
+    answerList('7', items, from + limit < objects.length ? String(from + limit) : '')(response, request);
+  };
+  const { client } = await open(
+    Array.from({ length: 200 }, () => page),
+    { maxAnswerBytes: 64_000 },
+  );
+  const read = async (): Promise<readonly string[]> => {
+    const names: string[] = [];
+    for await (const { items } of listPages(client, widgetType, { limit: 500 }, signal)) {
+      names.push(...items.map(({ metadata }) => metadata.name ?? ''));
+    }
+    return names;
+  };
+  expect(await read()).toEqual(objects.map(({ metadata }) => metadata.name));
+  // 500, 250, 125, 62, and then as much as goes: by far not one by one.
+  expect(asked.slice(0, 5)).toEqual([500, 250, 125, 62, 31]);
+  expect(asked.length).toBeLessThan(40);
+
+  objects[50] = large('giant', 70_000);
+  asked.length = 0;
+  await expect(read()).rejects.toMatchObject({
+    code: 'TooLarge',
+    message: 'widgets/ns/giant is too large: an answer of more than 64000 bytes',
+  });
+  expect(asked.at(-1)).toBe(1);
 });
 
 it('never sends a request that addresses something else than was meant', async () => {
