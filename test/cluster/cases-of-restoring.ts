@@ -165,7 +165,7 @@ function tryScheduled(scene: Scene, restores: () => Restoring): void {
     const rows = await user.kubectl(['-n', 'restore', 'get', 'pgrr', name, '-o', 'wide', '--no-headers']);
     expect(rows).toMatch(/^refresh-\S+ +Succeeded +Restored +Replace +staging +shop-2\.zip +\d+ /);
     const policies = await user.kubectl(['-n', 'restore', 'get', 'pgrp', 'refresh', '--no-headers']);
-    expect(policies).toMatch(/^refresh +\* \* \* \* \* +True +True +LastRunSucceeded /);
+    expect(policies).toMatch(/^refresh +\* \* \* \* \* +True +True +Suspended /);
     const whole = await user.kubectl(['-n', 'restore', 'describe', 'pgrr', name]);
     expect(whole).toMatch(/Events:[^]*JobCreated [^]*created the Job pgrr-refresh-/);
     expect(whole.slice(whole.indexOf('\nEvents:'))).toMatch(/Normal +Restored /);
