@@ -169,11 +169,12 @@ export const databaseCases: readonly FaultCase[] = [
       const arranged = await arrangeOne(stand, name);
       return {
         ...arranged,
-        spec: { runner: { waitForServerSeconds: 60 } },
+        spec: { runner: { waitForServerSeconds: 300 } },
         arm: () => arranged.postgres.refuse(),
-        during: async ({ backup }) => {
+        during: async ({ backup, isOver }) => {
           await until('the run says that it waits', () => {
             const found = backupNamed(stand.operator, backup);
+            if (isOver()) throw new Error(`it ended: ${JSON.stringify(found?.status)}`);
             return found?.status?.conditions?.some(({ reason }) => reason === 'WaitingForServer');
           });
           await arranged.postgres.accept();

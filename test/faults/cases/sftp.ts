@@ -214,11 +214,12 @@ export const sftpCases: readonly FaultCase[] = [
     fault: 'nothing listens at first; the server comes while the run waits for it',
     arrange: (stand, name) =>
       arrangePlace(stand, name, ({ proxy }) => ({
-        spec: { runner: { waitForServerSeconds: 60 } },
+        spec: { runner: { waitForServerSeconds: 300 } },
         arm: () => proxy.refuse(),
-        during: async ({ backup }) => {
+        during: async ({ backup, isOver }) => {
           await until('the run says that it waits', () => {
             const found = backupNamed(stand.operator, backup);
+            if (isOver()) throw new Error(`it ended: ${JSON.stringify(found?.status)}`);
             return found?.status?.conditions?.some(({ reason }) => reason === 'WaitingForServer');
           });
           await proxy.accept();
