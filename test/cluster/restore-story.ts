@@ -20,7 +20,12 @@ export interface Restoring {
   readonly diary: BackupDiary;
   readonly newestBytes: number;
   /** A newer file, after the first has been restored once, and found unchanged once. */
-  readonly newer: Promise<{ readonly bytes: number; readonly leftAt: number }>;
+  readonly newer: Promise<{
+    readonly bytes: number;
+    readonly leftAt: number;
+    /** Right before it: what the target held, and what the policy said. */
+    readonly before: { readonly rows: readonly object[]; readonly status: unknown };
+  }>;
   /** The slot whose server comes too late. */
   readonly lateSlot: () => Promise<number>;
   /** The server that comes too late. */
@@ -115,7 +120,11 @@ export async function beginRestoring({ user, stand }: ClusterScene): Promise<Res
     await until('the rival ends', 90, async () =>
       (await listRequests(user, 'restore', 'rival')).every(({ status }) => status?.['completedAt']) ? true : undefined,
     );
-    return { bytes: await drop.leave(newer, 300, 'sql.gz'), leftAt: Date.now() };
+    const before = {
+      rows: await server.sql(`SELECT count(*)::int AS rows, min(note) AS note FROM orders`, 'staging'),
+      status: (await user.get('restore', 'pgrp', 'refresh')).status,
+    };
+    return { before, bytes: await drop.leave(newer, 300, 'sql.gz'), leftAt: Date.now() };
   };
   const [late, newerFile] = [comeLate(), comeNewer()];
   // Both are awaited later.
