@@ -13,7 +13,7 @@ import { checkDestinations } from '../destinations.ts';
 import { resultOf } from '../outcome.ts';
 import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
 import { runsOf } from '../policy/backup-run.ts';
-import { summarize } from '../progress.ts';
+import { tellProgress } from '../progress.ts';
 import { resources } from '../resources.ts';
 import { judgeRun } from '../run-state.ts';
 import { finishSilently, finishWithVerdict } from './finish.ts';
@@ -114,24 +114,11 @@ function planRunning(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
     ...waitingStatus(seen, backup, state.reason, state.message, isRunning ? 'Running' : 'Pending'),
     job: job.metadata.name,
     startedAt: before?.startedAt ?? (isRunning ? stamp(nowMs) : undefined),
-    progress: state.progress === undefined ? before?.progress : readProgress(state.progress),
+    progress: state.progress === undefined ? before?.progress : tellProgress(state.progress),
   };
   const podRuns = pods.some((pod) => runnerState(pod)?.running !== undefined);
   const wakeAt = earliest(state.recheckAt, podRuns ? nowMs + progressEveryMs : undefined);
   return { actions: setStatus(backup, status), wakeAt };
-}
-
-function readProgress(line: NonNullable<BackupSeen['progress']>): NonNullable<BackupStatus['progress']> {
-  const { plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal } = line;
-  return {
-    plainBytes,
-    estimatedBytes,
-    bytesPerSecond,
-    database,
-    databasesDone,
-    databasesTotal,
-    summary: summarize(line),
-  };
 }
 
 function planStart(seen: BackupSeen, backup: Backup): Plan {

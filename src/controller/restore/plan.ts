@@ -9,7 +9,7 @@ import { mayComeYet } from '../await-results.ts';
 import { cutText, findCondition } from '../conditions.ts';
 import { deleteJob } from '../delete-job.ts';
 import { isControlledBy, isFinished, runnerState, type JobSeen } from '../pods.ts';
-import { summarize } from '../progress.ts';
+import { tellProgress } from '../progress.ts';
 import { resources } from '../resources.ts';
 import { judgeRun, type RunState } from '../run-state.ts';
 import { endRequest, setStatus, waitingStatus } from './conclude.ts';
@@ -132,27 +132,12 @@ function planGoing(
     ...waitingStatus(seen, request, reason, state.message, isRunning ? 'Running' : 'Pending'),
     job: job.metadata.name,
     startedAt: before?.startedAt ?? (hasRun(seen) ? stamp(nowMs) : undefined),
-    progress: state.progress === undefined ? before?.progress : readProgress(state.progress),
+    progress:
+      state.progress === undefined ? before?.progress : { step: state.progress.step, ...tellProgress(state.progress) },
   };
   const podRuns = seen.run.pods.some((pod) => runnerState(pod)?.running !== undefined);
   const wakeAt = earliest(state.recheckAt, podRuns ? nowMs + progressEveryMs : undefined);
   return { actions: setStatus(request, status), wakeAt };
-}
-
-function readProgress(
-  line: NonNullable<RestoreSeen['run']['progress']>,
-): NonNullable<RestoreRequestStatus['progress']> {
-  const { step, plainBytes, estimatedBytes, bytesPerSecond, database, databasesDone, databasesTotal } = line;
-  return {
-    step,
-    plainBytes,
-    estimatedBytes,
-    bytesPerSecond,
-    database,
-    databasesDone,
-    databasesTotal,
-    summary: summarize(line),
-  };
 }
 
 function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): Plan {
