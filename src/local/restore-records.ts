@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { finalizer, restoreRequestKind, type RestoreRequest } from '../api/kinds.ts';
+import { apiVersion, finalizer, restoreRequestKind, type RestoreRequest } from '../api/kinds.ts';
 import { validateObject } from '../api/validate.ts';
 import type { ObjectChange } from '../kube/object-cache.ts';
 
@@ -41,7 +41,9 @@ export function openRestoreRecords(folder: string): RestoreRecords {
 /** A record of a version that cannot be understood any more stays where it is. */
 function readRecord(path: string): readonly RestoreRequest[] {
   try {
-    const object = JSON.parse(readFileSync(path, 'utf8')) as RestoreRequest;
+    const written = JSON.parse(readFileSync(path, 'utf8')) as RestoreRequest;
+    // Earlier versions called the same v1.
+    const object = { ...written, apiVersion } as RestoreRequest;
     return 'errors' in validateObject(restoreRequestKind, object, undefined) ? [] : [object];
   } catch {
     return [];

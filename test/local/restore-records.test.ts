@@ -47,6 +47,12 @@ describe('records of restores', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
+  it('of the version before, whose API was v1, are recovered', () => {
+    const record = { ...held, apiVersion: 'pgbackup.dev/v1' };
+    writeFileSync(join(folder, 'uid-r.json'), JSON.stringify(record));
+    expect(openRestoreRecords(folder).left).toEqual([held]);
+  });
+
   it('that cannot be understood are left alone', () => {
     writeFileSync(join(folder, 'a.json'), '{"kind"');
     writeFileSync(
