@@ -1,5 +1,6 @@
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { nextOwnPort } from '../servers/free-port.ts';
 
 /** What happens to one connection; nothing given = it passes as it is. Bytes are counted, so that a fault comes at the same place each time. */
 export interface TcpPlan {
@@ -111,16 +112,25 @@ export async function startTcpProxy(
   };
 
   let server: Server | undefined;
-  let port = 0;
+  // Its own also while it refuses.
+  let port = nextOwnPort();
   const accept = async (): Promise<void> => {
     if (server !== undefined) return;
     const fresh = createServer({ allowHalfOpen: true }, meet);
     await new Promise<void>((resolve, reject) => {
       fresh.once('error', reject).listen(port, listen, resolve);
     });
-    const address = fresh.address();
-    if (typeof address === 'object' && address !== null) port = address.port;
     server = fresh;
+  };
+  const acceptSomewhere = async (): Promise<void> => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await accept();
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || tries === 100) throw error;
+        port = nextOwnPort();
+      }
+    }
   };
   const refuse = async (): Promise<void> => {
     const old = server;
@@ -130,7 +140,7 @@ export async function startTcpProxy(
     resetAll();
     await gone;
   };
-  await accept();
+  await acceptSomewhere();
   return {
     host: listen,
     port,

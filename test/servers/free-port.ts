@@ -14,3 +14,17 @@ export function findFreePort(): Promise<number> {
     });
   });
 }
+
+const firstOwn = 20_000;
+const ownEach = 1_000;
+let given = 0;
+
+/**
+ * Ports below those that the system gives to anybody who asks for any (32768 to 60999), others in each worker of the test runner: who lets go of
+ * one for a while finds it free again, and nobody answers there meanwhile.
+ */
+export function nextOwnPort(): number {
+  const worker = Number(process.env['VITEST_POOL_ID'] ?? 0) % 10;
+  given = (given + 1) % ownEach;
+  return firstOwn + worker * ownEach + given;
+}
