@@ -9,6 +9,7 @@ export const foreignPrograms = {
   python: `${folder}venv/bin/python`,
   moto: `${folder}venv/bin/moto_server`,
   proftpd: '/usr/sbin/proftpd',
+  rclone: '/usr/bin/rclone',
   nginx: '/usr/sbin/nginx',
 } as const;
 

@@ -1,7 +1,7 @@
 import type { PlaceUnderTest } from '../suites/storage-conformance.ts';
 import type { ForeignProgram } from './programs.ts';
 import { startFauxqs, startGofakes3, startMoto } from './start-s3.ts';
-import { startAsyncssh, startProftpd } from './start-sftp.ts';
+import { startAsyncssh, startProftpd, startRclone } from './start-sftp.ts';
 
 /** A server that somebody else made. */
 export interface ForeignServer {
@@ -14,6 +14,8 @@ export interface ForeignServer {
   /** Cases of the suite that it cannot pass, whatever the driver does, and why. */
   readonly deviations: Readonly<Record<string, string>>;
 }
+
+const linksNothing = 'it answers that it linked a file, and did not, so that it is looked before each put instead';
 
 export const foreignServers: readonly ForeignServer[] = [
   {
@@ -70,5 +72,27 @@ export const foreignServers: readonly ForeignServer[] = [
     needs: 'proftpd',
     start: startProftpd,
     deviations: {},
+  },
+  {
+    name: 'rclone serve sftp',
+    from: 'Debian rclone',
+    protocol: 'SFTP',
+    needs: 'rclone',
+    start: () => startRclone('off'),
+    deviations: {
+      'lets exactly one of racing writers store a key that is to be absent': linksNothing,
+      'shows what is unfinished below a prefix, and removes it although its writer is at work':
+        'it says that it deleted a file that is being written to, and keeps it: its writer, undisturbed, ends well',
+    },
+  },
+  {
+    name: 'rclone serve sftp with --vfs-cache-mode writes and --vfs-write-back 0s',
+    from: 'Debian rclone',
+    protocol: 'SFTP',
+    needs: 'rclone',
+    start: () => startRclone('writes'),
+    deviations: {
+      'lets exactly one of racing writers store a key that is to be absent': linksNothing,
+    },
   },
 ];

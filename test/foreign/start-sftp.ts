@@ -23,7 +23,10 @@ interface Stand {
   readonly userKey: string;
 }
 
-type SftpServer = Omit<ProgramOptions, 'port'>;
+type SftpServer = Omit<ProgramOptions, 'port'> & {
+  /** The served folder by the server's own count, where it does not show the file system as it is. */
+  readonly path?: string;
+};
 
 export const startAsyncssh = (limit: number): Promise<PlaceUnderTest> =>
   startSftp(async ({ hostKey, userKey }) => ({
@@ -77,6 +80,19 @@ export const startProftpd = (): Promise<PlaceUnderTest> =>
     };
   });
 
+/** Its own folder for what it has not written yet, so that nothing of an earlier test is in it. */
+export const startRclone = (cache: 'off' | 'writes'): Promise<PlaceUnderTest> =>
+  startSftp(async ({ folder, root, hostKey, userKey }) => ({
+    command: foreignPrograms.rclone,
+    args: (port) => {
+      const keys = ['--key', hostKey, '--authorized-keys', `${userKey}.pub`];
+      const files = ['--config', join(folder, 'none'), '--cache-dir', join(folder, 'cache')];
+      const caching = ['--vfs-cache-mode', cache, '--vfs-write-back', '0s'];
+      return ['serve', 'sftp', root, '--addr', `127.0.0.1:${port}`, ...keys, ...files, ...caching];
+    },
+    path: '/',
+  }));
+
 async function startSftp(choose: (stand: Stand) => Promise<SftpServer>): Promise<PlaceUnderTest> {
   const folder = await makeTemporaryFolder();
   const root = join(folder.path, 'root');
@@ -93,12 +109,12 @@ async function startSftp(choose: (stand: Stand) => Promise<SftpServer>): Promise
     username: userInfo().username,
     privateKey: await readFile(userKey, 'utf8'),
     hostKeys: [(await readFile(`${hostKey}.pub`, 'utf8')).trim()],
-    path: root,
+    path: server.path ?? root,
   };
   const stranger = await readFile(strangersKey, 'utf8');
   return {
     open: () => openSftp(options, tools),
-    openMissing: () => openSftp({ ...options, path: join(folder.path, 'absent') }, tools),
+    openMissing: () => openSftp({ ...options, path: join(options.path, 'absent') }, tools),
     openRefused: () => openSftp({ ...options, privateKey: stranger }, tools),
     lookFromOutside: async () => {
       const all = await listTree(root);
