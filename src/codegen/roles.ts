@@ -16,10 +16,11 @@ interface Rule {
   readonly verbs: readonly string[];
 }
 
+const noSecrets = 'No Secrets: the controller never reads one.';
 const plurals = kinds.map(({ plural }) => plural);
 
-/** What the controller does in all namespaces, and nothing else. There are no Secrets in it: only runners mount them. */
-export const clusterRules: readonly Rule[] = [
+/** What the controller does in the namespaces that it sees, and nothing else. There are no Secrets in it: only runners mount them. */
+export const controllerRules: readonly Rule[] = [
   { apiGroups: [apiGroup], resources: plurals, verbs: ['get', 'list', 'watch'] },
   // Delete: those with nothing in storage, beyond what their policy keeps.
   { apiGroups: [apiGroup], resources: [backupKind.plural], verbs: ['create', 'delete'] },
@@ -40,36 +41,41 @@ export const leaseRules = (name: string): readonly Rule[] => [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], resourceNames: [name], verbs: ['get', 'update'] },
 ];
 
-/** Roles and their bindings, each with the comment that stands above it. */
-export function makeRoles({ name, namespace, labels }: RolesOptions): readonly (readonly [string, Document])[] {
-  const apiVersion = 'rbac.authorization.k8s.io/v1';
-  const apiGroup = 'rbac.authorization.k8s.io';
-  const subjects = [{ kind: 'ServiceAccount', name, namespace }];
+const apiVersion = 'rbac.authorization.k8s.io/v1';
+
+/** Of a controller that sees all namespaces: roles and their bindings, each with the comment that stands above it. */
+export function makeClusterRoles(options: RolesOptions): readonly (readonly [string, Document])[] {
+  const { name, labels } = options;
+  const metadata = { name, labels };
   return [
-    [
-      'No Secrets: the controller never reads one.',
-      { apiVersion, kind: 'ClusterRole', metadata: { name, labels }, rules: clusterRules },
-    ],
-    [
-      '',
-      {
-        apiVersion,
-        kind: 'ClusterRoleBinding',
-        metadata: { name, labels },
-        roleRef: { apiGroup, kind: 'ClusterRole', name },
-        subjects,
-      },
-    ],
-    ['Who leads.', { apiVersion, kind: 'Role', metadata: { name, namespace, labels }, rules: leaseRules(name) }],
-    [
-      '',
-      {
-        apiVersion,
-        kind: 'RoleBinding',
-        metadata: { name, namespace, labels },
-        roleRef: { apiGroup, kind: 'Role', name },
-        subjects,
-      },
-    ],
+    [noSecrets, { apiVersion, kind: 'ClusterRole', metadata, rules: controllerRules }],
+    ['', { apiVersion, kind: 'ClusterRoleBinding', metadata, ...bind('ClusterRole', options) }],
+    ...makeRole('Who leads.', leaseRules(name), options),
   ];
 }
+
+/** Of a controller that sees its own namespace: the same rules, in it. */
+export function makeNamespacedRoles(options: RolesOptions): readonly (readonly [string, Document])[] {
+  return makeRole(
+    `${noSecrets} The last two rules: who leads.`,
+    [...controllerRules, ...leaseRules(options.name)],
+    options,
+  );
+}
+
+function makeRole(
+  comment: string,
+  rules: readonly Rule[],
+  options: RolesOptions,
+): readonly (readonly [string, Document])[] {
+  const metadata = { name: options.name, namespace: options.namespace, labels: options.labels };
+  return [
+    [comment, { apiVersion, kind: 'Role', metadata, rules }],
+    ['', { apiVersion, kind: 'RoleBinding', metadata, ...bind('Role', options) }],
+  ];
+}
+
+const bind = (kind: 'ClusterRole' | 'Role', { name, namespace }: RolesOptions): object => ({
+  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name },
+  subjects: [{ kind: 'ServiceAccount', name, namespace }],
+});

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { kinds } from '../../src/api/kinds.ts';
-import { printInstall } from '../../src/codegen/install.ts';
+import { printInstall, printNamespacedInstall } from '../../src/codegen/install.ts';
 import { resources } from '../../src/controller/resources.ts';
 import { watchedKinds } from '../../src/controller/world-indexes.ts';
 import { programVersion } from '../../src/support/version.ts';
@@ -21,7 +21,9 @@ interface Installed {
 
 const root = join(import.meta.dirname, '..', '..');
 const documents = parseAllDocuments(printInstall(programVersion)).map((each) => each.toJS() as Installed);
-const rules = documents.flatMap((each) => each.rules ?? []);
+const namespaced = parseAllDocuments(printNamespacedInstall(programVersion)).map((each) => each.toJS() as Installed);
+const rulesOf = (all: readonly Installed[]): readonly Rule[] => all.flatMap((each) => each.rules ?? []);
+const rules = rulesOf(documents);
 const mayDo = ({ group, plural }: { readonly group: string; readonly plural: string }): readonly string[] =>
   rules
     .filter((rule) => rule.apiGroups.includes(group) && rule.resources.includes(plural))
@@ -55,5 +57,23 @@ describe('manifests/install.yaml', () => {
     const deployment = documents.find(({ kind }) => kind === 'Deployment');
     const images = JSON.stringify(deployment).match(/ghcr\.io\/[^"]+/g);
     expect(images).toEqual([`ghcr.io/pgbackup/pgbackup-operator:${programVersion}`]);
+  });
+});
+
+describe('manifests/install-namespaced.yaml', () => {
+  it('grants the same in its namespace, and nothing beyond it', () => {
+    expect(rulesOf(namespaced)).toEqual(rules);
+    const withoutNamespace = namespaced.filter(({ metadata }) => metadata.namespace === undefined);
+    expect(withoutNamespace.map(({ kind }) => kind)).toEqual([
+      'ValidatingAdmissionPolicy',
+      'ValidatingAdmissionPolicyBinding',
+    ]);
+  });
+
+  it('names its namespace by one word, which is nowhere else, also in what has no namespace', () => {
+    const shop = printNamespacedInstall(programVersion).replaceAll('my-namespace', 'shop');
+    expect(shop).not.toMatch(/my-|pgbackup-system/);
+    expect(shop).toContain("system:serviceaccount:shop:pgbackup-operator'");
+    expect(shop.match(/name: pgbackup-operator-jobs\.shop$/gm)).toHaveLength(2);
   });
 });

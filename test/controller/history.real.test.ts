@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Backup, BackupPolicy } from '../../src/api/kinds.ts';
-import { clusterRules } from '../../src/codegen/roles.ts';
+import { controllerRules } from '../../src/codegen/roles.ts';
 import { createController } from '../../src/controller/controller.ts';
 import { resources } from '../../src/controller/resources.ts';
 import { runLeading } from '../../src/controller/run-leading.ts';
@@ -50,7 +50,7 @@ describe.skipIf(missing !== undefined)(`The history of runs${missing ? ` (skippe
       {},
       namespace,
     );
-    await create(rbac('ClusterRole', 'clusterroles'), { rules: clusterRules }, 'operator');
+    await create(rbac('ClusterRole', 'clusterroles'), { rules: controllerRules }, 'operator');
     const roleRef = { apiGroup: group, kind: 'ClusterRole', name: 'operator' };
     const subjects = [{ apiGroup: group, kind: 'User', name: 'operator' }];
     await create(rbac('ClusterRoleBinding', 'clusterrolebindings'), { roleRef, subjects }, 'operator');

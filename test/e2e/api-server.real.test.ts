@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { imageName } from '../../src/codegen/install.ts';
 import { openKubeClient, type HttpKubeClient } from '../../src/kube/http-client.ts';
 import { systemClock } from '../../src/support/clock.ts';
 import { findBackups } from '../local/found-backups.ts';
@@ -76,7 +77,8 @@ describe.skipIf(missing !== undefined)(`On a real API server, a user${missing ? 
     await mkdir(folders.sftp);
 
     cluster = await startKubeApiserver(assets);
-    await kubectl(['apply', '-f', '-'], readFileSync(join(root, 'manifests/install.yaml'), 'utf8'));
+    const install = readFileSync(join(root, 'manifests/install.yaml'), 'utf8');
+    await kubectl(['apply', '-f', '-'], install.replaceAll(imageName, 'kube.test/pgbackup'));
     await kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
     await cluster.startControllers('job-controller', 'garbage-collector-controller', 'serviceaccount-controller');
     client = await openKubeClient({

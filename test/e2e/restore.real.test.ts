@@ -1,30 +1,19 @@
-import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backup, RestorePolicy, RestoreRequest } from '../../src/api/kinds.ts';
-import { createController } from '../../src/controller/controller.ts';
-import { clusterMode } from '../../src/controller/mode.ts';
 import { resources } from '../../src/controller/resources.ts';
 import { isKubeError, type KubeObject, type ResourceType } from '../../src/kube/client.ts';
-import { openKubeClient, type HttpKubeClient } from '../../src/kube/http-client.ts';
-import { secretType } from '../../src/local/workload-types.ts';
-import { systemClock, systemRandom } from '../../src/support/clock.ts';
-import { silentLog } from '../../src/support/log.ts';
-import { startKubeApiserver, whyNoKubeApiserver, type KubeApiserver } from '../servers/kube-apiserver.ts';
-import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
-import { startProcessNode, type ProcessNode } from '../servers/process-node.ts';
-import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
+import type { HttpKubeClient } from '../../src/kube/http-client.ts';
+import { whyNoKubeApiserver } from '../servers/kube-apiserver.ts';
+import type { Postgres } from '../servers/postgres.ts';
+import { startOperatorStand, type OperatorStand } from './operator-stand.ts';
 
-const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const assets = process.env['KUBEBUILDER_ASSETS'] ?? '';
 const missing = whyNoKubeApiserver(process.env['KUBEBUILDER_ASSETS'], 'kube-controller-manager', 'kubectl');
-const [binDir = ''] = await listBinDirs(process.env['POSTGRES_BINDIRS']);
 const never = new AbortController().signal;
 const namespace = 'default';
 /** So long a restore holds still before its swap: time enough to look at it, to kill it or to delete it. */
@@ -32,14 +21,9 @@ const pause = 'SELECT pg_sleep(120)';
 
 /** The Job controller, the roles and the garbage collector are real; pods are processes. */
 describe.skipIf(missing !== undefined)(`Restores on a real API server${missing ? ` (${missing})` : ''}`, () => {
-  let folder: { readonly path: string; remove(): Promise<void> };
+  let stand: OperatorStand;
   let server: Postgres;
-  let cluster: KubeApiserver;
   let client: HttpKubeClient;
-  let ours: HttpKubeClient;
-  let node: ProcessNode;
-  const stopping = new AbortController();
-  let controlled: Promise<unknown> = Promise.resolve();
 
   const until = async <T>(what: string, look: () => Promise<T | undefined>, seconds = 90): Promise<T> => {
     const giveUp = performance.now() + seconds * 1000;
@@ -96,49 +80,10 @@ describe.skipIf(missing !== undefined)(`Restores on a real API server${missing ?
     });
 
   beforeAll(async () => {
-    folder = await makeTemporaryFolder();
-    await run('chmod', ['755', folder.path]);
-    server = await startPostgres({ binDir, dir: join(folder.path, 'pg') });
-    await server.sql('CREATE DATABASE shop');
-    await server.sql(
-      'CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS note FROM generate_series(1, 5000) i',
-      'shop',
-    );
-    await mkdir(join(folder.path, 'backups'));
-    cluster = await startKubeApiserver(assets);
-    const kubectl = async (...args: readonly string[]): Promise<string> => {
-      const env = { PATH: '/usr/bin:/bin', HOME: folder.path, KUBECONFIG: cluster.kubeconfigPath };
-      return (await run(join(assets, 'kubectl'), [...args], { env })).stdout;
-    };
-    await kubectl('apply', '-f', join(root, 'manifests/install.yaml'));
-    await kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s');
-    await cluster.startControllers('job-controller', 'garbage-collector-controller', 'serviceaccount-controller');
-    const open = (text: string) =>
-      openKubeClient({ source: { kind: 'text', text }, clock: systemClock, userAgent: 'test' });
-    client = await open(cluster.kubeconfig);
-    node = await startProcessNode(client, join(folder.path, 'node'), binDir);
-    const account = { group: '', version: 'v1', kind: 'ServiceAccount', plural: 'serviceaccounts', namespaced: true };
-    await until('the default service account', () => client.get(account, namespace, 'default', never));
-    // The token of the shipped account, and nothing else.
-    const token = (await kubectl('-n', 'pgbackup-system', 'create', 'token', 'pgbackup-operator')).trim();
-    const config = JSON.parse(cluster.kubeconfig) as { readonly users: readonly { readonly name: string }[] };
-    ours = await open(
-      JSON.stringify({ ...config, users: config.users.map(({ name }) => ({ name, user: { token } })) }),
-    );
-    const controller = createController({
-      client: ours,
-      clock: systemClock,
-      random: systemRandom,
-      log: silentLog,
-      mode: { ...clusterMode, claimRequired: false, settleSeconds: 0, runner: { image: 'kube.test/pgbackup:1' } },
-      instance: 'test',
-    });
-    controlled = Promise.all([controller.watch(stopping.signal), controller.work(stopping.signal)]);
-
-    await create(secretType, 'login', { stringData: { username: server.user, password: server.password } });
-    await create(resources.location, 'disk', { spec: { directory: { path: join(folder.path, 'backups') } } });
-    const source = { postgres: { ...postgres(), databases: { names: ['shop'] } } };
-    await create(resources.policy, 'nightly', { spec: { source, destinations: [{ location: 'disk' }] } });
+    stand = await startOperatorStand(assets, readFileSync(join(root, 'manifests/install.yaml'), 'utf8'));
+    ({ client, server } = stand);
+    await stand.startController('pgbackup-system');
+    await stand.kubectl(['apply', '-f', '-'], ...stand.objects);
     await create(resources.backup, 'before', { spec: { policy: 'nightly' } });
     await until('the backup', async () => {
       const backup = await get<Backup>(resources.backup, 'before');
@@ -146,22 +91,13 @@ describe.skipIf(missing !== undefined)(`Restores on a real API server${missing ?
     });
     await server.sql('DELETE FROM orders WHERE id > 100', 'shop');
   });
-  afterAll(async () => {
-    stopping.abort();
-    await controlled;
-    await node?.stop();
-    ours?.close();
-    client?.close();
-    await cluster?.stop();
-    await server?.stop();
-    await folder?.remove();
-  });
+  afterAll(async () => stand?.stop());
 
   it('whose runner is killed before the swap are cleared up: the target is as it was, and nothing is left', async () => {
     await restore('killed', { afterSql: [pause] });
     await asleep();
     expect((await databases()).some((name) => name.startsWith('pgbackup_restore_'))).toBe(true);
-    process.kill(findRunner(join(folder.path, 'node')), 'SIGKILL');
+    process.kill(findRunner(stand.nodeFolder), 'SIGKILL');
     const { says, request } = await endOf('killed');
     expect(says).toMatch(/^False RunnerKilled: .*; the target is as it was$/);
     expect(request.status).toMatchObject({
