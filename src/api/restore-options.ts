@@ -22,7 +22,7 @@ export const restoreOptions = z.strictObject({
   jobs: z.int().min(1).max(32).optional().meta({
     format: 'int32',
     description:
-      'How many connections load. The rows of a backup are streamed through one, and as many then make its indexes and constraints; no disk is used. A file of others is first fetched to the scratch volume if it is more than 1. Default: 2 for backups with modes Replace and Create where the server has room for them and no pooler is between; else 1.',
+      'How many connections load. The rows of a backup are streamed, those of each table through all of them, and as many then make its indexes and constraints; no disk is used. A file of others is first fetched to the scratch volume if it is more than 1. Default: 2 for backups with modes Replace and Create where the server has room for them and no pooler is between; else 1.',
   }),
   maintenanceWorkMem: z
     .string()

@@ -17,6 +17,8 @@ export interface TocHead {
   readonly archiveVersion: string;
   readonly serverVersion: string;
   readonly offsetBytes: number;
+  /** What lies behind the table of contents is. */
+  readonly isCompressed: boolean;
   /** Of entries. */
   readonly count: number;
 }
@@ -32,6 +34,10 @@ export interface TocEntry {
   /** Where the definition, with its length, stands in the bytes of the entry. */
   readonly definitionAt: { readonly from: number; readonly to: number };
   readonly drop: Buffer | undefined;
+  /** Of rows; without it they are statements of their own. */
+  readonly copy: Buffer | undefined;
+  /** Something of it lies behind the table of contents. */
+  readonly hasData: boolean;
   readonly schema: Buffer | undefined;
   readonly tablespace: Buffer | undefined;
   readonly owner: Buffer | undefined;
@@ -61,8 +67,7 @@ export function readTocHead(cursor: TocCursor, damaged: Damaged): TocHead {
   const offsetBytes = cursor.byte();
   cursor.byte(); // The format: the same in a directory (5 or 1) and a tar (3) as their TOC is.
   // How data is compressed: since 1.15 by which method, before that how hard.
-  if (minor >= 15) cursor.byte();
-  else cursor.integer();
+  const isCompressed = (minor >= 15 ? cursor.byte() : cursor.integer()) !== 0;
   for (let part = 0; part < 7; part++) cursor.integer(); // When it was made.
   cursor.text(); // Name of the database.
   const serverVersion = /^\S+/.exec(cursor.text()?.toString('latin1') ?? '')?.[0];
@@ -70,7 +75,7 @@ export function readTocHead(cursor: TocCursor, damaged: Damaged): TocHead {
   cursor.text(); // Version of pg_dump.
   const count = cursor.integer();
   if (count < 0 || count > maxEntries) throw damaged('it says a number of entries that cannot be');
-  return { minor, archiveVersion, serverVersion, offsetBytes, count };
+  return { minor, archiveVersion, serverVersion, offsetBytes, isCompressed, count };
 }
 
 /** To be called by `cursor.piece`, `head.count` times. */
@@ -82,7 +87,7 @@ export function readTocEntry(
 ): TocEntry {
   const dumpId = cursor.integer();
   if (dumpId <= 0) throw damaged('an entry has no id');
-  cursor.integer(); // Whether it has data.
+  const hasData = cursor.integer() !== 0;
   cursor.skipText(); // The catalogue, and the oid in it.
   cursor.skipText();
   const name = cursor.text() ?? Buffer.alloc(0);
@@ -92,7 +97,7 @@ export function readTocEntry(
   const definition = cursor.text();
   const to = cursor.position;
   const drop = cursor.text();
-  cursor.skipText(); // The COPY statement.
+  const copy = cursor.text();
   const schema = cursor.text();
   const tablespace = cursor.text();
   if (head.minor >= 14) cursor.skipText(); // Table access method.
@@ -112,6 +117,8 @@ export function readTocEntry(
     definition,
     definitionAt: { from, to },
     drop,
+    copy,
+    hasData,
     schema,
     tablespace,
     owner,

@@ -4,6 +4,7 @@ import { splitByPass } from './choose-pass.ts';
 import { keepHead } from './keep-head.ts';
 import type { Archive, ArchiveContents, LoadHooks, LoadOptions, LoadResult, LoadTools } from './load-types.ts';
 import { databaseArgument, newKey, runAsScript, startRestore, withRestore, type RestoreRun } from './run-restore.ts';
+import { loadStream, type RunPass } from './load-stream.ts';
 import { longestSearchPath } from './search-path.ts';
 import { writeList } from './write-list.ts';
 
@@ -42,11 +43,8 @@ export async function loadArchive(
       const { before, rows, after } = splitByPass(run.contents, run);
       for (const ids of [before, rows, after]) await runPass(run, options, ids, options.jobs);
     } else {
-      const { before, rows, after } = splitByPass(run.contents, run);
-      await runPass(run, options, [...before, ...rows], 1);
-      // Only now the head is known to be the one that was stored.
-      await drain();
-      await runPass({ ...run, source: undefined, path: head }, options, after, options.jobs);
+      const pass: RunPass = async (one, ids, jobs) => runPass(one, options, ids, jobs);
+      await loadStream({ ...run, source: run.source }, head, options, pass);
     }
     const isTold = oneJob !== undefined && options.jobsByDefault !== true;
     const notes = !isTold ? [] : [`loaded by one connection instead of ${options.jobs}: ${oneJob}`];

@@ -32,6 +32,11 @@ export interface LoadSession {
    * ConnectionLost, Aborted, what `rows` throws. Behind a Failure the session is of no use any more.
    */
   run(text: readonly Uint8Array[], rows?: Bytes): Promise<Answer>;
+  /**
+   * The same for rows as messages of the protocol (CopyData), which may be cut anywhere. Nobody here holds the pieces of a group any more
+   * when the next one is asked for.
+   */
+  copy(text: readonly Uint8Array[], messages: AsyncIterable<readonly Uint8Array[]>): Promise<Answer>;
   /** A statement of ours: the first column of its first row. */
   ask(text: string): Promise<string | undefined>;
   /** Waits until the server has let go, some seconds at most: what was not committed is undone then. Idempotent, never throws. */
@@ -39,6 +44,9 @@ export interface LoadSession {
 }
 
 const goodbyeMs = 5_000;
+const nothing = Buffer.alloc(0);
+/** Sends the rows of a statement, unless the server has refused it. */
+type SendRows = (isRefused: () => boolean) => Promise<void>;
 
 /** What is known of the answer to what was sent last. */
 interface Exchange {
@@ -127,6 +135,19 @@ export async function openLoadSession(server: Server, database: string, signal: 
     stream.uncork();
     if (!free) await until(() => !stream.writableNeedDrain);
   };
+  /** The same, and waits until they have left this process. */
+  const sendOut = async (pieces: readonly Uint8Array[]): Promise<void> => {
+    let isOut = false;
+    if (broken !== undefined || stream.destroyed) throw lost();
+    stream.cork();
+    for (const piece of pieces.slice(0, -1)) stream.write(piece);
+    stream.write(pieces.at(-1) ?? nothing, () => {
+      isOut = true;
+      wake();
+    });
+    stream.uncork();
+    await until(() => isOut);
+  };
   const begin = (): Exchange => {
     const current: Exchange = {
       tag: '',
@@ -156,7 +177,7 @@ export async function openLoadSession(server: Server, database: string, signal: 
     if (current.error !== undefined) throw current.error;
     return { tag: current.tag, status };
   };
-  const copy = async (current: Exchange, rows: Bytes): Promise<Answer> => {
+  const copy = async (current: Exchange, sendRows: SendRows): Promise<Answer> => {
     // Not yet the end: whether the server takes this for the statement's or for the rows' end would depend on how far it is.
     await until(() => current.asksForRows || current.sendsRows || current.answered || current.error !== undefined);
     if (current.sendsRows) throw giveUp('a statement that sends rows to whoever runs the script');
@@ -165,10 +186,7 @@ export async function openLoadSession(server: Server, database: string, signal: 
     }
     if (current.error === undefined) {
       try {
-        for await (const piece of rows) {
-          if (current.error !== undefined) break;
-          await send([copyHead(piece.length), piece]);
-        }
+        await sendRows(() => current.error !== undefined);
       } catch (error) {
         // Half of the rows are none.
         stream.destroy();
@@ -182,7 +200,7 @@ export async function openLoadSession(server: Server, database: string, signal: 
     if (current.error !== undefined) throw current.error;
     return { tag: current.tag, status };
   };
-  const run = async (text: readonly Uint8Array[], rows?: Bytes): Promise<Answer> => {
+  const run = async (text: readonly Uint8Array[], rows?: SendRows): Promise<Answer> => {
     const current = begin();
     try {
       const bytes = text.reduce((sum, piece) => sum + piece.length, 0);
@@ -222,7 +240,24 @@ export async function openLoadSession(server: Server, database: string, signal: 
 
   const session: LoadSession = {
     setting: (name) => settings.get(name),
-    run,
+    run: (text, rows) =>
+      run(
+        text,
+        rows &&
+          (async (isRefused) => {
+            for await (const piece of rows) {
+              if (isRefused()) return;
+              await send([copyHead(piece.length), piece]);
+            }
+          }),
+      ),
+    copy: (text, messages) =>
+      run(text, async (isRefused) => {
+        for await (const group of messages) {
+          if (isRefused()) return;
+          await sendOut(group);
+        }
+      }),
     ask,
     close: () => (closing ??= leave()),
   };
