@@ -35,7 +35,10 @@ const databases = withRules(
     all: z
       .boolean()
       .optional()
-      .meta({ description: 'Every database that allows connections and is no template. Providers’ own are left out.' }),
+      .meta({
+        description:
+          'Every database that allows connections and is no template. Providers’ own are left out, and those that a restore replaced and kept.',
+      }),
     exclude: z
       .array(postgresName())
       .min(1)

@@ -54,18 +54,23 @@ export function openSeal(database: SealedDatabase, key: Uint8Array, value: strin
   return timingSafeEqual(bytes.subarray(0, macBytes), proofOf(database, key, text)) ? text : undefined;
 }
 
-/** Texts that were left with databases, by their names. What others wrote there is passed over. @throws Failure of the connection */
+/**
+ * Texts that were left with databases, by their names. What others wrote there is passed over. `condition`: SQL over the database `d` and
+ * the setting's row `r`. @throws Failure of the connection
+ */
 export async function readSeals(
   connection: Connection,
   key: Uint8Array,
   names: readonly string[],
+  condition = 'true',
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const rows = await connection.query<SealedDatabase & { readonly value: string }>(
     `SELECT d.datname AS name, d.oid::text AS oid, substr(s.setting, ${setting.length + 2}) AS value
        FROM pg_catalog.pg_database d
        JOIN pg_catalog.pg_db_role_setting r ON r.setdatabase = d.oid
       CROSS JOIN LATERAL unnest(r.setconfig) AS s (setting)
-      WHERE d.datname = ANY ($1) AND NOT (${isNoSeal('s.setting')}) AND length(s.setting) < ${longest}`,
+      WHERE d.datname = ANY ($1) AND NOT (${isNoSeal('s.setting')}) AND length(s.setting) < ${longest}
+        AND ${condition}`,
     [names],
   );
   const found = new Map<string, readonly string[]>();

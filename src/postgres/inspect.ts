@@ -1,5 +1,6 @@
 import { Failure, toFailure } from '../api/failure.ts';
 import type { Connection } from './connection.ts';
+import { findKept } from './kept-database.ts';
 import type { DatabaseSetting, DatabaseTraits } from './database-row.ts';
 
 export interface ServerFacts {
@@ -15,6 +16,8 @@ export interface ListedDatabase {
   readonly connectionLimit: number;
   /** Why nobody can connect to it, if so. */
   readonly closed?: string;
+  /** A restore replaced it, and left it there (`keepPrevious`). */
+  readonly isKept?: boolean;
 }
 
 /** What an archive alone does not carry under another name. The manifest has the same shape. */
@@ -60,7 +63,12 @@ export async function listDatabases(connection: Connection): Promise<readonly Li
     `${listedColumns} WHERE NOT datistemplate AND datname <> ALL ($1) AND datname !~ $2 ORDER BY datname COLLATE "C"`,
     [providersOwn, restoresOwn],
   );
-  return rows.map(readListed);
+  const listed = rows.map(readListed);
+  const kept = await findKept(
+    connection,
+    listed.map(({ name }) => name),
+  );
+  return listed.map((database) => (kept.has(database.name) ? { ...database, isKept: true } : database));
 }
 
 /** What became of a database since it was listed, also under another name. Undefined: it is gone. */

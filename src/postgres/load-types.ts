@@ -133,6 +133,8 @@ export interface ArchiveEntry {
   readonly restrictive?: true;
   /** Of a security label: whose it is. */
   readonly provider?: string;
+  /** Of an ACL: each right and who gets it, such as `SELECT reader`. */
+  readonly granted?: readonly string[];
   /** The statement that would drop it; kept only where it is needed to tell tables apart. */
   readonly dropStatement: string | undefined;
 }

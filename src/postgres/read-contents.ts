@@ -5,6 +5,7 @@ import { aborted } from '../pipeline/aborted.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
 import { readTocEntry, readTocHead, type TocEntry } from './archive-toc.ts';
 import { decodeNames } from './decode-names.ts';
+import { readGranted } from './read-granted.ts';
 import type { Archive, ArchiveContents, ArchiveEntry, LoadPass, LoadTools } from './load-types.ts';
 import { hasInternalOptions } from './internal-options.ts';
 import { checkFileName, openArchiveFiles, type CheckFile } from './archive-files.ts';
@@ -128,7 +129,7 @@ function readEntry(
       name: decode(raw.name),
       owner: isEmpty(raw.owner) ? undefined : once(decode(raw.owner)),
       ...(isEmpty(raw.tablespace) ? {} : { tablespace: once(decode(raw.tablespace)) }),
-      ...readDetail(type, definition, decode),
+      ...readDetail(type, definition, { decode, once }),
       dependencies: dependencies.length === 0 ? none : dependencies,
       dropStatement: typesNamedAfterTable.has(type) && !isEmpty(drop) ? decode(drop) : undefined,
     },
@@ -147,9 +148,10 @@ const restrictivePolicy = new RegExp(`^CREATE POLICY ${nameInSql} ON ${nameInSql
 function readDetail(
   type: string,
   definition: Buffer | undefined,
-  decode: (bytes: Uint8Array) => string,
-): Pick<ArchiveEntry, 'forAllTables' | 'restrictive' | 'provider'> {
+  { decode, once }: Decode,
+): Pick<ArchiveEntry, 'forAllTables' | 'restrictive' | 'provider' | 'granted'> {
   if (definition === undefined) return {};
+  if (type === 'ACL') return { granted: readGranted(decode(definition)).map(once) };
   if (type === 'POLICY') return restrictivePolicy.test(definition.toString('latin1')) ? { restrictive: true } : {};
   if (type === 'PUBLICATION') return definition.includes(' FOR ALL TABLES') ? { forAllTables: true } : {};
   if (type !== 'SECURITY LABEL') return {};

@@ -69,11 +69,11 @@ export function printFaultsPage(
   const deaths = [
     '## Restores that die',
     '',
-    'At each statement of a restore, in each mode, the runner dies, or loses the connection with the answer; a client writes into the target',
-    'at once; then the restore is tried again. Rows are there once, what was written after the swap (or into a database that is restored in',
+    'At each statement of a restore, in each mode, the runner dies, is asked to stop (SIGTERM), or loses the connection, before the server heard',
+    'the statement or with its answer; a client writes into the target at once; then the restore is tried again. Rows are there once, what was written after the swap (or into a database that is restored in',
     'place) stays, nothing is left beside the target, and who lives on tells the truth ([how](design/known-end.md),',
     '`test/faults/restore-deaths.real.test.ts`, which takes the last ten statements, where the end becomes known, and one of twelve before them;',
-    '`PGBACKUP_EVERY_STATEMENT=1` takes all, in half an hour). A death is a connection that is cut, and none that is let through afterwards.',
+    '`PGBACKUP_EVERY_STATEMENT=1` takes all). A death is a connection that is cut, and none that is let through afterwards.',
     '',
   ];
   const field = [

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Failure } from '../../src/api/failure.ts';
 import type { RestoreTask } from '../../src/domain/task.ts';
 import { systemClock, type Clock } from '../../src/support/clock.ts';
 import { pgSecret, podUids, runWith, type RunEnd } from '../runner/run-with.ts';
@@ -8,6 +9,7 @@ import { startStatementProxy, type Loss } from './statement-proxy.ts';
 /** Restores beside each other. */
 const lanes = 3;
 const modes = ['Replace', 'Create', 'InPlace'] as const;
+const losses = ['dies', 'loses', 'cuts', 'stops'] as const satisfies readonly Loss[];
 type Mode = (typeof modes)[number];
 
 let stand: TwoDatabases;
@@ -33,18 +35,21 @@ function taskOf(mode: Mode, number: number): RestoreTask {
   return { ...task, target: { ...task.target, databases: [{ source: 'shop', target }] } };
 }
 
-/** A run that meets its loss; after a death it has not to wait for anything. */
+/** A run that meets its loss; after a death it has not to wait for anything. Asked to stop it is as by SIGTERM (src/main.ts). */
 async function runUntil(task: RestoreTask, loss?: { readonly at: number; readonly how: Loss }) {
   const proxy = await startStatementProxy(stand.server, loss);
   const { databases, server } = task.target;
   let hurries = false;
+  const stop = new AbortController();
   void proxy.lost.then(() => {
     hurries = loss?.how === 'dies';
+    if (loss?.how === 'stops') stop.abort(new Failure('Aborted', 'stopped by SIGTERM'));
   });
   const clock = hurrying(() => hurries);
   try {
     const through = { ...task, target: { databases, server: { ...server, port: proxy.port } } };
-    const ended = await runWith(stand.folder, through, pgSecret(stand.server), [stand.binDir], { clock });
+    const { signal } = stop;
+    const ended = await runWith(stand.folder, through, pgSecret(stand.server), [stand.binDir], { clock, signal });
     return { ended, statements: proxy.statements() };
   } finally {
     await proxy.stop();
@@ -79,7 +84,7 @@ async function look(target: string) {
 
 /** @returns what is wrong afterwards */
 async function meet(mode: Mode, at: number, how: Loss): Promise<readonly string[]> {
-  const task = taskOf(mode, at + (how === 'dies' ? 0 : 1000));
+  const task = taskOf(mode, at + 1000 * losses.indexOf(how));
   const [{ target } = { target: '' }] = task.target.databases;
   if (mode !== 'Create') await stand.server.sql(`CREATE DATABASE ${target} TEMPLATE before STRATEGY file_copy`);
   const problems: string[] = [];
@@ -89,7 +94,17 @@ async function meet(mode: Mode, at: number, how: Loss): Promise<readonly string[
   const { ended, statements } = await runUntil(task, { at, how });
   const between = await look(target);
   const isDone = between?.restored === 100 && (mode === 'InPlace' || !between.old);
-  if (how === 'loses') judge(ended, isDone, claim);
+  if (how !== 'dies') judge(ended, isDone, claim);
+  // Who is asked to stop clears up, and knows what the target is.
+  if (how === 'stops') {
+    claim('it heard of it', at > 5 || ended.code === 75, ended.verdict);
+    claim(
+      'the verdict is settled',
+      ended.verdict.kind === 'restore' && ended.verdict.unsettled !== true,
+      ended.verdict,
+    );
+    claim('nothing stayed', (await listScratch(task)).length === 0, await listScratch(task));
+  }
   // An application that came as soon as it could.
   if (between !== undefined) await stand.server.sql('INSERT INTO t VALUES (4711)', target);
   const stays = between !== undefined && (mode === 'InPlace' || isDone);
@@ -101,14 +116,18 @@ async function meet(mode: Mode, at: number, how: Loss): Promise<readonly string[
   const after = await look(target);
   claim('the rows are there once', after?.restored === 100 && (mode === 'InPlace' || !after.old), after);
   claim('what was written stays', !stays || after?.written === 1, after);
-  const digits = task.request.uid.replaceAll('-', '').slice(0, 12);
-  const left = await stand.server.sql(`SELECT datname FROM pg_database WHERE datname ~ '^pgbackup_.*${digits}'`);
+  const left = await listScratch(task);
   claim('nothing is left', left.length === 0, left);
   await stand.server.sql(`DROP DATABASE ${target} WITH (FORCE)`);
   return problems.map((problem) => `${mode} ${how} at ${at} (${statements[at - 1]}): ${problem}`);
 }
 
-/** Who lost a connection lives on, and tells what the target is. */
+async function listScratch({ request }: RestoreTask): Promise<readonly unknown[]> {
+  const digits = request.uid.replaceAll('-', '').slice(0, 12);
+  return stand.server.sql(`SELECT datname FROM pg_database WHERE datname ~ '^pgbackup_.*${digits}'`);
+}
+
+/** Who lost a connection, or is asked to stop, tells what the target is. */
 function judge(
   { code, verdict }: RunEnd,
   isDone: boolean,
@@ -119,7 +138,7 @@ function judge(
   claim('the verdict and its code fit', code === (isDone ? 0 : 75), [code, verdict]);
 }
 
-/** With PGBACKUP_EVERY_STATEMENT=1 all of them (half an hour); else the last ten, where the end becomes known, and one of twelve before. */
+/** With PGBACKUP_EVERY_STATEMENT=1 all of them; else the last ten, where the end becomes known, and one of twelve before. */
 function chooseMoments(statements: readonly string[]): readonly number[] {
   const all = process.env['PGBACKUP_EVERY_STATEMENT'] === '1';
   const last = statements.length - 10;
@@ -138,7 +157,7 @@ describe.each(modes)('A restore with mode %s', (mode) => {
     expect(moments.length).toBeGreaterThan(12);
   });
 
-  test.each(['dies', 'loses'] as const)(
+  test.each(losses)(
     '%s at any statement, and is tried again',
     async (how) => {
       const problems: string[] = [];

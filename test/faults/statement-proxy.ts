@@ -1,7 +1,11 @@
 import { connect, createServer, type Socket } from 'node:net';
 
-/** `dies`: from a statement on nothing comes from the client any more, as if it was killed. `loses`: only that connection is lost. */
-export type Loss = 'dies' | 'loses';
+/**
+ * `dies`: from a statement on nothing comes from the client any more, as if it was killed. `loses`: only that connection is lost, with the
+ * answer. `cuts`: the same, before the server has heard the statement. `stops`: nothing is lost; it is told, so that the client can be
+ * asked to stop.
+ */
+export type Loss = 'dies' | 'loses' | 'cuts' | 'stops';
 
 /** In front of a PostgreSQL server; counts what clients ask of it: logins, and statements of both protocols. */
 export interface StatementProxy {
@@ -13,7 +17,7 @@ export interface StatementProxy {
   stop(): Promise<void>;
 }
 
-/** The server hears the statement of this number (from 1) and answers; the answer, and all that follows, is lost. */
+/** The loss comes at the statement of this number (from 1). Unless it is cut, the server hears it and answers. */
 export async function startStatementProxy(
   to: { readonly host: string; readonly port: number },
   loss?: { readonly at: number; readonly how: Loss },
@@ -41,7 +45,9 @@ export async function startStatementProxy(
     let isDoomed = false;
     const count = (text: string): void => {
       statements.push(text);
-      isDoomed ||= statements.length === loss?.at;
+      if (statements.length !== loss?.at) return;
+      if (loss.how === 'stops') tellLost();
+      else isDoomed = true;
     };
     const read = readStatements(count);
     for (const socket of own) {
@@ -55,7 +61,8 @@ export async function startStatementProxy(
     }
     client.on('data', (piece: Buffer) => {
       read(piece);
-      upstream.write(piece);
+      if (isDoomed && loss?.how === 'cuts') lose(own);
+      else upstream.write(piece);
     });
     upstream.on('data', (piece: Buffer) => {
       if (isDoomed) lose(own);

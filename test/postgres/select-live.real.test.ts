@@ -86,10 +86,13 @@ describe.skipIf(ends.length === 0).each(ends)('a selection on a server of %s', (
     const connection = await connectClient(stand.at.server, 'back', { timeoutMs: 10_000 }, never);
     try {
       const fallen = async (selection: Partial<ArchiveSelection>) =>
-        findFallen(
-          connection,
-          selectEntries(contents, { schemaOnly: false, dataOnly: false, ...selection }).entries ?? contents.entries,
-        );
+        (
+          await findFallen(
+            connection,
+            selectEntries(contents, { schemaOnly: false, dataOnly: false, ...selection }).entries ?? contents.entries,
+            false,
+          )
+        ).goes;
       expect(await fallen({})).toEqual([
         'the place of c.plain in the publication later',
         'the sequence c.s of plain',

@@ -66,3 +66,30 @@ test('clean is refused when it would drop rows that do not come back, unless tha
   expect([meant.verdict.message, meant.verdict], meant.log).toMatchObject([undefined, { target: 'Restored' }]);
   expect(await one('SELECT count(*)::int FROM p', 'shop')).toBe(1);
 });
+
+// The foreign key comes back only with both of its tables.
+test('clean names what people made since: what would go with a table, and what keeps it; both ways on work', async () => {
+  await stand.server.sql(
+    'CREATE INDEX later ON big (i); CREATE SCHEMA mine; CREATE VIEW mine.seen AS SELECT * FROM big; INSERT INTO big VALUES (3)',
+    'stock',
+  );
+  const select = { tables: ['public.big'], schemaOnly: false, dataOnly: false };
+  const task = only('stock', { mode: 'InPlace', clean: true, select });
+  const held = await run(task);
+  expect(held, held.log).toMatchObject({ code: 73, verdict: { reason: 'ObjectConflict', target: 'Untouched' } });
+  expect(held.verdict.message).toBe('clean cannot drop what others need: the view mine.seen over big');
+  expect(held.verdict.hint).toContain('drop them by beforeSql and make them again by afterSql');
+  const remade = {
+    beforeSql: ['DROP VIEW mine.seen'],
+    afterSql: ['CREATE VIEW mine.seen AS SELECT * FROM big', 'CREATE INDEX later ON big (i)'],
+  };
+  const goes = await run({ ...task, ...remade });
+  expect(goes, goes.log).toMatchObject({ code: 73, verdict: { reason: 'ObjectConflict', target: 'Untouched' } });
+  expect(goes.verdict.message).toBe(
+    'clean would also drop what does not come back: the foreign key big_i_fkey of public.big, the index public.later of big',
+  );
+  const meant = await run({ ...task, ...remade, dropOthers: true });
+  expect([meant.verdict.message, meant.verdict], meant.log).toMatchObject([undefined, { target: 'Restored' }]);
+  expect(await one('SELECT count(*)::int FROM mine.seen', 'stock')).toBe(1);
+  expect(await one(`SELECT to_regclass('public.later')::text`, 'stock')).toBe('later');
+});

@@ -25,6 +25,9 @@ export interface DumpRun {
   readonly plansFor: (name: string) => 'coming' | 'done' | 'unwanted' | undefined;
 }
 
+const keptWhy =
+  'a restore replaced it and kept it (keepPrevious); drop it when it is not needed any more, or name it to back it up';
+
 /**
  * Dumps one database to all live destinations. One that nobody named and that is gone, or closed to everybody, is skipped, with the
  * reason; what counts is the server's own list by oid, not what somebody answered to a login.
@@ -49,6 +52,7 @@ export async function dumpOne(
       ? { ...end(), outcome: 'failed', failure: new Failure(reason, why, { cause }) }
       : { ...end(), outcome: 'skipped', why };
 
+  if (database.isKept === true && !database.named) return { ...end(), outcome: 'skipped', why: keptWhy };
   if (database.closed !== undefined) return lose('DatabaseClosed', database.closed);
   const gone = run.isGone();
   if (gone !== undefined) return { ...end(), outcome: 'failed', failure: gone };

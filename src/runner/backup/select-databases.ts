@@ -51,5 +51,7 @@ function selectNamed(names: readonly string[], found: readonly FoundDatabase[]):
 }
 
 function selectAll(exclude: readonly string[], found: readonly FoundDatabase[]): readonly SelectedDatabase[] {
-  return found.filter(({ name }) => !exclude.includes(name)).map((database) => ({ ...database, named: false }));
+  return found
+    .filter(({ name }) => !exclude.includes(name))
+    .map((database) => ({ ...database, named: false, ...(database.isKept === true ? { bytes: 0 } : {}) }));
 }

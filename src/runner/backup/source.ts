@@ -29,6 +29,8 @@ export interface FoundDatabase {
   readonly name: string;
   /** Why nobody can connect to it, if so. */
   readonly closed?: string;
+  /** A restore replaced it, and left it there (`keepPrevious`). */
+  readonly isKept?: boolean;
   readonly bytes?: number;
 }
 

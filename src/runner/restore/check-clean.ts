@@ -7,28 +7,38 @@ import type { PreparedInput } from './prepare-input.ts';
 const mostNames = 20;
 
 /**
- * Before what the archive holds is dropped in place: what would go besides, and would not come back.
- * @throws Failure ObjectConflict, unless `dropOthers` accepts it
+ * Before what the archive holds is dropped in place: what would go besides and not come back, and what keeps the server from dropping it.
+ * SQL of the request (`beforeSql`) may take the latter away: then the server is asked.
+ * @throws Failure ObjectConflict, unless `dropOthers` accepts what goes
  */
 export async function checkClean(
   inputs: readonly Pick<PreparedInput, 'plan' | 'entries'>[],
-  task: Pick<RestoreTask, 'clean' | 'dropOthers' | 'select'>,
+  task: Pick<RestoreTask, 'clean' | 'dropOthers' | 'select' | 'options' | 'beforeSql'>,
   target: Pick<OpenTarget, 'connect'>,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!task.clean || task.dropOthers === true || task.select.dataOnly) return;
+  if (!task.clean || task.select.dataOnly) return;
   for (const { plan, entries } of inputs) {
     const connection = await target.connect(plan.target, signal);
     try {
-      const fallen = await findFallen(connection, entries ?? []);
-      if (fallen.length === 0) continue;
-      const shown = fallen.slice(0, mostNames).join(', ').replaceAll(/\s/g, ' ');
-      const more = fallen.length > mostNames ? ` and ${fallen.length - mostNames} more` : '';
-      throw new Failure('ObjectConflict', `clean would also drop what does not come back: ${shown}${more}`, {
-        hint: 'set inPlace.dropOthers: true if that is meant; else restore to another database with mode Create, and take from there',
-      });
+      const { goes, holds } = await findFallen(connection, entries ?? [], task.options.noPrivileges);
+      if (holds.length > 0 && task.beforeSql === undefined) {
+        throw new Failure('ObjectConflict', `clean cannot drop what others need: ${list(holds)}`, {
+          hint: 'restore these as well, or drop them by beforeSql and make them again by afterSql',
+        });
+      }
+      if (goes.length > 0 && task.dropOthers !== true) {
+        throw new Failure('ObjectConflict', `clean would also drop what does not come back: ${list(goes)}`, {
+          hint: 'set inPlace.dropOthers: true if that is meant (afterSql can make it again); else restore to another database with mode Create, and take from there',
+        });
+      }
     } finally {
       await connection.close();
     }
   }
+}
+
+function list(what: readonly string[]): string {
+  const shown = what.slice(0, mostNames).join(', ').replaceAll(/\s/g, ' ');
+  return what.length > mostNames ? `${shown} and ${what.length - mostNames} more` : shown;
 }

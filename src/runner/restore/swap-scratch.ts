@@ -1,6 +1,7 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import { commentStatement, propertyStatements } from '../../postgres/database-properties.ts';
+import { keptStatement } from '../../postgres/kept-database.ts';
 import { swapDatabases, type Swap } from '../../postgres/swap-databases.ts';
 import { findDatabases, listMatching } from '../../postgres/target-database.ts';
 import { findHolds } from '../../postgres/target-rights.ts';
@@ -113,6 +114,7 @@ async function describeSwaps(
       statements: [
         ...propertyStatements(target, scratch.owner, like.properties),
         commentStatement(target, like.comment),
+        ...(request.keepPrevious && replaced !== undefined ? [keptStatement(replaced)] : []),
         seal,
       ],
     };
