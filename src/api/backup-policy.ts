@@ -32,13 +32,10 @@ const databases = withRules(
       .max(maxDatabases)
       .optional()
       .meta({ description: 'These databases; one that is missing fails.', 'x-kubernetes-list-type': 'set' }),
-    all: z
-      .boolean()
-      .optional()
-      .meta({
-        description:
-          'Every database that allows connections and is no template. Providers’ own are left out, and those that a restore replaced and kept.',
-      }),
+    all: z.boolean().optional().meta({
+      description:
+        'Every database that allows connections and is no template. Providers’ own are left out, and those that a restore replaced and kept.',
+    }),
     exclude: z
       .array(postgresName())
       .min(1)

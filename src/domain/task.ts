@@ -277,9 +277,25 @@ export function parseTask(text: string): Task {
   }
   const version = z.object({ version: z.int() }).safeParse(content).data?.version;
   if (version !== undefined && version !== taskVersion) {
-    throw new Failure('TaskInvalid', `the task has version ${version}, this image knows ${taskVersion}`);
+    throw new Failure('TaskInvalid', `the task has version ${version}, this image knows ${taskVersion}`, {
+      hint: oneVersion,
+    });
   }
   const parsed = task.safeParse(content);
-  if (!parsed.success) throw new Failure('TaskInvalid', `the task does not fit: ${z.prettifyError(parsed.error)}`);
-  return parsed.data;
+  if (parsed.success) return parsed.data;
+  const unknown = parsed.error.issues.flatMap(nameUnknown);
+  if (unknown.length > 0) {
+    throw new Failure('TaskInvalid', `the task says what this image does not know: ${unknown.join(', ')}`, {
+      hint: oneVersion,
+    });
+  }
+  throw new Failure('TaskInvalid', `the task does not fit: ${z.prettifyError(parsed.error)}`, { hint: oneVersion });
+}
+
+const oneVersion =
+  'A newer controller wrote it. Let both be of one version: the controller’s --runner-image names the image of runners.';
+
+/** Nothing of a task is passed over: what is not known may be what was meant. */
+function nameUnknown(issue: z.core.$ZodIssue): readonly string[] {
+  return issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key].join('.')) : [];
 }
