@@ -46,6 +46,10 @@ const unknown =
 /** pg_restore --clean drops the keys of partitions one by one, which the server refuses (15 to 18). */
 const partitionHint = 'Partitioned tables with keys cannot be cleaned: drop them, or use mode Replace.';
 
+/** Of a common user, PostgreSQL asks that who gets a thing could have made it there. */
+const ownerHint =
+  'Who is to own it needs CREATE on the schema (beforeSql: [GRANT CREATE ON SCHEMA … TO …]); or set options.noOwner.';
+
 /** What a member of `options.without` helps against. */
 const leavables: readonly (readonly [RegExp, LeavableKind])[] = [
   [/must be owner of extension/, 'comments'],
@@ -96,6 +100,7 @@ export function hintOfLoad(reason: FailureReason, text: string): string | undefi
   if (hints[reason] !== undefined) return hints[reason];
   if (/cannot drop inherited constraint/.test(text)) return partitionHint;
   if (/can only create extension in database /.test(text)) return boundHint;
+  if (/permission denied for schema [^]* OWNER TO /.test(text)) return ownerHint;
   const leavable = leavables.find(([pattern]) => pattern.test(text))?.[1];
   if (leavable !== undefined) return `options.without: [${leavable}] leaves such out.`;
   if (!/max_locks_per_transaction|out of shared memory/.test(text)) return undefined;

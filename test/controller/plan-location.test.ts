@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { BackupLocationStatus } from '../../src/api/backup-location.ts';
 import type { BackupStatus } from '../../src/api/backup.ts';
 import type { Backup } from '../../src/api/kinds.ts';
+import { failureReasons } from '../../src/api/reasons.ts';
 import { findCondition } from '../../src/controller/conditions.ts';
 import { inspectionName } from '../../src/controller/location/job.ts';
 import type { LocationSeen } from '../../src/controller/location/observe.ts';
@@ -222,6 +223,13 @@ describe('The plan of a location', () => {
     expect(seen.says).toBe(`False ${reason}`);
     expect(seen.created).toEqual([]);
     expect(seen.told).toEqual([reason]);
+  });
+
+  it('inspects a folder of a claim that is named, as the remedy of ClaimRequired says', () => {
+    expect(failureReasons.ClaimRequired.remedy).toBe('Name a PersistentVolumeClaim in directory.claimName.');
+    const object = buildLocation({ spec: { directory: { path: 'b', claimName: 'shelf' } } });
+    const seen = look({ location: { object, fault: undefined } });
+    expect(seen.created).toHaveLength(1);
   });
 
   it('deletes Jobs that went well with the next answer, and others after a day', () => {

@@ -1,6 +1,7 @@
 import { Failure } from '../../api/failure.ts';
 import type { RestoreTask } from '../../domain/task.ts';
 import { findFallen } from '../../postgres/find-fallen.ts';
+import { emptyFirst } from './advise-conflict.ts';
 import type { OpenTarget } from './open-target.ts';
 import type { PreparedInput } from './prepare-input.ts';
 
@@ -9,7 +10,7 @@ const mostNames = 20;
 /**
  * Before what the archive holds is dropped in place: what would go besides and not come back, and what keeps the server from dropping it.
  * SQL of the request (`beforeSql`) may take the latter away: then the server is asked.
- * @throws Failure ObjectConflict, unless `dropOthers` accepts what goes
+ * @throws Failure ObjectConflict, unless `dropOthers` accepts what goes; SpecInvalid for rows alone
  */
 export async function checkClean(
   inputs: readonly Pick<PreparedInput, 'plan' | 'entries'>[],
@@ -17,7 +18,12 @@ export async function checkClean(
   target: Pick<OpenTarget, 'connect'>,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!task.clean || task.select.dataOnly) return;
+  if (!task.clean) return;
+  if (task.select.dataOnly) {
+    throw new Failure('SpecInvalid', 'clean drops definitions, and select.dataOnly restores none', {
+      hint: emptyFirst,
+    });
+  }
   for (const { plan, entries } of inputs) {
     const connection = await target.connect(plan.target, signal);
     try {

@@ -8,7 +8,7 @@ import type { PreparedInput } from './prepare-input.ts';
 /**
  * What the tables of contents and the server tell before anything is made or changed; roles come later, some may be created. What a restore
  * that goes on (`onError: Continue`) can do without is not asked for.
- * @throws Failure ObjectConflict, TablespaceMissing, ExtensionMissing, PermissionDenied
+ * @throws Failure ObjectConflict, SpecInvalid, TablespaceMissing, ExtensionMissing, PermissionDenied
  */
 export async function checkInputs(
   inputs: readonly PreparedInput[],

@@ -34,6 +34,7 @@ import {
   type DatabaseEnd,
   type TargetOutcome,
 } from './restore-verdict.ts';
+import { adviseConflict } from './advise-conflict.ts';
 import { checkChecks } from './run-checks.ts';
 import { settle, type Settled } from './settle.ts';
 import type { RestoreSource } from './source.ts';
@@ -89,7 +90,8 @@ async function restoreFrom(task: RestoreTask, workshop: Workshop, before: Before
   const fail = (failure: Failure, target: TargetOutcome): RestoreVerdict => {
     logWords(failure, log);
     const place = task.source.backup?.copies[0]?.location.place ?? task.source.file?.location.place;
-    return judgeFailed(totals(), target, withRemedy(failure, place && placeKindOf(place)));
+    const advised = adviseConflict(failure, task, state.source?.chosen);
+    return judgeFailed(totals(), target, withRemedy(advised, place && placeKindOf(place)));
   };
   let next: { readonly task: RestoreTask; readonly before: Before };
   try {
