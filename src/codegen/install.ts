@@ -10,6 +10,8 @@ export const imageName = 'ghcr.io/pgbackup/pgbackup-operator';
 
 const name = 'pgbackup-operator';
 const labels = { 'app.kubernetes.io/name': name, 'app.kubernetes.io/part-of': name };
+/** Of the controller's pods. */
+const selector = { 'app.kubernetes.io/name': name };
 const guardComment =
   'Its right to create Jobs is a right to runners of its own image, and to nothing else (docs/security.md).';
 
@@ -25,7 +27,7 @@ export function printInstall(version: string): string {
     ['', makeAccount(common.namespace)],
     ...makeClusterRoles(common),
     ...makeGuard(common.namespace, `${name}-jobs`),
-    ...makeWorkload({ ...common, image: `${imageName}:${version}`, oneNamespace: false }),
+    ...makeWorkload({ ...common, selector, image: `${imageName}:${version}`, oneNamespace: false }),
   ]);
 }
 
@@ -39,7 +41,7 @@ export function printNamespacedInstall(version: string): string {
     ['', makeAccount(common.namespace)],
     ...makeNamespacedRoles(common),
     ...makeGuard(common.namespace, `${name}-jobs.${common.namespace}`),
-    ...makeWorkload({ ...common, image: `${imageName}:${version}`, oneNamespace: true }),
+    ...makeWorkload({ ...common, selector, image: `${imageName}:${version}`, oneNamespace: true }),
   ]);
 }
 
@@ -64,7 +66,7 @@ const makeAccount = (namespace: string): Document => ({
 });
 
 const makeGuard = (namespace: string, guardName: string): readonly Commented[] =>
-  makeJobGuard({ name, namespace, guardName, labels }).map((document, index) => [
+  makeJobGuard({ name, namespace, guardName, labels, podLabels: selector }).map((document, index) => [
     index === 0 ? guardComment : '',
     document,
   ]);

@@ -1,12 +1,14 @@
 import { apiGroup, backupKind, backupLocationKind, restoreRequestKind } from '../api/kinds.ts';
 
 export interface JobGuardOptions {
-  /** Of the ServiceAccount and of the Deployment. */
+  /** Of the ServiceAccount. */
   readonly name: string;
   readonly namespace: string;
   /** Of policy and binding, which have no namespace. */
   readonly guardName: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Of the controller's pods. */
+  readonly podLabels: Readonly<Record<string, string>>;
 }
 
 type Document = Readonly<Record<string, unknown>>;
@@ -100,11 +102,11 @@ const validations: readonly Validation[] = [
 
 /**
  * What the controller's account may not do although its role lets it create Jobs: run anything but runners of its own image. The image is
- * read from the Deployment, so that who changes it there has nothing else to change; in any version, so that what works goes on while
- * another one is rolled out.
+ * read from the controller's pods, so that who changes it in the Deployment has nothing else to change; in any version, so that what works
+ * goes on while another one is rolled out.
  */
 export function makeJobGuard(options: JobGuardOptions): readonly Document[] {
-  const { name, namespace, guardName, labels } = options;
+  const { name, namespace, guardName, labels, podLabels } = options;
   const apiVersion = 'admissionregistration.k8s.io/v1';
   const metadata = { name: guardName, labels };
   return [
@@ -114,7 +116,9 @@ export function makeJobGuard(options: JobGuardOptions): readonly Document[] {
       metadata,
       spec: {
         failurePolicy: 'Fail',
-        paramKind: { apiVersion: 'apps/v1', kind: 'Deployment' },
+        // Not the Deployment: an API server watches Pods always; of other kinds of its own it finds none any more once the last policy
+        // that asked for them was deleted and one is made again.
+        paramKind: { apiVersion: 'v1', kind: 'Pod' },
         matchConstraints: {
           resourceRules: [{ apiGroups: ['batch'], apiVersions: ['v1'], resources: ['jobs'], operations: ['CREATE'] }],
         },
@@ -128,7 +132,7 @@ export function makeJobGuard(options: JobGuardOptions): readonly Document[] {
           { name: 'pod', expression: 'object.spec.template.spec' },
           {
             name: 'controller',
-            expression: "params.spec.template.spec.containers.filter(c, c.name == 'controller')[0]",
+            expression: "params.spec.containers.filter(c, c.name == 'controller')[0]",
           },
           { name: 'repositories', expression: repositories },
         ],
@@ -142,7 +146,8 @@ export function makeJobGuard(options: JobGuardOptions): readonly Document[] {
       spec: {
         policyName: guardName,
         validationActions: ['Deny'],
-        paramRef: { name, namespace, parameterNotFoundAction: 'Deny' },
+        // All of them have to agree: those of two versions do, when only the version differs.
+        paramRef: { namespace, selector: { matchLabels: podLabels }, parameterNotFoundAction: 'Deny' },
       },
     },
   ];

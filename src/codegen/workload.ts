@@ -8,6 +8,8 @@ export interface WorkloadOptions {
   readonly name: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Of its pods, which have the labels too. */
+  readonly selector: Readonly<Record<string, string>>;
   readonly image: string;
   /** Sees its own namespace only, else all. */
   readonly oneNamespace: boolean;
@@ -22,8 +24,6 @@ export function makeWorkload(options: WorkloadOptions): readonly (readonly [stri
   ];
 }
 
-const selectorOf = ({ name }: WorkloadOptions): object => ({ 'app.kubernetes.io/name': name });
-
 const metaOf = ({ name, namespace, labels }: WorkloadOptions): object => ({ name, namespace, labels });
 
 const makeDeployment = (options: WorkloadOptions): Document => ({
@@ -32,7 +32,7 @@ const makeDeployment = (options: WorkloadOptions): Document => ({
   metadata: metaOf(options),
   spec: {
     replicas: 2,
-    selector: { matchLabels: selectorOf(options) },
+    selector: { matchLabels: options.selector },
     template: {
       metadata: { labels: options.labels, annotations: { 'kubectl.kubernetes.io/default-container': 'controller' } },
       spec: {
@@ -49,7 +49,7 @@ const makeDeployment = (options: WorkloadOptions): Document => ({
           maxSkew: 1,
           topologyKey,
           whenUnsatisfiable: 'ScheduleAnyway',
-          labelSelector: { matchLabels: selectorOf(options) },
+          labelSelector: { matchLabels: options.selector },
         })),
         containers: [makeContainer(options)],
       },
@@ -88,12 +88,12 @@ const makeDisruptionBudget = (options: WorkloadOptions): Document => ({
   apiVersion: 'policy/v1',
   kind: 'PodDisruptionBudget',
   metadata: metaOf(options),
-  spec: { maxUnavailable: 1, selector: { matchLabels: selectorOf(options) } },
+  spec: { maxUnavailable: 1, selector: { matchLabels: options.selector } },
 });
 
 const makeMetricsPort = (options: WorkloadOptions): Document => ({
   apiVersion: 'v1',
   kind: 'Service',
   metadata: { ...metaOf(options), name: `${options.name}-metrics` },
-  spec: { selector: selectorOf(options), ports: [{ name: 'metrics', port: metricsPort, targetPort: 'metrics' }] },
+  spec: { selector: options.selector, ports: [{ name: 'metrics', port: metricsPort, targetPort: 'metrics' }] },
 });

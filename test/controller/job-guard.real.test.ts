@@ -13,6 +13,7 @@ import { openKubeClient, type HttpKubeClient } from '../../src/kube/http-client.
 import { systemClock } from '../../src/support/clock.ts';
 import { buildBackup, buildLocation, buildPolicy, buildRestore } from '../builders/objects.ts';
 import { startKubeApiserver, whyNoKubeApiserver, type KubeApiserver } from '../servers/kube-apiserver.ts';
+import { makeControllerPod } from '../servers/make-controller-pod.ts';
 import { runKubectl } from '../servers/run-kubectl.ts';
 import { testMode } from './fake-cluster.ts';
 
@@ -138,9 +139,11 @@ describe.skipIf(missing !== undefined)(`The right to create Jobs${missing ? ` (s
   let server: KubeApiserver;
   let controller: HttpKubeClient;
   let admin: HttpKubeClient;
+  let folder: string;
   let count = 0;
 
-  const kubectl = (args: readonly string[]) => runKubectl(assets ?? '', server, args);
+  const kubectl = (args: readonly string[], stdin = '') => runKubectl(assets ?? '', server, args, stdin);
+  const inOperator = ['-n', 'pgbackup-system'];
   /** What the server says to such a Job; undefined: it is taken. */
   const refusal = async (job: KubeObject, client = controller): Promise<string | undefined> => {
     count += 1;
@@ -153,6 +156,16 @@ describe.skipIf(missing !== undefined)(`The right to create Jobs${missing ? ` (s
       return error.message;
     }
   };
+  /** Two pods of the Deployment, with other members of its container. */
+  const replacePods = async (more: object): Promise<void> => {
+    await kubectl([...inOperator, 'delete', 'pods', '--all']);
+    const deployment = await kubectl([...inOperator, 'get', 'deployment', 'pgbackup-operator', '-o', 'json']);
+    const { spec, ...rest } = JSON.parse(deployment) as { readonly spec: Parts['spec'] };
+    const [container] = spec.template.spec.containers;
+    const template = { ...spec.template, spec: { ...spec.template.spec, containers: [{ ...container, ...more }] } };
+    const pods = ['a', 'b'].map((name) => makeControllerPod({ ...rest, spec: { template } }, name));
+    await kubectl(['create', '-f', '-'], pods.map((pod) => JSON.stringify(pod)).join('\n---\n'));
+  };
   const eventually = (work: () => Promise<void>) => vi.waitFor(work, { timeout: 60_000, interval: 200 });
 
   beforeAll(async () => {
@@ -163,12 +176,13 @@ describe.skipIf(missing !== undefined)(`The right to create Jobs${missing ? ` (s
     controller = await open(server.kubeconfigOf(account));
     await kubectl(['create', 'namespace', namespace]);
     // As whoever has a registry of their own installs it.
-    const folder = join(server.folder, 'kustomize');
+    folder = join(server.folder, 'kustomize');
     await mkdir(folder);
     await writeFile(join(folder, 'install.yaml'), install);
     const images = [{ name: imageName, newName: repository, newTag: '1.0' }];
     await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify({ resources: ['install.yaml'], images }));
     await kubectl(['apply', '-k', folder]);
+    await replacePods({});
     // The server reads new policies when it comes to it.
     await eventually(async () => expect(await refusal(inContainer({ image: 'busybox' }))).toContain('busybox'));
     await eventually(async () => expect(await refusal(inContainer({}))).toBeUndefined());
@@ -198,27 +212,35 @@ describe.skipIf(missing !== undefined)(`The right to create Jobs${missing ? ` (s
       expect(await refusal(inContainer({ image: `${repository}${suffix}` })), suffix).toBeUndefined();
   });
 
-  it('follows the image of the Deployment, and the one that is named for runners', async () => {
+  it('follows the image of the controller’s pods, and the one that is named for runners', async () => {
     const elsewhere = inContainer({ image: 'elsewhere/pgbackup:3' });
-    const patch = (container: object) => {
-      const spec = { template: { spec: { containers: [{ name: 'controller', ...container }] } } };
-      const deployment = ['-n', 'pgbackup-system', 'patch', 'deployment', 'pgbackup-operator'];
-      return kubectl([...deployment, '-p', JSON.stringify({ spec })]);
-    };
     expect(await refusal(elsewhere)).toMatch(/not of elsewhere/);
-    await patch({ args: ['controller', '--runner-image=elsewhere/pgbackup:3'] });
+    await replacePods({ args: ['controller', '--runner-image=elsewhere/pgbackup:3'] });
     await eventually(async () => expect(await refusal(elsewhere)).toBeUndefined());
-    await patch({ args: ['controller'] });
+    await replacePods({ args: ['controller'] });
     await eventually(async () => expect(await refusal(elsewhere)).toMatch(/not of elsewhere/));
-    await patch({ env: [{ name: 'PGBACKUP_RUNNER_IMAGE', value: 'elsewhere/pgbackup:3' }] });
+    await replacePods({ env: [{ name: 'PGBACKUP_RUNNER_IMAGE', value: 'elsewhere/pgbackup:3' }] });
     await eventually(async () => expect(await refusal(elsewhere)).toBeUndefined());
-    await patch({ image: 'third/pgbackup:4', env: [{ name: 'PGBACKUP_RUNNER_IMAGE', value: 'x' }] });
+    await replacePods({ image: 'third/pgbackup:4' });
     await eventually(async () => expect(await refusal(inContainer({ image: 'third/pgbackup:4' }))).toBeUndefined());
     expect(await refusal(inContainer({}))).toMatch(/may only make Jobs of the image third\/pgbackup:4/);
+    await replacePods({});
   });
 
-  it('is none without the Deployment', async () => {
-    await kubectl(['-n', 'pgbackup-system', 'delete', 'deployment', 'pgbackup-operator']);
+  it('is not lost when the rule is deleted and made again', async () => {
+    const rules = 'validatingadmissionpolicies,validatingadmissionpolicybindings';
+    const busybox = inContainer({ image: 'busybox' });
+    await kubectl(['delete', rules, 'pgbackup-operator-jobs']);
+    await eventually(async () => expect(await refusal(busybox)).toBeUndefined());
+    // Only now has the server forgotten the rule; other pods come while nobody asks for them.
+    await replacePods({ image: 'third/pgbackup:4' });
+    await kubectl(['apply', '-k', folder]);
+    await eventually(async () => expect(await refusal(busybox)).toMatch(/image third\/pgbackup:4/));
+    expect(await refusal(inContainer({ image: 'third/pgbackup:5' }))).toBeUndefined();
+  });
+
+  it('is none while there is no controller', async () => {
+    await kubectl([...inOperator, 'delete', 'pods', '--all']);
     await eventually(async () => expect(await refusal(inContainer({}))).toMatch(/no params found/));
   });
 });

@@ -109,4 +109,18 @@ describe.skipIf(missing !== undefined)(`The label on Secrets${missing ? ` (skipp
     const metadata = { ...object.metadata, labels: { app: 'other' } };
     expect(await refusal({ ...object, metadata })).toBeUndefined();
   });
+
+  it('is demanded again when the rule was deleted and is applied once more', async () => {
+    const { object } = jobs.backup;
+    await eventually(async () => expect(await refusal(object)).toContain('is not for backups'));
+    for (const { kind = '', metadata } of documents) {
+      await cluster.client.delete(admission(kind), undefined, metadata.name ?? '', {}, signal);
+    }
+    await eventually(async () => expect(await refusal(object)).toBeUndefined());
+    const [name = ''] = secretNames(object);
+    await label(name, { 'pgbackup.dev/use': 'true' });
+    for (const document of documents) await cluster.client.create(admission(document.kind ?? ''), document, signal);
+    await eventually(async () => expect(await refusal(object)).toMatch(/is not for backups/));
+    expect(await refusal(object)).not.toContain(`the Secret ${name} is`);
+  });
 });

@@ -14,6 +14,7 @@ import { startStand, type Stand } from '../runner/stand.ts';
 import { findFreePort } from '../servers/free-port.ts';
 import { startKubeApiserver, whyNoKubeApiserver, type KubeApiserver } from '../servers/kube-apiserver.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
+import { makeControllerPod, readDeployment } from '../servers/make-controller-pod.ts';
 import { startProcessNode, type ProcessNode } from '../servers/process-node.ts';
 import { compileCache } from '../compile-cache.ts';
 
@@ -78,7 +79,10 @@ describe.skipIf(missing !== undefined)(`On a real API server, a user${missing ? 
 
     cluster = await startKubeApiserver(assets);
     const install = readFileSync(join(root, 'manifests/install.yaml'), 'utf8');
-    await kubectl(['apply', '-f', '-'], install.replaceAll(imageName, 'kube.test/pgbackup'));
+    const ours = install.replaceAll(imageName, 'kube.test/pgbackup');
+    await kubectl(['apply', '-f', '-'], ours);
+    const pod = makeControllerPod(readDeployment(ours), 'controller');
+    await kubectl(['apply', '-f', '-'], JSON.stringify(pod));
     await kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
     await cluster.startControllers('job-controller', 'garbage-collector-controller', 'serviceaccount-controller');
     client = await openKubeClient({

@@ -8,6 +8,7 @@ import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { silentLog } from '../../src/support/log.ts';
 import { startKubeApiserver, type KubeApiserver } from '../servers/kube-apiserver.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
+import { makeControllerPod, readDeployment } from '../servers/make-controller-pod.ts';
 import { startProcessNode } from '../servers/process-node.ts';
 import { askKubectl, runKubectl, type KubectlEnd } from '../servers/run-kubectl.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
@@ -31,7 +32,7 @@ export interface OperatorStand {
   readonly objects: readonly object[];
   kubectl(args: readonly string[], ...objects: readonly object[]): Promise<string>;
   ask(args: readonly string[], ...objects: readonly object[]): Promise<KubectlEnd>;
-  /** Applies a manifest, with an image that is ours, and waits for the definitions. */
+  /** Applies a manifest, with an image that is ours, and waits for the definitions; makes a pod of its Deployment, which nobody runs. */
   install(manifest: string): Promise<void>;
   /** A controller with the token of the account `pgbackup-operator` there and nothing else. @returns what stops it */
   startController(namespace: string, options?: Partial<ControllerOptions>): Promise<() => Promise<void>>;
@@ -68,6 +69,9 @@ export async function startOperatorStand(assets: string, ...manifests: readonly 
     const install: OperatorStand['install'] = async (manifest) => {
       await runKubectl(assets, cluster, ['apply', '-f', '-'], manifest.replaceAll(imageName, image));
       await kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+      if (!manifest.includes('kind: Deployment')) return;
+      const deployment = readDeployment(manifest.replaceAll(imageName, image));
+      await kubectl(['apply', '-f', '-'], makeControllerPod(deployment, 'controller'));
     };
     for (const manifest of manifests) await install(manifest);
     // Afterwards: the garbage collector looks for new kinds only every half minute.
