@@ -50,7 +50,7 @@ export interface LocalOperator {
   readonly recovery: Recovery;
   /** After its end was told otherwise than by the controller, a restore is not cleared up after at the next start. */
   forgetRestore(uid: string): void;
-  /** Aborts, with the error, when a part of it broke; then it stops working, and `stop` is still to be called. */
+  /** Aborts, with the error, when a part of it broke or its folder was taken over; then it stops working, and `stop` is still to be called. */
   readonly broken: AbortSignal;
   /** Ends the controller, then all runners (they get their grace), and waits for them. */
   stop(): Promise<void>;
@@ -76,7 +76,7 @@ const localMode: ControllerMode = {
 };
 
 /**
- * Starts embedded client, executor and controller on these objects. @throws Failure NameTaken when another operator uses the folder.
+ * Starts embedded client, executor and controller on these objects. @throws Failure NameTaken when another operator uses the folder, in whatever container.
  */
 export async function startLocalOperator(
   objects: readonly LoadedObject[],
@@ -84,10 +84,23 @@ export async function startLocalOperator(
 ): Promise<LocalOperator> {
   const { stateDir, clock, random, log, command, env } = options;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const unlock = await lockState(stateDir, options.platform);
+  const breaking = new AbortController();
+  const running: { executor?: Executor; isOurs: boolean } = { isOurs: true };
+  const lock = await lockState(stateDir, {
+    platform: options.platform,
+    clock,
+    random,
+    hostName: options.hostName,
+    onLost: (reason) => {
+      // What is in the folder, and what the same policies do, is somebody else's now.
+      running.isOurs = false;
+      log.error('another one has the state folder', { error: reason.message });
+      running.executor?.kill();
+      breaking.abort(reason);
+    },
+  });
 
   const records = openRestoreRecords(join(stateDir, 'restores'));
-  const running: { executor?: Executor } = {};
   const client = openLocalClient({
     clock,
     random,
@@ -121,7 +134,9 @@ export async function startLocalOperator(
     backups: cacheOf(resources.backup),
     locations: cacheOf(resources.location),
     policies: cacheOf(resources.policy),
-    restoreRequests: cacheOf(resources.restoreRequest, (change) => records.note(change)),
+    restoreRequests: cacheOf(resources.restoreRequest, (change) => {
+      if (running.isOurs) records.note(change);
+    }),
     restorePolicies: cacheOf(resources.restorePolicy),
   };
   const caches = Promise.all(Object.values(seen).map(async (cache) => cache.run(stopping.rest.signal)));
@@ -133,6 +148,7 @@ export async function startLocalOperator(
     log,
     mode: { ...localMode, referenceBudgetMs: options.referenceBudgetMs ?? localMode.referenceBudgetMs },
     instance: options.hostName,
+    mayWrite: () => lock.isHeld(),
     ...options.hooks,
   });
   let working: Promise<unknown> = Promise.resolve();
@@ -142,7 +158,7 @@ export async function startLocalOperator(
     // Runners are ended when nobody is left to start others.
     stopping.rest.abort();
     ends.push(...(await Promise.allSettled([executor.done, caches])));
-    await unlock();
+    await lock.release();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   };
   let recovery: Recovery;
@@ -156,7 +172,6 @@ export async function startLocalOperator(
     throw error;
   }
   working = runLeading(controller, undefined, stopping.controller.signal);
-  const breaking = new AbortController();
   for (const part of [executor.done, working]) part.catch((error: unknown) => breaking.abort(error));
   return {
     client,
@@ -167,7 +182,9 @@ export async function startLocalOperator(
     restoreRequests: () => seen.restoreRequests.list() as readonly unknown[] as readonly RestoreRequest[],
     restorePolicies: () => seen.restorePolicies.list() as readonly unknown[] as readonly RestorePolicy[],
     recovery,
-    forgetRestore: (uid) => records.forget(uid),
+    forgetRestore: (uid) => {
+      if (running.isOurs) records.forget(uid);
+    },
     broken: breaking.signal,
     stop,
     kill: () => executor.kill(),

@@ -7,7 +7,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { resources } from '../../src/controller/resources.ts';
 import { choosePolicies, withoutSchedules } from '../../src/local/choose-policies.ts';
 import type { LoadedObject } from '../../src/local/load.ts';
-import { lockState } from '../../src/local/lock-state.ts';
 import { openLocalClient } from '../../src/local/open-client.ts';
 import { endStrays } from '../../src/local/stray-processes.ts';
 import { podType } from '../../src/local/workload-types.ts';
@@ -23,22 +22,6 @@ afterEach(async () => rm(folder, { recursive: true }));
 const loaded = (kind: string, name: string, spec: object = {}, namespace = 'default'): LoadedObject => ({
   origin: 'a.yaml:1',
   object: { apiVersion: 'pgbackup.dev/v1beta1', kind, metadata: { name, namespace }, spec },
-});
-
-describe('the lock of a state folder', () => {
-  it.each(['linux', 'other'])('lets in one at a time (%s)', async (platform) => {
-    const unlock = await lockState(folder, platform);
-    await expect(lockState(folder, platform)).rejects.toMatchObject({ reason: 'NameTaken' });
-    const other = join(folder, 'other');
-    await mkdir(other);
-    await (
-      await lockState(other, platform)
-    )();
-    await unlock();
-    await (
-      await lockState(folder, platform)
-    )();
-  });
 });
 
 describe('processes that a killed operator left behind', () => {
