@@ -66,6 +66,21 @@ describe.skipIf(!(await hasCron()))('a database with pg_cron (Debian has it as p
     },
   );
 
+  test('says that its scheduler has ended with the one that was replaced; as the note says, a restart brings it back', async () => {
+    const scheduler = async (): Promise<unknown> =>
+      stand.server.sql(`SELECT datname FROM pg_stat_activity WHERE application_name ~ 'pg_cron scheduler'`);
+    await stand.server.restart();
+    await expect.poll(scheduler, { timeout: 60_000 }).toEqual([{ datname: 'shop' }]);
+    const ended = await run(only('shop', {}));
+    expect(ended.results, ended.log).toMatchObject([
+      { kind: 'restored', notes: [expect.stringContaining('no job runs until the server is restarted')] },
+    ]);
+    expect(await scheduler()).toEqual([]);
+    await stand.server.restart();
+    await expect.poll(scheduler, { timeout: 60_000 }).toEqual([{ datname: 'shop' }]);
+    expect(await look('shop')).toEqual([whole]);
+  });
+
   test('is made anew under a name that pg_cron would not take; also from a file', async () => {
     for (const task of [only('copy', { mode: 'Create' }), await asFile(only('copied', { mode: 'Create' }))]) {
       const ended = await run(task);
