@@ -1,8 +1,9 @@
-import { mkdtemp, readdir } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { parseVerdict, type Verdict } from '../../src/domain/report.ts';
 import type { RestoreTask } from '../../src/domain/task.ts';
 import { asFile, cleanupTaskOf, listAll, requestDigits } from './restore-task-of.ts';
 import { layRoot, pgSecret, podUids, runWith, type RunEnd } from './run-with.ts';
@@ -34,6 +35,17 @@ const options = { jobs: 1, noOwner: false, noPrivileges: false, globals: false, 
 
 /** Starts a restore as a process of its own and kills it when the moment has come. */
 async function killAt(task: RestoreTask, moment: (root: string) => Promise<boolean>): Promise<string> {
+  const { ended, output } = await signalAt(task, 'SIGKILL', moment);
+  expect(ended).toBe('SIGKILL');
+  return output;
+}
+
+/** A process of its own gets the signal at that moment. @returns its exit code, or the signal, and its verdict if there is one */
+async function signalAt(
+  task: RestoreTask,
+  signal: 'SIGKILL' | 'SIGTERM',
+  moment: (root: string) => Promise<boolean>,
+): Promise<{ readonly ended: number | string; readonly output: string; readonly verdict: Verdict | undefined }> {
   const root = await mkdtemp(join(stand.folder, 'root-'));
   await layRoot(root, task, pgSecret(stand.server), podUids.first);
   const runner = startRunner(root, [stand.binDir]);
@@ -44,10 +56,11 @@ async function killAt(task: RestoreTask, moment: (root: string) => Promise<boole
       return moment(root);
     });
   } finally {
-    runner.kill('SIGKILL');
+    runner.kill(signal);
   }
-  expect(await runner.ended).toBe('SIGKILL');
-  return runner.output();
+  const ended = await runner.ended;
+  const verdict = parseVerdict(await readFile(join(root, 'termination-message'), 'utf8').catch(() => undefined));
+  return { ended, output: runner.output(), verdict };
 }
 
 const cleanUp = (task: RestoreTask): Promise<RunEnd> =>
@@ -147,6 +160,39 @@ describe('a restore whose runner is killed, after the cleanup, is as if it had n
     await killAt(task, () => busy(`query LIKE 'ALTER DATABASE "stock" RENAME%' AND wait_event_type = 'Lock'`));
     await letGo();
     await expectUntouched(task);
+  });
+});
+
+describe('a restore whose runner is asked to stop clears up by itself, and says what the target is', () => {
+  const checks = [{ database: 'stock', sql: 'SELECT pg_sleep(60)', operator: 'Equal', value: '' }] as const;
+  test.each([
+    ['while it loads', {}, () => busy(`${ours} AND query LIKE 'COPY public.t %'`)],
+    ['while it checks', { checks: [...checks] }, () => busy(`${ours} AND wait_event = 'PgSleep'`)],
+    ['while it loads in place', { mode: 'InPlace', clean: true } as const, () => busy(`query LIKE 'COPY public.t %'`)],
+  ])('%s', async (_when, changes, moment) => {
+    // In place the table that came since keeps nothing from being dropped.
+    const { ended, verdict, output } = await signalAt(stand.taskOf({ options, ...changes }), 'SIGTERM', moment);
+    expect(ended, output).toBe(75);
+    expect(verdict).toMatchObject({ kind: 'restore', verdict: 'Failed', reason: 'Aborted', target: 'Untouched' });
+    expect(verdict).not.toHaveProperty('unsettled');
+    expect(await listAll(stand.server)).toEqual(databases);
+    expect(await stand.look()).toEqual(changed);
+  });
+
+  test('during the swap, which it finishes', async () => {
+    const task = stand.taskOf({ options });
+    const letGo = await hold(`COMMENT ON DATABASE stock IS 'in the way'`);
+    const moment = () => busy(`query LIKE 'ALTER DATABASE "stock" RENAME%' AND wait_event_type = 'Lock'`);
+    const { ended, verdict, output } = await signalAt(task, 'SIGTERM', async () => {
+      if (!(await moment())) return false;
+      // It waits for the lock when it hears of the signal; both orders are well.
+      setTimeout(() => void letGo(), 500);
+      return true;
+    });
+    expect(ended, output).toBe(0);
+    expect(verdict).toMatchObject({ kind: 'restore', verdict: 'Succeeded', target: 'Restored' });
+    expect(await listAll(stand.server)).toEqual(databases);
+    expect(await stand.look()).toEqual(stand.dumped);
   });
 });
 
