@@ -1,90 +1,29 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { FailureReason } from '../../src/api/reasons.ts';
-import type { RestoreTask } from '../../src/domain/task.ts';
-import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
-import { restoreTaskOf } from './restore-task-of.ts';
-import { backupTaskOf, directoryLocation, pgSecret, runWith, type RunEnd, type TestSecrets } from './run-with.ts';
-import { required } from './stand.ts';
-import { startTwoDatabases, type TwoDatabases } from './two-databases.ts';
+import { listBinDirs } from '../servers/postgres.ts';
+import {
+  asPlain,
+  openRemedyStand,
+  plainOptions as options,
+  statementOf,
+  type RemedyStand,
+  type Where,
+} from './remedy-stand.ts';
+import type { TwoDatabases } from './two-databases.ts';
 
 // What a failure advises is done here to the letter, and then the restore is done.
 
 const binDirs = await listBinDirs(process.env['POSTGRES_BINDIRS']);
-const options = { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: false } as const;
-const settings = { allow_in_place_tablespaces: 'on' };
-const asPlain: TestSecrets = { pg: { username: 'plain', password: 'plain-password' } };
-
+let on: RemedyStand;
 let stand: TwoDatabases;
-/** A server that has nothing of what the backup needs. */
-let bare: Postgres;
 beforeAll(async () => {
-  stand = await startTwoDatabases({
-    settings,
-    fill: `CREATE TABLE t (i int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);
-      DO $$ BEGIN CREATE ROLE keeper; EXCEPTION WHEN duplicate_object THEN END $$; ALTER TABLE t OWNER TO keeper`,
-  });
-  bare = await startPostgres({ binDir: binDirs[0] ?? '', dir: join(stand.folder, 'bare'), settings });
+  on = await openRemedyStand({ allow_in_place_tablespaces: 'on' });
+  ({ stand } = on);
 });
-afterAll(async () => {
-  await bare?.stop();
-  await stand?.stop();
-});
-
-/** Of a new database with a table `t`. */
-async function backUp(server: Postgres, fill: string): Promise<Backup> {
-  await server.sql('DROP DATABASE IF EXISTS special WITH (FORCE)');
-  await server.sql('CREATE DATABASE special');
-  await server.sql(`${fill}; INSERT INTO t SELECT generate_series(1, 100)`, 'special');
-  const place = directoryLocation('place', await mkdtemp(join(stand.folder, 'special-')));
-  const task = backupTaskOf(server, { databases: { names: ['special'] }, destinations: required(place) });
-  const { verdict, log } = await runWith(stand.folder, task, pgSecret(server), binDirs);
-  expect(verdict.verdict, log).toBe('Succeeded');
-  return { source: restoreTaskOf(server, [place]).source, database: 'special' };
-}
-
-interface Backup {
-  readonly source: RestoreTask['source'];
-  readonly database: string;
-}
-
-interface Where {
-  readonly server?: Postgres;
-  readonly backup?: Backup;
-  readonly secrets?: TestSecrets;
-}
-
-async function restore(target: string, changes: Partial<RestoreTask>, where: Where = {}): Promise<RunEnd> {
-  const { server = stand.server, secrets = pgSecret(server), backup } = where;
-  const task = stand.taskOf({ options, ...(backup === undefined ? {} : { source: backup.source }), ...changes });
-  const { host, port } = server;
-  const from = task.source.file === undefined ? { source: backup?.database ?? 'shop' } : {};
-  const to = { server: { ...task.target.server, host, port }, databases: [{ ...from, target }] };
-  return runWith(stand.folder, { ...task, target: to }, secrets, binDirs);
-}
-
-/** It fails with advice, and nothing is changed. @returns the advice */
-async function fails(
-  reason: FailureReason,
-  target: string,
-  changes: Partial<RestoreTask>,
-  where: Where = {},
-): Promise<string> {
-  const { verdict, log } = await restore(target, changes, where);
-  expect(verdict, log).toMatchObject({ verdict: 'Failed', reason, target: 'Untouched' });
-  return verdict.hint ?? '';
-}
-
-async function works(target: string, changes: Partial<RestoreTask>, where: Where = {}): Promise<void> {
-  const { verdict, log } = await restore(target, changes, where);
-  expect([verdict.message, verdict], log).toMatchObject([undefined, { verdict: 'Succeeded', target: 'Restored' }]);
-  const { server = stand.server } = where;
-  expect(await server.sql('SELECT count(*)::int AS rows FROM t', target)).toEqual([{ rows: 100 }]);
-}
-
-/** The statement that the advice begins with. */
-const statementOf = (hint: string): string => /^[A-Z][^,]*/.exec(hint)?.[0] ?? '';
+afterAll(async () => on?.stop());
+const fails: RemedyStand['fails'] = async (...given) => on.fails(...given);
+const works: RemedyStand['works'] = async (...given) => on.works(...given);
 
 describe('for a user with few rights', () => {
   beforeEach(async () => {
@@ -193,7 +132,7 @@ describe('for a target that is there, or is not', () => {
     expect(hint).toBe(
       'The source itself makes it twice, or beforeSql has made it: take it out there (of an archive options.onError: Continue leaves out what is refused).',
     );
-    const { verdict } = await restore('target', {
+    const { verdict } = await on.restore('target', {
       mode: 'Create',
       beforeSql,
       options: { ...options, onError: 'Continue' },
@@ -205,10 +144,10 @@ describe('for a target that is there, or is not', () => {
 });
 
 describe('for a server that lacks something', () => {
-  const there = (): Where => ({ server: bare });
+  const there = (): Where => ({ server: on.bare });
   beforeEach(async () => {
-    await bare.sql('DROP DATABASE IF EXISTS target WITH (FORCE)');
-    await bare.sql('DROP ROLE IF EXISTS keeper');
+    await on.bare.sql('DROP DATABASE IF EXISTS target WITH (FORCE)');
+    await on.bare.sql('DROP ROLE IF EXISTS keeper');
   });
 
   test('RoleMissing: the role is created, or comes with the globals, or nobody is made the owner', async () => {
@@ -216,58 +155,53 @@ describe('for a server that lacks something', () => {
     expect(hint).toBe('create them, set options.globals, or set options.noOwner and options.noPrivileges');
     await works('target', { mode: 'Create', options: { ...options, noOwner: true, noPrivileges: true } }, there());
     await works('target', { options: { ...options, globals: true } }, there());
-    await bare.sql('DROP DATABASE target');
-    await bare.sql('DROP ROLE keeper');
-    await bare.sql('CREATE ROLE keeper');
+    await on.bare.sql('DROP DATABASE target');
+    await on.bare.sql('DROP ROLE keeper');
+    await on.bare.sql('CREATE ROLE keeper');
     await works('target', { mode: 'Create' }, there());
   });
 
   test('TablespaceMissing: it is created, or left out', async () => {
     await stand.server.sql(`CREATE TABLESPACE fast LOCATION ''`);
-    const backup = await backUp(stand.server, 'CREATE TABLE t (i int) TABLESPACE fast');
-    const hint = await fails('TablespaceMissing', 'target', { mode: 'Create' }, { server: bare, backup });
+    const backup = await on.backUp(stand.server, 'CREATE TABLE t (i int) TABLESPACE fast');
+    const hint = await fails('TablespaceMissing', 'target', { mode: 'Create' }, { server: on.bare, backup });
     expect(hint).toBe('create them, or set options.without: [tablespaces], which puts everything into the default one');
     await works(
       'target',
       { mode: 'Create', options: { ...options, without: ['tablespaces'] } },
-      { server: bare, backup },
+      { server: on.bare, backup },
     );
-    await bare.sql(`CREATE TABLESPACE fast LOCATION ''`);
-    await works('target', { mode: 'Replace' }, { server: bare, backup });
+    await on.bare.sql(`CREATE TABLESPACE fast LOCATION ''`);
+    await works('target', { mode: 'Replace' }, { server: on.bare, backup });
   });
 
   test('PermissionDenied: event triggers are left out, or made by a superuser', async () => {
-    const backup = await backUp(
+    const backup = await on.backUp(
       stand.server,
       `CREATE TABLE t (i int); CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
        CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION f()`,
     );
-    await bare.sql(`DROP ROLE IF EXISTS plain`);
-    await bare.sql(`CREATE ROLE plain LOGIN CREATEDB PASSWORD 'plain-password'`);
+    await on.bare.sql(`DROP ROLE IF EXISTS plain`);
+    await on.bare.sql(`CREATE ROLE plain LOGIN CREATEDB PASSWORD 'plain-password'`);
     const own = { ...options, noOwner: true, noPrivileges: true };
-    const plain = { server: bare, backup, secrets: asPlain };
+    const plain = { server: on.bare, backup, secrets: asPlain };
     const hint = await fails('PermissionDenied', 'target', { mode: 'Create', options: own }, plain);
     expect(hint).toContain('options.without: [eventTriggers]');
     await works('target', { mode: 'Create', options: { ...own, without: ['eventTriggers'] } }, plain);
-    await works('target', { mode: 'Replace', options: own }, { server: bare, backup });
+    await works('target', { mode: 'Replace', options: own }, { server: on.bare, backup });
   });
 
   const [debian, small] = [15, 16].map((major) => binDirs.find((dir) => dir.includes(`/${major}/`)));
   test.skipIf(debian === undefined || small === undefined)(
     'ExtensionMissing: it is left out if nothing needs it (servers of 15, and of 16 without extensions)',
     async () => {
-      const rich = await startPostgres({ binDir: debian ?? '', dir: join(stand.folder, 'rich') });
-      const poor = await startPostgres({ binDir: small ?? '', dir: join(stand.folder, 'poor') });
-      try {
-        const backup = await backUp(rich, 'CREATE EXTENSION hstore; CREATE TABLE t (i int)');
-        const where = { server: poor, backup };
-        const hint = await fails('ExtensionMissing', 'target', { mode: 'Create' }, where);
-        expect(hint).toContain('set options.without: [extensions] if nothing needs them');
-        await works('target', { mode: 'Create', options: { ...options, without: ['extensions'] } }, where);
-      } finally {
-        await rich.stop();
-        await poor.stop();
-      }
+      const rich = await on.startServer(debian ?? '', 'rich');
+      const poor = await on.startServer(small ?? '', 'poor');
+      const backup = await on.backUp(rich, 'CREATE EXTENSION hstore; CREATE TABLE t (i int)');
+      const where = { server: poor, backup };
+      const hint = await fails('ExtensionMissing', 'target', { mode: 'Create' }, where);
+      expect(hint).toContain('set options.without: [extensions] if nothing needs them');
+      await works('target', { mode: 'Create', options: { ...options, without: ['extensions'] } }, where);
     },
   );
 
@@ -275,15 +209,11 @@ describe('for a server that lacks something', () => {
   test.skipIf(newest === undefined)(
     'VersionUnsupported: it goes to a server of the version that it came from (a server of 18)',
     async () => {
-      const young = await startPostgres({ binDir: newest ?? '', dir: join(stand.folder, 'young') });
-      try {
-        const backup = await backUp(young, 'CREATE TABLE t (i int, d int GENERATED ALWAYS AS (i * 2) VIRTUAL)');
-        const hint = await fails('VersionUnsupported', 'target', { mode: 'Create' }, { server: bare, backup });
-        expect(hint).toBe('Restore to a server of that version or newer.');
-        await works('target', { mode: 'Create' }, { server: young, backup });
-      } finally {
-        await young.stop();
-      }
+      const young = await on.startServer(newest ?? '', 'young');
+      const backup = await on.backUp(young, 'CREATE TABLE t (i int, d int GENERATED ALWAYS AS (i * 2) VIRTUAL)');
+      const hint = await fails('VersionUnsupported', 'target', { mode: 'Create' }, { server: on.bare, backup });
+      expect(hint).toBe('Restore to a server of that version or newer.');
+      await works('target', { mode: 'Create' }, { server: young, backup });
     },
   );
 });
