@@ -19,7 +19,8 @@ export const noteReasons = {
     'zero_damaged_pages or ignore_checksum_failure is on for this user, who may not switch it off: rows on damaged pages would be missing in the dump without an error. Reset it for the server, the database or the role, or grant SET on it.',
   DatabaseSkipped:
     'A database that was found (databases.all) is not in the backup: it vanished, lets nobody in, got a name that is not backed up, or is what a restore replaced and kept (keepPrevious). Exclude it if that is meant to stay so.',
-  DatabaseRenamed: 'A database got another name while the run went on, and is in the backup under the new one.',
+  DatabaseRenamed:
+    'A database got another name while the run went on, and is in the backup under the new one; or another one took its name (a restore that replaced it), and that one is in the backup.',
 } as const satisfies Record<string, string>;
 
 export type NoteReason = keyof typeof noteReasons;

@@ -63,18 +63,19 @@ export async function listDatabases(connection: Connection): Promise<readonly Li
     `${listedColumns} WHERE NOT datistemplate AND datname <> ALL ($1) AND datname !~ $2 ORDER BY datname COLLATE "C"`,
     [providersOwn, restoresOwn],
   );
-  const listed = rows.map(readListed);
-  const kept = await findKept(
-    connection,
-    listed.map(({ name }) => name),
-  );
-  return listed.map((database) => (kept.has(database.name) ? { ...database, isKept: true } : database));
+  return readAllListed(connection, rows);
 }
 
 /** What became of a database since it was listed, also under another name. Undefined: it is gone. */
 export async function findDatabase(connection: Connection, oid: string): Promise<ListedDatabase | undefined> {
-  const [row] = await connection.query<ListedRow>(`${listedColumns} WHERE oid = $1`, [oid]);
-  return row && readListed(row);
+  const rows = await connection.query<ListedRow>(`${listedColumns} WHERE oid = $1`, [oid]);
+  return (await readAllListed(connection, rows))[0];
+}
+
+/** What has a name now. Undefined: nothing. */
+export async function findDatabaseNamed(connection: Connection, name: string): Promise<ListedDatabase | undefined> {
+  const rows = await connection.query<ListedRow>(`${listedColumns} WHERE datname = $1`, [name]);
+  return (await readAllListed(connection, rows))[0];
 }
 
 /**
@@ -106,6 +107,14 @@ interface ListedRow {
 
 const listedColumns =
   'SELECT oid::text AS oid, datname AS name, datallowconn AS open, datconnlimit AS "limit" FROM pg_database';
+
+async function readAllListed(connection: Connection, rows: readonly ListedRow[]): Promise<readonly ListedDatabase[]> {
+  const kept = await findKept(
+    connection,
+    rows.map(({ name }) => name),
+  );
+  return rows.map((row) => ({ ...readListed(row), ...(kept.has(row.name) ? { isKept: true } : {}) }));
+}
 
 function readListed({ oid, name, open, limit }: ListedRow): ListedDatabase {
   const closed = whyClosed(open, limit);

@@ -1,9 +1,11 @@
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BackupTask } from '../../src/domain/task.ts';
 import type { RunOptions } from '../../src/runner/run.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { keptStatement } from '../../src/postgres/kept-database.ts';
 import { startTcpProxy, type TcpProxy } from '../faults/tcp-proxy.ts';
 import { makeAuthority } from '../servers/certificates.ts';
 import { pgbouncer, startPgbouncer } from '../servers/pgbouncer.ts';
@@ -155,6 +157,45 @@ describe('a database that cannot be reached', () => {
     expect(third.verdict.message).toContain('it was renamed to "uniform"');
     await server.sql('DROP DATABASE uniform');
   });
+
+  const everything = { all: true, exclude: ['postgres', 'alpha', 'beta', 'gamma', 'fresh'] };
+  test.each([
+    ['pgbackup_replaced_0123456789ab', false, everything],
+    ['xray_20260101t030000z', true, everything],
+    ['xray_20260101t030000z', true, { names: ['xray'] }],
+    [undefined, false, { names: ['xray'] }],
+  ])(
+    'because a restore took its place is dumped as what has its name now (the old one: %s)',
+    async (name, isKept, databases) => {
+      await server.sql('CREATE DATABASE xray TEMPLATE beta');
+      await server.sql('CREATE DATABASE fresh TEMPLATE beta');
+      await server.sql('CREATE TABLE restored (i int)', 'fresh');
+      const [old] = await server.sql<{ oid: string }>(
+        `SELECT oid::text AS oid FROM pg_database WHERE datname = 'xray'`,
+      );
+      const swap = async (): Promise<void> => {
+        const terminate = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'xray'`;
+        if (name === undefined) await server.sql('DROP DATABASE xray WITH (FORCE)');
+        else await server.sql(`${terminate}; ALTER DATABASE xray RENAME TO ${name}`);
+        await server.sql('ALTER DATABASE fresh RENAME TO xray');
+        if (isKept) await server.sql(keptStatement({ name: name ?? '', oid: old?.oid ?? '' }));
+      };
+      try {
+        const ended = await backUp({ databases }, during('xray', swap, 'held'));
+        expect(ended.code, ended.log).toBe(0);
+        expect(outcomes(ended)).toEqual({ xray: 'stored' });
+        expect(notesOf(ended)).toMatchObject([
+          { reason: 'DatabaseRenamed', message: expect.stringContaining('another one took its name') as string },
+        ]);
+        const path = join(folder.path, `place-${places}`);
+        const file = (await readdir(path, { recursive: true })).find((key) => key.endsWith('xray.dump.zst'));
+        const archive = zstdDecompressSync(await readFile(join(path, file ?? '')));
+        expect(archive.includes('CREATE TABLE public.restored')).toBe(true);
+      } finally {
+        for (const each of ['xray', 'fresh', name ?? 'none']) await server.sql(`DROP DATABASE IF EXISTS ${each}`);
+      }
+    },
+  );
 
   test('because it lets nobody in is told: as skipped when all are wanted, as failed when it is named', async () => {
     for (const name of ['shut', 'torn']) await server.sql(`CREATE DATABASE ${name}`);

@@ -28,6 +28,11 @@ export interface DumpRun {
 const keptWhy =
   'a restore replaced it and kept it (keepPrevious); drop it when it is not needed any more, or name it to back it up';
 
+const replaced: Note = {
+  reason: 'DatabaseRenamed',
+  message: 'another one took its name when the run went on: what has it now is in the backup',
+};
+
 /**
  * Dumps one database to all live destinations. One that nobody named and that is gone, or closed to everybody, is skipped, with the
  * reason; what counts is the server's own list by oid, not what somebody answered to a login.
@@ -64,7 +69,9 @@ export async function dumpOne(
     failure = endOfPart(error, run);
   }
   const lost = mayBeLost(failure) ? await findLost(database, run, failure) : undefined;
-  if (lost === undefined) return { ...end(), outcome: 'failed', failure };
+  // Once: what is replaced again and again is tried again later, if at all.
+  if (lost?.is === 'replaced' && notes.length === 0) return dumpOne({ ...database, oid: lost.oid }, run, [replaced]);
+  if (lost === undefined || lost.is === 'replaced') return { ...end(), outcome: 'failed', failure };
   if (lost.is === 'gone') return lose('DatabaseMissing', 'it vanished after it was found', failure);
   if (lost.is === 'closed') return lose('DatabaseClosed', lost.why, failure);
   if (lost.is === 'there') {

@@ -1,4 +1,5 @@
 import type { Failure } from '../../api/failure.ts';
+import { isOfRestores } from '../../postgres/inspect.ts';
 import type { SelectedDatabase } from './select-databases.ts';
 import type { DumpRun } from './dump-one.ts';
 
@@ -7,6 +8,8 @@ export type Lost =
   | { readonly is: 'gone' }
   | { readonly is: 'closed'; readonly why: string }
   | { readonly is: 'renamed'; readonly name: string }
+  /** It is gone, or a restore took it away, and another one has its name: that is what was meant. */
+  | { readonly is: 'replaced'; readonly oid: string }
   /** By the server's own word it is where it was. */
   | { readonly is: 'there' };
 
@@ -26,6 +29,10 @@ export async function findLost(
   let now: Awaited<ReturnType<typeof source.find>>;
   try {
     now = await source.find(oid);
+    if (now === undefined || isOfRestores(now.name) || now.isKept === true) {
+      const heir = await source.findNamed(name);
+      if (heir !== undefined && heir.oid !== oid) return { is: 'replaced', oid: heir.oid };
+    }
   } catch {
     workshop.signal.throwIfAborted();
     return undefined;

@@ -6,7 +6,14 @@ import { watchSilence } from '../../pipeline/watch-silence.ts';
 import { connectClient, type Connection } from '../../postgres/connection.ts';
 import { dumpPulse } from '../../postgres/dump-pulse.ts';
 import { dumpDatabase, dumpGlobals, type DumpTools } from '../../postgres/dump.ts';
-import { findDatabase, inspectServer, listDatabases, readEncoding, readSizes } from '../../postgres/inspect.ts';
+import {
+  findDatabase,
+  findDatabaseNamed,
+  inspectServer,
+  listDatabases,
+  readEncoding,
+  readSizes,
+} from '../../postgres/inspect.ts';
 import { libpqEnvironment } from '../../postgres/libpq-environment.ts';
 import { areOutdated, choosePrograms, findPrograms, findStdbuf } from '../../postgres/programs.ts';
 import { applicationName, type Server } from '../../postgres/server.ts';
@@ -86,6 +93,10 @@ export async function openSource(task: BackupTask, workshop: Workshop): Promise<
     }),
     find: (oid) =>
       withConnection(server, server.database, queryLimitMs, signal, (connection) => findDatabase(connection, oid)),
+    findNamed: (name) =>
+      withConnection(server, server.database, queryLimitMs, signal, (connection) =>
+        findDatabaseNamed(connection, name),
+      ),
     look: async (database) => {
       const connect = <T>(to: string, work: (connection: Connection) => Promise<T>): Promise<T> =>
         withConnection(server, to, queryLimitMs, signal, work);

@@ -13,6 +13,8 @@ export interface Source {
   readonly databases: readonly FoundDatabase[];
   /** What became of a database, by the server's own list. Undefined: it is gone. @throws Failure those of connecting */
   find(oid: string): Promise<(FoundDatabase & { readonly connectionLimit: number }) | undefined>;
+  /** What has a name now. Undefined: nothing. @throws Failure those of connecting */
+  findNamed(name: string): Promise<FoundDatabase | undefined>;
   /** @throws Failure DatabaseMissing when it vanished */
   look(database: string): Promise<DatabaseLook>;
   /** The dump; the stream ends only after pg_dump ended well with something that is an archive. */
