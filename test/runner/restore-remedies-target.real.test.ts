@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { RestoreTask } from '../../src/domain/task.ts';
 import { writeZip } from '../builders/zip.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { asPlain, openRemedyStand, plainOptions as options, type RemedyStand } from './remedy-stand.ts';
@@ -102,4 +103,39 @@ test('FileAmbiguous: the member that is meant is named', async () => {
   const hint = await on.fails('FileAmbiguous', 'target', { mode: 'Create', source: { file } });
   expect(hint).toContain('source.file.member');
   await on.works('target', { mode: 'Create', source: { file: { ...file, member: 'a.sql' } } });
+});
+
+test('PermissionDenied: roles that the user may not create are created by hand, or globals are left out', async () => {
+  const server = on.bare;
+  await server.sql(`CREATE ROLE plain LOGIN CREATEDB PASSWORD 'plain-password'`);
+  await server.sql('DROP DATABASE IF EXISTS target');
+  const plain = { server, secrets: asPlain };
+  const globals = {
+    mode: 'Create',
+    options: { ...options, globals: true, noOwner: true, noPrivileges: true },
+  } as const;
+  const hint = await on.fails('PermissionDenied', 'target', globals, plain);
+  expect(hint).toBe('Create it by hand, or restore without options.globals.');
+  await on.works('target', { ...globals, options: { ...globals.options, globals: false } }, plain);
+  await server.sql('DROP DATABASE target');
+  await server.sql('CREATE ROLE keeper');
+  await on.works('target', globals, plain);
+});
+
+test('SelectionMissing: the table that a partition is of is selected in its place', async () => {
+  const fill = `CREATE TABLE t (i int) PARTITION BY RANGE (i); CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (1) TO (101)`;
+  const backup = await on.backUp(stand.server, fill);
+  await on.works('target', { mode: 'Create' }, { backup });
+  const rows = { schemaOnly: false, dataOnly: false };
+  const part = {
+    mode: 'InPlace',
+    clean: true,
+    select: { ...rows, tables: ['public.t1'] },
+  } satisfies Partial<RestoreTask>;
+  const hint = await on.fails('SelectionMissing', 'target', part, { backup });
+  expect(hint).toBe('select public.t in its place, or restore the partition to another database with mode Create');
+  await on.works('target', { ...part, select: { ...rows, tables: ['public.t'] } }, { backup });
+  const { verdict, log } = await on.restore('part', { mode: 'Create', select: part.select }, { backup });
+  expect([verdict.message, verdict], log).toMatchObject([undefined, { target: 'Restored' }]);
+  expect(await stand.server.sql('SELECT count(*)::int AS rows FROM t1', 'part')).toEqual([{ rows: 100 }]);
 });
