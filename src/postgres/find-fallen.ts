@@ -1,6 +1,7 @@
 import type { Connection } from './connection.ts';
 import { fallenQuery } from './fallen-query.ts';
 import type { ArchiveEntry } from './load-types.ts';
+import { typesNamedAfterTable } from './read-contents.ts';
 
 /** In words, such as `the partition b.p2 of t`. */
 export interface Fallen {
@@ -28,8 +29,9 @@ export async function findFallen(
 ): Promise<Fallen> {
   const relations = entries.filter(({ type }) => dropped.has(type));
   const made = new Map(entries.map((entry) => [keyOf({ ...entry, name: plainName(entry) }), entry]));
+  const isOld = entries.some(({ type, name }) => namedInTwo.has(type) && !name.includes(' '));
   const comesBack = (row: Row): boolean => {
-    const entry = made.get(keyOf(row));
+    const entry = made.get(keyOf(row)) ?? (isOld ? made.get(keyOf({ ...row, name: oldName(row) })) : undefined);
     if (row.type !== 'ACL') return entry !== undefined;
     const granted = noPrivileges ? [] : (entry?.granted ?? []);
     return granted.some((given) => [row.privilege, 'ALL'].some((right) => given === `${right} ${row.grantee}`));
@@ -44,6 +46,14 @@ export async function findFallen(
     goes: describeAll(lost.filter(({ held }) => !held)),
     holds: describeAll(lost.filter(({ held }) => held)),
   };
+}
+
+/** In two words or more: `table thing`, `TABLE name`. Before PostgreSQL 11 the first was not there. */
+const namedInTwo: ReadonlySet<string> = new Set([...typesNamedAfterTable, 'ACL']);
+
+function oldName({ type, name, of }: Row): string {
+  if (!namedInTwo.has(type)) return name;
+  return name.startsWith(`${of} `) ? name.slice(of.length + 1) : name.slice(name.indexOf(' ') + 1);
 }
 
 function keyOf({ type, schema, name }: Pick<ArchiveEntry, 'type' | 'schema' | 'name'>): string {
