@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../api/failure.ts';
 import { attemptOf } from '../domain/attempt.ts';
-import { parseTask, runnerFiles, type Task } from '../domain/task.ts';
+import { parseTask } from '../domain/parse-task.ts';
+import { runnerFiles, type Task } from '../domain/task.ts';
 
 export interface GivenTask {
   readonly task: Task;

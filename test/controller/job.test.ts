@@ -8,7 +8,7 @@ import { failureReasons } from '../../src/api/reasons.ts';
 import type { BackupLocation } from '../../src/api/kinds.ts';
 import { inspectorOf } from '../../src/domain/layout.ts';
 import { runnerEnvironment } from '../../src/domain/runner-environment.ts';
-import { parseTask } from '../../src/domain/task.ts';
+import { parseTask } from '../../src/domain/parse-task.ts';
 import { buildBackup, buildLocation, buildPolicy, buildRestore } from '../builders/objects.ts';
 import { testMode } from './fake-cluster.ts';
 

@@ -9,7 +9,7 @@ import type { LocationSeen } from '../../src/controller/location/observe.ts';
 import { planLocation } from '../../src/controller/location/plan.ts';
 import type { JobSeen } from '../../src/controller/pods.ts';
 import type { InspectVerdict, ResultLine } from '../../src/domain/report.ts';
-import { parseTask } from '../../src/domain/task.ts';
+import { parseTask } from '../../src/domain/parse-task.ts';
 import { buildBackup, buildLocation, buildRun, condition, failed, succeeded } from '../builders/objects.ts';
 import { foundBackup, inspectVerdict } from '../builders/verdicts.ts';
 import { terminated, testMode } from './fake-cluster.ts';

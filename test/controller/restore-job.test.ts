@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { RestoreRequest } from '../../src/api/kinds.ts';
 import { createCleanupJob, createRestoreJob } from '../../src/controller/restore/job.ts';
-import { parseTask, type RestoreTask } from '../../src/domain/task.ts';
+import { parseTask } from '../../src/domain/parse-task.ts';
+import type { RestoreTask } from '../../src/domain/task.ts';
 import { buildBackup, buildLocation, buildRestore } from '../builders/objects.ts';
 import { testMode } from './fake-cluster.ts';
 

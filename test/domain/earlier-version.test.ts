@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { findResults, parseVerdict } from '../../src/domain/report.ts';
 import { parseRestoreSeal } from '../../src/domain/restore-seal.ts';
-import { parseTask } from '../../src/domain/task.ts';
+import { parseTask } from '../../src/domain/parse-task.ts';
 import { openSeal, sealKeyOf } from '../../src/postgres/database-seal.ts';
 import { replacedPattern, scratchPattern, sessionName } from '../../src/runner/restore/scratch-names.ts';
 

@@ -1,6 +1,7 @@
 import { annotations, labels, type Backup, type BackupPolicy } from '../../api/kinds.ts';
 import { backupJobName } from '../../domain/names.ts';
-import { parseTask, type BackupTask } from '../../domain/task.ts';
+import { parseTask } from '../../domain/parse-task.ts';
+import type { BackupTask } from '../../domain/task.ts';
 import { stamp } from '../../domain/stamp.ts';
 import type { CreateAction } from '../action.ts';
 import type { UsableDestination } from '../destinations.ts';
