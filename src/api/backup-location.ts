@@ -10,6 +10,7 @@ import {
   secretReference,
   sftpCredentialRoles,
   shortText,
+  sizeText,
   timestamp,
 } from './parts.ts';
 import { accessModes, latencies, offers, probeErrors } from './probe.ts';
@@ -246,6 +247,7 @@ export const backupLocationStatus = z.strictObject({
   latencies: latencies.optional(),
   backups: count().optional().meta({ description: 'Committed backups at the last complete catalogue.' }),
   storedBytes: bytes().optional().meta({ description: 'Bytes of these backups, by their manifests.' }),
+  storedSize: sizeText().optional().meta({ description: 'storedBytes for people.' }),
   damagedManifests: count()
     .optional()
     .meta({ description: 'Manifests that could not be read at the last complete catalogue.' }),

@@ -10,6 +10,7 @@ import {
   progressShape,
   sha256Hex,
   shortText,
+  sizeText,
   timestamp,
 } from './parts.ts';
 import { noteReasonNames, noteSum } from './notes.ts';
@@ -71,6 +72,8 @@ export const backupStatus = z.strictObject({
   attempt: z.string().max(16).optional().meta({ description: 'The try whose bytes are stored.' }),
   plainBytes: bytes().optional().meta({ description: 'Bytes that pg_dump wrote.' }),
   storedBytes: bytes().optional().meta({ description: 'Bytes of one copy, compressed.' }),
+  plainSize: sizeText().optional().meta({ description: 'plainBytes for people.' }),
+  storedSize: sizeText().optional().meta({ description: 'storedBytes for people.' }),
   progress: z
     .strictObject({
       ...progressShape,

@@ -31,6 +31,8 @@ export const timestamp = () =>
     ),
   );
 export const bytes = () => z.int().min(0).meta({ format: 'int64' });
+/** As `421 kB`. */
+export const sizeText = () => z.string().max(16);
 export const count = () => z.int().min(0).meta({ format: 'int64' });
 export const seconds = (min: number, max: number) => z.int().min(min).max(max).meta({ format: 'int64' });
 export const shortText = () => z.string().max(1024);

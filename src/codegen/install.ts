@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import { kinds } from '../api/kinds.ts';
 import { makeCrd } from './crd.ts';
 import { makeJobGuard } from './job-guard.ts';
-import { makeClusterRoles, makeNamespacedRoles } from './roles.ts';
+import { makeClusterRoles, makeNamespacedRoles, makeUserRoles } from './roles.ts';
 import { makeWorkload } from './workload.ts';
 
 /** Where the released image lies; whoever builds one puts another name here. */
@@ -26,6 +26,7 @@ export function printInstall(version: string): string {
     ...kinds.map((kind): Commented => ['', makeCrd(kind)]),
     ['', makeAccount(common.namespace)],
     ...makeClusterRoles(common),
+    ...makeUserRoles(common),
     ...makeGuard(common.namespace, `${name}-jobs`),
     ...makeWorkload({ ...common, selector, image: `${imageName}:${version}`, oneNamespace: false }),
   ]);

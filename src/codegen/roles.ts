@@ -54,6 +54,26 @@ export function makeClusterRoles(options: RolesOptions): readonly (readonly [str
   ];
 }
 
+/** What people may do with these kinds, as part of the cluster's own roles view, edit and admin. */
+export function makeUserRoles({ name, labels }: RolesOptions): readonly (readonly [string, Document])[] {
+  const role = (part: string, of: readonly string[], verbs: readonly string[]): Document => {
+    const aggregates = Object.fromEntries(of.map((each) => [`rbac.authorization.k8s.io/aggregate-to-${each}`, 'true']));
+    const metadata = { name: `${name}-${part}`, labels: { ...labels, ...aggregates } };
+    return { apiVersion, kind: 'ClusterRole', metadata, rules: [{ apiGroups: [apiGroup], resources: plurals, verbs }] };
+  };
+  const write = ['create', 'update', 'patch', 'delete', 'deletecollection'];
+  return [
+    [
+      'Whoever has the role view in a namespace sees these kinds there.',
+      role('view', ['view'], ['get', 'list', 'watch']),
+    ],
+    [
+      'Whoever has edit or admin, and so may create pods, may write them; status is written by the controller only.',
+      role('edit', ['edit', 'admin'], write),
+    ],
+  ];
+}
+
 /** Of a controller that sees its own namespace: the same rules, in it. */
 export function makeNamespacedRoles(options: RolesOptions): readonly (readonly [string, Document])[] {
   return makeRole(

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { maxDatabases } from '../api/backup-policy.ts';
+import { formatBytes } from '../domain/format.ts';
 import { backupStatus, type BackupStatus } from '../api/backup.ts';
 
 /**
@@ -13,7 +14,13 @@ export function fitStatus(status: BackupStatus): BackupStatus {
     failed: databases.failed.filter(({ name }) => fitsName(name)).slice(0, maxDatabases),
   };
   const copies = describeCopies(rest.destinations);
-  return fitMembers(backupStatus.shape, { ...rest, databases: fitted, copies });
+  return fitMembers(backupStatus.shape, {
+    ...rest,
+    databases: fitted,
+    copies,
+    plainSize: describeSize(rest.plainBytes),
+    storedSize: describeSize(rest.storedBytes),
+  });
 }
 
 /** The members that fit their schema. */
@@ -29,5 +36,9 @@ function describeCopies(destinations: BackupStatus['destinations']): string | un
   const there = destinations.filter(({ outcome }) => outcome !== 'Failed' && outcome !== 'Missing');
   return `${there.length}/${destinations.length}`;
 }
+
+/** For a column; undefined for what is not known. */
+export const describeSize = (size: number | undefined): string | undefined =>
+  size === undefined ? undefined : formatBytes(size);
 
 const fitsName = (name: string): boolean => name.length > 0 && name.length <= 63;

@@ -144,6 +144,8 @@ export function succeeded(
     completedAt,
     plainBytes: 1000,
     storedBytes: 200,
+    plainSize: '1.00 kB',
+    storedSize: '200 B',
     destinations: [{ location: 'near', required: true, outcome: 'Stored' }],
     copies: '1/1',
     ...more,

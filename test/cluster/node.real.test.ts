@@ -57,7 +57,7 @@ describe('on a real node', () => {
     note('from kubectl apply to the first backup', (performance.now() - startedAt) / 1000);
 
     const row = await user.kubectl(['-n', 'shop', 'get', 'pgb', 'before-upgrade', '--no-headers']);
-    expect(row).toMatch(/^before-upgrade +nightly +Succeeded +Succeeded +\d+ +2\/2 /);
+    expect(row).toMatch(/^before-upgrade +nightly +Succeeded +Succeeded +[\d.]+ k?B +2\/2 /);
     expect(findBackups(stand.bucket).map(({ id }) => id)).toContain('before-upgrade');
     expect(findBackups(stand.sftpFolder).map(({ id }) => id)).toContain('before-upgrade');
   });

@@ -175,7 +175,7 @@ describe.skipIf(missing !== undefined)(`On a real API server, a user${missing ? 
     );
     await shop('wait', '--for=condition=Succeeded', 'pgb/before-upgrade', '--timeout=90s');
     const row = await shop('get', 'pgb', 'before-upgrade', '--no-headers');
-    expect(row).toMatch(/^before-upgrade +nightly +Succeeded +Succeeded +\d+ +2\/2 /);
+    expect(row).toMatch(/^before-upgrade +nightly +Succeeded +Succeeded +[\d.]+ k?B +2\/2 /);
     const stored = expect.objectContaining({ id: 'before-upgrade', policy: 'nightly', databases: ['shop'] }) as unknown;
     for (const folder of [folders.bucket, folders.sftp]) expect(findBackups(folder)).toContainEqual(stored);
     expect(await shop('logs', await podOf('before-upgrade'))).toContain('"verdict":"Succeeded"');

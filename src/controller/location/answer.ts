@@ -4,6 +4,7 @@ import type { FailureReason } from '../../api/reasons.ts';
 import type { InspectVerdict, ResultLine } from '../../domain/report.ts';
 import { stamp } from '../../domain/stamp.ts';
 import { setCondition, type ConditionChange } from '../conditions.ts';
+import { describeSize } from '../fit-status.ts';
 import type { JobSeen } from '../pods.ts';
 import { addRemains } from './remains.ts';
 
@@ -51,7 +52,8 @@ export function addAnswer(
   const storedBytes = (so?.storedBytes ?? 0) + verdict.storedBytes;
   const damagedManifests = (so?.damagedManifests ?? 0) + verdict.damagedManifests;
   const isComplete = verdict.after === undefined;
-  const shown = isComplete ? { backups, storedBytes, damagedManifests } : {};
+  const storedSize = describeSize(storedBytes);
+  const shown = isComplete ? { backups, storedBytes, storedSize, damagedManifests } : {};
   const damage = damagedManifests === 0 ? '' : `; ${damagedManifests} manifests cannot be read`;
   const foreign = taken.length === 0 ? '' : `; names taken by other backups: ${taken.slice(0, 5).join(', ')}`;
   const offers = verdict.offers === undefined ? before?.offers : { ...before?.offers, ...verdict.offers };
