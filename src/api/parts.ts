@@ -108,7 +108,15 @@ const textMap = <Value extends z.ZodType>(maxKeyLength: number, value: Value, ma
       `a key has at most ${maxKeyLength} characters`,
     ),
   ).meta({ maxProperties });
-const labelMap = () => textMap(317, z.string().max(253), 32);
+const labelMap = () =>
+  textMap(
+    317,
+    z
+      .string()
+      .max(63)
+      .regex(/^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/),
+    32,
+  );
 
 /** As Kubernetes takes it (0 to 2³¹-1). */
 const userId = () => z.int().min(0).max(2_147_483_647).meta({ format: 'int64' });
@@ -150,7 +158,10 @@ export const runnerOptions = () =>
         limits: textMap(64, quantity(), 8).optional().meta({ description: 'What it may not exceed.' }),
       })
       .optional()
-      .meta({ description: 'Requests and limits of the runner’s container, as in Pods.' }),
+      .meta({
+        description:
+          'Requests and limits of the runner’s container, as in Pods. Without it 50m CPU and 192Mi memory are requested, and 2Gi memory is the limit; `{}` leaves all to the namespace (LimitRange).',
+      }),
     nodeSelector: labelMap().optional().meta({ description: 'As in Pods.' }),
     tolerations: z
       .array(

@@ -30,6 +30,12 @@ export interface RunnerJob {
   readonly template: RunnerTemplate;
 }
 
+/**
+ * Where a quota wants them said, a pod that says none is refused; and one that asks for nothing is the first to be evicted. The limit is
+ * far above what runners take (docs/performance.md).
+ */
+export const defaultResources = { requests: { cpu: '50m', memory: '192Mi' }, limits: { memory: '2Gi' } } as const;
+
 /** Exit codes that no further try can change: a bug, committed in part, permanent (api/reasons.ts). */
 const finalExitCodes = [1, 3, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 76, 77, 78];
 const rules = [
@@ -111,7 +117,7 @@ export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
                   value,
                 }),
               ),
-              ...optional('resources', options.resources),
+              resources: options.resources ?? defaultResources,
               terminationMessagePath: runnerFiles.terminationMessage,
               terminationMessagePolicy: 'File',
               securityContext: {

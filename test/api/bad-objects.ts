@@ -397,6 +397,21 @@ const policies: readonly BadObject[] = [
     error: 'a key has at most 317 characters',
   },
   {
+    name: 'a label that no pod may have',
+    object: withRunner({ podLabels: { team: 'data & more' } }),
+    error: 'spec.runner.podLabels.team in body should match',
+  },
+  {
+    name: 'a label that ends with a dash',
+    object: withRunner({ podLabels: { team: 'data-' } }),
+    error: 'spec.runner.podLabels.team in body should match',
+  },
+  {
+    name: 'a node label of 64 characters',
+    object: withRunner({ nodeSelector: { disk: 'v'.repeat(64) } }),
+    error: 'spec.runner.nodeSelector.disk: Too long',
+  },
+  {
     name: 'an annotation of 1025 characters',
     object: withRunner({ podAnnotations: { k: 'v'.repeat(1025) } }),
     error: 'spec.runner.podAnnotations.k: Too long',

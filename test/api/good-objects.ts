@@ -160,6 +160,10 @@ export const goodObjects: readonly GoodObject[] = [
     name: 'as many node labels as may be',
     object: withRunner({ nodeSelector: Object.fromEntries(repeat(32, (i) => [`k${i}`, ''])) }),
   },
+  {
+    name: 'labels at the borders of what a pod may have',
+    object: withRunner({ podLabels: { a: 'v'.repeat(63), b: '', c: 'A', d: '0_a.b-C' } }),
+  },
   { name: 'a policy name of 40 characters', object: { ...withPolicy(), metadata: { name: 'p'.repeat(40) } } },
   { name: 'a manual backup', object: backup({ policy: 'nightly' }) },
   {

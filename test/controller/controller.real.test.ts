@@ -163,6 +163,22 @@ describe.skipIf(missing !== undefined)(
       });
     });
 
+    it('fits a quota that wants requests and limits said, also where nobody said any', async () => {
+      const quotas = core('ResourceQuota', 'resourcequotas', true);
+      const hard = { 'requests.cpu': '20', 'requests.memory': '20Gi', 'limits.memory': '100Gi' };
+      const metadata = { name: 'said', namespace };
+      await create(quotas, { apiVersion: 'v1', kind: 'ResourceQuota', metadata, spec: { hard } });
+      await until(async () => {
+        const { status } = await get<{ readonly status?: { readonly hard?: object } }>(quotas, 'said');
+        expect(status?.hard).toEqual(hard);
+      });
+      await create(resources.backup, asSent(buildBackup({ name: 'fits', spec: { policy: 'once' } })));
+      expect(await podOf('pgb-fits')).toMatchObject({
+        spec: { containers: [{ resources: { requests: { memory: '192Mi' }, limits: { memory: '2Gi' } } }] },
+      });
+      await cluster.client.delete(quotas, namespace, 'said', {}, signal);
+    });
+
     it('shows within a minute that a quota refuses its pods', async () => {
       const quotas = core('ResourceQuota', 'resourcequotas', true);
       await create(quotas, {
