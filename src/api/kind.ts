@@ -21,6 +21,8 @@ export interface Kind {
   readonly spec: z.ZodType;
   readonly status: z.ZodType;
   readonly columns: readonly Column[];
+  /** Paths that `kubectl get --field-selector` knows, besides name and namespace. */
+  readonly selectable?: readonly string[];
   readonly conditions: readonly ConditionType[];
 }
 

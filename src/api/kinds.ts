@@ -92,6 +92,7 @@ export const backupKind = {
   nameMaxLength: backupNameMaxLength,
   spec: backupSpec,
   status: backupStatus,
+  selectable: ['.spec.policy', '.status.phase'],
   columns: [
     { name: 'Policy', type: 'string', jsonPath: '.spec.policy', description: 'Its policy.' },
     { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Where it stands.' },
@@ -128,6 +129,7 @@ export const restoreRequestKind = {
   nameMaxLength: backupNameMaxLength,
   spec: restoreRequestSpec,
   status: restoreRequestStatus,
+  selectable: ['.spec.target.database', '.status.phase'],
   columns: [
     { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Where it stands.' },
     reasonColumn('Succeeded'),
@@ -141,7 +143,7 @@ export const restoreRequestKind = {
       description: 'The file (or manifest) that was chosen.',
       priority: 1,
     },
-    { name: 'Loaded', type: 'integer', jsonPath: '.status.plainBytes', description: 'Bytes that were loaded.' },
+    { name: 'Loaded', type: 'string', jsonPath: '.status.plainSize', description: 'Size of what was loaded.' },
     progressColumn,
     { name: 'Completed', type: 'date', jsonPath: '.status.completedAt', description: 'Time since its end.' },
     age,

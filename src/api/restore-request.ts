@@ -8,6 +8,7 @@ import {
   progressShape,
   seconds,
   shortText,
+  sizeText,
   timestamp,
 } from './parts.ts';
 import { maxRestoredDatabases, restoredSource, restoreRules, restoreShape } from './restore-spec.ts';
@@ -59,6 +60,7 @@ export const restoreRequestStatus = z.strictObject({
   source: restoredSource().optional().meta({ description: 'What was chosen.' }),
   readBytes: bytes().optional().meta({ description: 'Bytes that were fetched.' }),
   plainBytes: bytes().optional().meta({ description: 'Bytes that were loaded.' }),
+  plainSize: sizeText().optional().meta({ description: 'plainBytes for people.' }),
   progress: z
     .strictObject({
       step: z.enum(['Fetching', 'Loading', 'Analyzing', 'Checking', 'Swapping']).optional(),

@@ -29,6 +29,9 @@ export function makeCrd(kind: Kind): Readonly<Record<string, unknown>> {
           served: true,
           storage: true,
           subresources: { status: {} },
+          ...(kind.selectable === undefined
+            ? {}
+            : { selectableFields: kind.selectable.map((jsonPath) => ({ jsonPath })) }),
           additionalPrinterColumns: kind.columns.map((column) => ({ ...column })),
           schema: {
             openAPIV3Schema: {

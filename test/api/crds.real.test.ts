@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { apiGroup, kinds } from '../../src/api/kinds.ts';
+import { apiGroup, backupKind, kinds } from '../../src/api/kinds.ts';
 import { validateObject } from '../../src/api/validate.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import { whyNoKubeApiserver } from '../servers/kube-apiserver.ts';
@@ -34,6 +34,25 @@ describe.skipIf(missing !== undefined)(`The CRDs on a real API server${missing ?
     const states = Object.fromEntries(conditions.map(({ type, status }) => [type, status]));
 
     expect(states).toEqual({ NamesAccepted: 'True', Established: 'True' });
+  });
+
+  it('let backups be found by their policy, and by how they ended', async () => {
+    const type = typeOf(backupKind);
+    const made = [backup({ policy: 'nightly' }, 'a'), backup({ policy: 'weekly' }, 'b')];
+    for (const object of made) {
+      const metadata = { ...object.metadata, namespace };
+      const created = await cluster.client.create(type, { ...object, metadata }, signal);
+      const phase = object === made[0] ? 'Failed' : 'Succeeded';
+      await cluster.client.putStatus(type, { ...created, status: { phase } }, signal);
+    }
+    const find = async (fieldSelector: string): Promise<readonly unknown[]> => {
+      const { items } = await cluster.client.list(type, { namespace, fieldSelector }, signal);
+      return items.map(({ metadata }) => metadata.name);
+    };
+    expect(await find('spec.policy=nightly')).toEqual(['a']);
+    expect(await find('status.phase=Succeeded')).toEqual(['b']);
+    expect(await find('status.phase!=Failed,spec.policy=nightly')).toEqual([]);
+    for (const { metadata } of made) await cluster.client.delete(type, namespace, metadata.name, {}, signal);
   });
 
   /** Creates (and replaces) the object and returns what the server stored; nothing is left behind. */

@@ -4,7 +4,7 @@ import { restoreRequestStatus, type RestoreRequestStatus, type restoredOutcomes 
 import type { CreatedRoles, RestoredDatabase, RestoreVerdict, ResultLine } from '../../domain/report.ts';
 import { stamp } from '../../domain/stamp.ts';
 import { cutText, setCondition } from '../conditions.ts';
-import { fitMembers } from '../fit-status.ts';
+import { describeSize, fitMembers } from '../fit-status.ts';
 import { restorePhaseOf } from './outcome.ts';
 
 export interface RestoreEnding {
@@ -193,5 +193,8 @@ function readDatabase(line: RestoredDatabase): Databases[number] {
 }
 
 function fitStatus(status: RestoreRequestStatus): RestoreRequestStatus {
-  return fitMembers<RestoreRequestStatus>(restoreRequestStatus.shape, status);
+  return fitMembers<RestoreRequestStatus>(restoreRequestStatus.shape, {
+    ...status,
+    plainSize: describeSize(status.plainBytes),
+  });
 }
