@@ -565,6 +565,8 @@ export const stateReasons = {
   CleanupFailed: 'What a dead runner left could not be cleared up.',
   RestoreCreated: 'A RestoreRequest was created for a slot.',
   RestoreRetried: 'Another RestoreRequest was created, because the last one failed for a transient reason.',
+  KeptForGit:
+    'A request with ttlSecondsAfterFinished was applied by Argo CD or Flux, which would make it again, and so restore again: it is not deleted.',
   BackupFound: 'A backup was found in a location and is shown as an object.',
   BackupVanished: 'The data of backups is no longer in a location that held it; their objects say Missing.',
   ProgramsCurrent: 'pg_dump is as new as the server.',

@@ -22,7 +22,10 @@ export const restoreRequestSpec = withRules(
       .meta({ description: 'Do nothing when the source is found to be still this one. Set by RestorePolicies.' }),
     ttlSecondsAfterFinished: seconds(0, 365 * 86_400)
       .optional()
-      .meta({ description: 'The request is deleted so long after its end. Without it, it stays.' }),
+      .meta({
+        description:
+          'The request is deleted so long after its end. Without it, it stays; so do those that Argo CD or Flux applied, which would make it again.',
+      }),
   }),
   ...restoreRules,
   transitionRule(

@@ -32,8 +32,8 @@ const succeeded = async (): Promise<string> => {
 const message = async (): Promise<string> => (await request()).status?.conditions?.[0]?.message ?? '';
 const held = async (): Promise<boolean> => ((await request()).metadata.finalizers ?? []).length > 0;
 
-async function begin(spec: object = {}): Promise<void> {
-  await cluster.create(asSent(buildRestore({ spec })));
+async function begin(spec: object = {}, metadata: object = {}): Promise<void> {
+  await cluster.create(asSent(buildRestore({ spec, metadata })));
   await cluster.advance(3000);
 }
 
@@ -270,6 +270,20 @@ describe('A RestoreRequest', () => {
     expect(await cluster.names(resources.restoreRequest)).toEqual(['again']);
     await cluster.advance(15_000);
     expect(await cluster.names(resources.restoreRequest)).toEqual([]);
+  });
+
+  it.each([
+    ['annotations', 'argocd.argoproj.io/tracking-id', 'Argo CD'],
+    ['labels', 'kustomize.toolkit.fluxcd.io/name', 'Flux'],
+  ])('stays after its time, and says so, when a tool would make it again (%s: %s)', async (where, key, tool) => {
+    const spec = { ttlSecondsAfterFinished: 60 };
+    await begin(spec, { [where]: { [key]: 'shop' } });
+    const events = await cluster.list(resources.event);
+    const told = events.filter((event) => event['reason'] === 'KeptForGit');
+    expect(told).toMatchObject([{ message: expect.stringContaining(`${tool} keeps this request`) as string }]);
+    await cluster.finishJob(runnerJob, restoreVerdict({ completedAt: cluster.now() }));
+    await cluster.advance(3_600_000);
+    expect(await cluster.names(resources.restoreRequest)).toEqual(['again']);
   });
 
   it('waits for another one that restores to the same database', async () => {

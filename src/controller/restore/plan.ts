@@ -20,6 +20,7 @@ import { restoreEndOf, restoreResultOf } from './outcome.ts';
 import { resolveSource, type ResolvedSource } from './resolve-source.ts';
 import { endedWell, hasRun, isHeld, isHollow, planSettling } from './settle.ts';
 import { manifestUidOf } from './task.ts';
+import { findGitTool } from './find-git-tool.ts';
 
 /** How long a Job may take to be marked as finished after its runner has spoken. */
 const settleMs = 2 * 60_000;
@@ -69,7 +70,9 @@ function planEnded({ nowMs, run, cleanup, mode }: RestoreSeen, request: RestoreR
   const { uid, name, namespace, deletionTimestamp } = request.metadata;
   if (isHeld(request)) return { actions: [release(request)], wakeAt: nowMs + 1000 };
   if (deletionTimestamp !== undefined) return { actions: [] };
-  const { ttlSecondsAfterFinished } = request.spec;
+  // Made again by whoever applied it, it would restore again, over what has been written since.
+  const ttlSecondsAfterFinished =
+    findGitTool(request.metadata) === undefined ? request.spec.ttlSecondsAfterFinished : undefined;
   const endedAt = restoreEndOf(request) ?? nowMs;
   const judgedAt = readStamp(findCondition(request.status?.conditions, 'Succeeded')?.lastTransitionTime) ?? nowMs;
   const goesAt = ttlSecondsAfterFinished === undefined ? undefined : endedAt + ttlSecondsAfterFinished * 1000;
@@ -181,9 +184,17 @@ function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): P
       create,
       ...setStatus(request, status),
       { type: 'tell', about: request, level: 'Normal', reason: 'JobCreated', message: `created the Job ${jobName}` },
+      ...warnOfGit(request),
     ],
     wakeAt: nowMs + progressEveryMs,
   };
+}
+
+function warnOfGit(request: RestoreRequest): readonly Action[] {
+  const tool = findGitTool(request.metadata);
+  if (tool === undefined || request.spec.ttlSecondsAfterFinished === undefined) return [];
+  const message = `${tool} keeps this request and would make it again, and so restore again: it stays after its end, whatever ttlSecondsAfterFinished says`;
+  return [{ type: 'tell', about: request, level: 'Warning', reason: 'KeptForGit', message }];
 }
 
 /** Of a backup it is known at once which it is; which copy of it is read, and which file, the runner finds out. */
