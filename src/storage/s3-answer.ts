@@ -15,6 +15,8 @@ export interface S3Problem {
   readonly serverTimeMs?: number;
   /** Where the bucket is, by the server's word. */
   readonly region?: string;
+  /** The address that a redirect leads to, without path and query (those may be signed). */
+  readonly movedTo?: string;
 }
 
 /** A refusal as it is thrown through the SDK, which adds members to what it sees thrown. */
@@ -41,6 +43,7 @@ const longestRefusal = 64 * 1024;
 
 /** What the answers with a body are, by the SDK's name of the request; the bodies of the others mean nothing to us. */
 const roots: Readonly<Record<string, string>> = {
+  ListObjectsCommand: 'ListBucketResult',
   ListObjectsV2Command: 'ListBucketResult',
   CreateMultipartUploadCommand: 'InitiateMultipartUploadResult',
   CompleteMultipartUploadCommand: 'CompleteMultipartUploadResult',
@@ -86,6 +89,7 @@ function readRefusal(status: number, headers: HttpAnswer['headers'], text: strin
   const foreign = text.trim() !== '' && (root === 'html' || (code === '' && root !== 'Error'));
   const retryAfterMs = readRetryAfter(headers['retry-after'], nowMs);
   const serverTimeMs = Date.parse(headers['date'] ?? '');
+  const movedTo = status < 400 ? originOf(headers['location']) : undefined;
   const region = headers['x-amz-bucket-region'] ?? inside(text, 'Region');
   return {
     code,
@@ -97,6 +101,7 @@ function readRefusal(status: number, headers: HttpAnswer['headers'], text: strin
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(Number.isNaN(serverTimeMs) ? {} : { serverTimeMs }),
     ...(region === '' ? {} : { region }),
+    ...(movedTo === undefined ? {} : { movedTo }),
   };
 }
 
@@ -119,6 +124,11 @@ function rootOf(text: string): string | undefined {
 
 function endsWith(text: string, root: string | undefined): boolean {
   return new RegExp(`(?:</(?:\\w+:)?${root}\\s*>|^[^]*<(?:\\w+:)?${root}[^<>]*/>)\\s*$`).test(text);
+}
+
+function originOf(address: string | undefined): string | undefined {
+  const url = URL.parse(address ?? '');
+  return url === null || url.origin === 'null' ? undefined : url.origin;
 }
 
 /** Seconds, or a date. */

@@ -40,6 +40,11 @@ const byCode: Readonly<Record<string, FailureReason>> = {
   RequestTimeout: 'StorageUnreachable',
   TimeoutError: 'StorageUnreachable',
   IncompleteBody: 'StorageUnreachable',
+  InvalidArgument: 'StorageConfigInvalid',
+  InvalidRequest: 'StorageConfigInvalid',
+  MalformedXML: 'StorageConfigInvalid',
+  NotImplemented: 'StorageConfigInvalid',
+  PreconditionFailed: 'StorageConfigInvalid',
   OperationAborted: 'StorageFailed',
   ConditionalRequestConflict: 'StorageFailed',
   InternalError: 'StorageFailed',
@@ -66,6 +71,10 @@ const byStatus: Readonly<Record<number, FailureReason>> = {
   505: 'StorageConfigInvalid',
   507: 'StorageFull',
 };
+
+/** Stores on file systems pass on what these say, with whatever code; quotas have a code of its own at each provider. */
+const fullWords =
+  /no space left|not enough (?:disk )?space|(?:disk|drive|volume|storage) (?:is )?full|insufficient ?(?:storage|space)|quota|storage (?:cap|limit)\b/i;
 
 const unreachable = new Set([
   'ENOTFOUND',
@@ -111,6 +120,12 @@ export function s3StatusOf(failure: unknown): number {
   return s3ProblemOf(failure)?.status ?? 0;
 }
 
+/** "Not found" and not a word of what: some servers and proxies answer so to whatever is not there. */
+export function isBare404(failure: unknown): boolean {
+  const problem = s3ProblemOf(failure);
+  return problem !== undefined && problem.status === 404 && problem.code === '' && !problem.foreign;
+}
+
 /** Stands for the SDK's error, whose members would carry parts of the signature into logs. */
 class S3Answer extends Error {
   readonly problem: S3Problem;
@@ -125,6 +140,9 @@ class S3Answer extends Error {
 function chooseReason({ code, systemCode, status, message, foreign }: S3Problem): FailureReason {
   if (tlsCode.test(systemCode) || (status === 0 && /certificate/i.test(message))) return 'TlsFailed';
   const known = byCode[code];
+  // A rate is a quota, too.
+  const isThrottled = known === 'StorageThrottled' || (known === undefined && [429, 503].includes(status));
+  if (status > 0 && !isThrottled && fullWords.test(`${code} ${message}`)) return 'StorageFull';
   if (known !== undefined) return known;
   if (unreachable.has(systemCode) || message.includes('socket hang up')) return 'StorageUnreachable';
   if (systemCode.startsWith('HPE_')) return 'StorageConfigInvalid';

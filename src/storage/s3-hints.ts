@@ -32,7 +32,7 @@ const byReason: Partial<Readonly<Record<FailureReason, string>>> = {
 
 /** Advice that speaks of S3 and of what was met; undefined where there is none but to look. */
 export function chooseHint(reason: FailureReason, problem: S3Problem, facts: HintFacts): string | undefined {
-  const { code, status, systemCode, foreign, region } = problem;
+  const { code, status, systemCode, foreign, region, movedTo } = problem;
   const known = byCode[code];
   if (known !== undefined) return known;
   if (status === 413 || code === 'EntityTooLarge')
@@ -40,6 +40,7 @@ export function chooseHint(reason: FailureReason, problem: S3Problem, facts: Hin
   const misplaced = hintOfMisplacedBucket(reason, problem, facts);
   if (misplaced !== undefined) return misplaced;
   if (region !== undefined && reason === 'StorageConfigInvalid') return `set s3.region to ${region}`;
+  if (movedTo !== undefined) return `what answers sends to ${movedTo}: if that is the store, set s3.endpoint to it`;
   if (code === 'AuthorizationHeaderMalformed' || status === 301) return 'correct s3.region, or s3.endpoint';
   if (systemCode === 'ERR_PROXY_TUNNEL')
     return 'the proxy of HTTPS_PROXY does not let it through: correct it, or name the host in NO_PROXY';

@@ -2,7 +2,7 @@ import { Failure } from '../api/failure.ts';
 import type { Patience } from './attempt.ts';
 import type { Asked } from './s3-asked.ts';
 import type { S3Calls } from './s3-calls.ts';
-import { s3StatusOf } from './s3-errors.ts';
+import { s3CodeOf, s3StatusOf } from './s3-errors.ts';
 import type { Pace } from './s3-pace.ts';
 
 /** What goes along with bytes so that the server can check them, best first. */
@@ -45,16 +45,24 @@ export function weakerChecks(from: CheckKind): readonly CheckKind[] {
 }
 
 /**
- * Servers and proxies that do not know an option of a request refuse it in many words; so the status counts. A refusal that is known for
- * something else (credentials, no room, bytes that differ) is none of an option.
+ * Servers and proxies that do not know an option of a request refuse it in many words; so the status counts, or the code where an answer
+ * of 200 turned into a refusal. One that is known for something else (credentials, no room, bytes that differ) is none of an option.
  */
 export function isRefusedOption(error: unknown): boolean {
-  return (
-    error instanceof Failure &&
-    error.reason === 'StorageConfigInvalid' &&
-    [400, 412, 417, 501].includes(s3StatusOf(error))
-  );
+  if (!(error instanceof Failure)) return false;
+  const status = s3StatusOf(error);
+  if (status === 405) return error.reason === 'StorageDenied';
+  if (error.reason !== 'StorageConfigInvalid') return false;
+  return [400, 412, 417, 501].includes(status) || (status === 200 && optionCodes.has(s3CodeOf(error)));
 }
+
+const optionCodes: ReadonlySet<string> = new Set([
+  'InvalidArgument',
+  'InvalidRequest',
+  'MalformedXML',
+  'NotImplemented',
+  'PreconditionFailed',
+]);
 
 /** Goes down the ways until one is not refused. @throws the first refusal when all are */
 export async function tryWays<T>(
@@ -83,7 +91,7 @@ export async function explainCondition(
   error: unknown,
   signal: AbortSignal,
 ): Promise<unknown> {
-  if (s3StatusOf(error) !== 412) return error;
+  if (s3StatusOf(error) !== 412 && s3CodeOf(error) !== 'PreconditionFailed') return error;
   if ((await calls.head(key, false, signal)) === undefined) return error;
   return new Failure('AlreadyStored', `${key} exists already in ${calls.name}`, { cause: error });
 }

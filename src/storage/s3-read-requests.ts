@@ -1,17 +1,11 @@
-import {
-  GetObjectCommand,
-  HeadObjectCommand,
-  ListMultipartUploadsCommand,
-  ListObjectsV2Command,
-  type ListObjectsV2CommandOutput,
-} from '@aws-sdk/client-s3';
+import { GetObjectCommand, HeadObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { Failure } from '../api/failure.ts';
 import type { S3Calls, S3Head } from './s3-calls.ts';
 import type { Ask } from './s3-client.ts';
-import { s3CodeOf, s3StatusOf } from './s3-errors.ts';
+import { isBare404, s3StatusOf } from './s3-errors.ts';
 import { KeyCoding } from './s3-key-coding.ts';
+import { makeListRequest, type RawPage, type RawPageRequest } from './s3-list-requests.ts';
 import { readAcknowledged, unquote } from './s3-told.ts';
-import type { ObjectStat } from './storage.ts';
 
 /** The requests that change nothing. */
 export function makeReadRequests(
@@ -19,39 +13,34 @@ export function makeReadRequests(
   Bucket: string,
 ): Pick<S3Calls, 'checkBucket' | 'head' | 'get' | 'listPage' | 'listUploads'> {
   const coding = new KeyCoding();
+  const askForPage = makeListRequest(ask, Bucket);
   /** There is a bucket, or nobody may look whether there is. */
   let bucketSeen = false;
 
-  async function list(command: ListObjectsV2Command, what: string, signal: AbortSignal) {
-    try {
-      const told = await ask(what, (client, abort) => client.send(command, abort), signal);
-      bucketSeen = true;
-      return told;
-    } catch (error) {
-      if (!(error instanceof Failure) || s3CodeOf(error) !== 'NoSuchKey') throw error;
-      // A bucket was listed, and taken for an object.
-      const { message, hint, cause } = error;
-      throw new Failure('StorageConfigInvalid', message, {
-        hint: hint ?? 'correct s3.endpoint: there is a bucket too many in its path',
-        cause,
-      });
-    }
+  async function list(page: RawPageRequest, what: string, signal: AbortSignal): Promise<RawPage> {
+    const told = await askForPage(page, what, signal);
+    bucketSeen = true;
+    return told;
   }
 
-  /** Answers to HEAD have no body and so no code: the same is asked in a way whose answer has one. */
-  async function listOne(key: string, signal: AbortSignal): Promise<void> {
-    await list(new ListObjectsV2Command({ Bucket, Prefix: key, MaxKeys: 1 }), `look at ${key}`, signal);
+  /** The first of the keys that begin so. */
+  async function listOne(key: string, signal: AbortSignal): Promise<string | undefined> {
+    const { entries } = await list({ prefix: key, most: 1, encoded: false }, `look at ${key}`, signal);
+    return entries[0]?.key;
   }
 
-  async function explain(failure: unknown, key: string, signal: AbortSignal): Promise<unknown> {
+  /**
+   * Answers to HEAD have no body and so no code: the same is asked in a way whose answer has one. Some stores refuse to look at what is not
+   * there, whoever asks: where a listing shows that the key is free, it is. @throws what it was, else
+   */
+  async function explain(failure: unknown, key: string, signal: AbortSignal): Promise<undefined> {
     const status = s3StatusOf(failure);
-    if (status === 0 || status >= 500 || status === 429) return failure;
-    try {
-      await listOne(key, signal);
-      return failure;
-    } catch (explained) {
-      return explained;
-    }
+    if (status === 0 || status >= 500 || status === 429) throw failure;
+    const first = await listOne(key, signal);
+    // A key comes before all that are longer.
+    const isFree = first === undefined || (first !== key && first.startsWith(key));
+    if (status !== 403 || !isFree) throw failure;
+    return undefined;
   }
 
   async function checkBucket(key: string, signal: AbortSignal): Promise<void> {
@@ -63,20 +52,6 @@ export function makeReadRequests(
       if (!(error instanceof Failure) || error.reason !== 'StorageDenied') throw error;
       bucketSeen = true;
     }
-  }
-
-  function readPage(told: ListObjectsV2CommandOutput, prefix: string): ReadPage {
-    const entries = (told.Contents ?? []).map(({ Key, Size, LastModified, ETag }) => {
-      const tag = unquote(ETag);
-      if (Key === undefined || Size === undefined)
-        throw new Failure('StorageConfigInvalid', `list ${prefix}: an entry has no key or size`);
-      const stat = { key: Key, bytes: Size, modifiedAtMs: LastModified?.getTime() ?? 0 };
-      return tag === undefined ? stat : { ...stat, tag };
-    });
-    const more = { entries, encoded: told.EncodingType === 'url' };
-    if (told.IsTruncated !== true) return { ...more, next: undefined };
-    if (told.NextContinuationToken) return { ...more, next: told.NextContinuationToken };
-    throw new Failure('StorageFailed', `list ${prefix}: there is more, but the answer does not say how to get it`);
   }
 
   async function head(key: string, withChecksum: boolean, signal: AbortSignal): Promise<S3Head | undefined> {
@@ -97,9 +72,20 @@ export function makeReadRequests(
         ...(etag === undefined ? {} : { tag: etag }),
       };
     } catch (error) {
-      if (s3StatusOf(error) !== 404) throw await explain(error, key, signal);
+      if (s3StatusOf(error) !== 404) return await explain(error, key, signal);
       await checkBucket(key, signal);
       return undefined;
+    }
+  }
+
+  /** A 404 that says no more is of the object where the bucket is there. */
+  async function orMissing<T>(answer: Promise<T>, key: string, signal: AbortSignal): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      if (!isBare404(error)) throw error;
+      await checkBucket(key, signal);
+      throw new Failure('ObjectMissing', `${key} is not in s3://${Bucket}`, { cause: error });
     }
   }
 
@@ -133,7 +119,12 @@ export function makeReadRequests(
     get: async (key, { start, end }, signal) => {
       const range = start === undefined ? {} : { Range: `bytes=${start}-${end ?? ''}` };
       const command = new GetObjectCommand({ Bucket, Key: key, ...range });
-      const told = await ask(`get ${key}`, (client, abort) => client.send(command, abort), signal);
+      const what = `get ${key}`;
+      const told = await orMissing(
+        ask(what, (client, abort) => client.send(command, abort), signal),
+        key,
+        signal,
+      );
       const body = told.Body;
       if (body === undefined || !('destroy' in body) || told.ContentLength === undefined)
         throw new Failure('StorageConfigInvalid', `get ${key}: the answer has no size or no body`);
@@ -147,15 +138,8 @@ export function makeReadRequests(
       return { body, length: told.ContentLength, start: Number(first ?? 0), tag };
     },
     listPage: async ({ prefix, after, token }, signal) => {
-      const page = {
-        Bucket,
-        Prefix: prefix,
-        ...(token === undefined ? {} : { ContinuationToken: token }),
-        ...(after === undefined || token !== undefined ? {} : { StartAfter: after }),
-      };
       const what = `list ${prefix}`;
-      const command = new ListObjectsV2Command({ ...page, EncodingType: 'url' });
-      const { entries, encoded, next } = readPage(await list(command, what, signal), prefix);
+      const { entries, encoded, next, byLastKey } = await list({ prefix, after, token, encoded: true }, what, signal);
       const exists = async (key: string): Promise<boolean> => (await headOrNone(key, signal)) !== undefined;
       const keys = await decode(
         entries.map(({ key }) => key),
@@ -164,7 +148,8 @@ export function makeReadRequests(
         what,
         exists,
       );
-      return { objects: entries.map((entry, index) => ({ ...entry, key: keys[index] ?? entry.key })), next };
+      const objects = entries.map((entry, index) => ({ ...entry, key: keys[index] ?? entry.key }));
+      return { objects, next: byLastKey ? keys.at(-1) : next };
     },
     listUploads: async (prefix, from, signal) => {
       const what = `list uploads of ${prefix}`;
@@ -196,11 +181,4 @@ export function makeReadRequests(
       throw new Failure('StorageFailed', `${what}: there is more, but not said how to get it`);
     },
   };
-}
-
-interface ReadPage {
-  readonly entries: readonly ObjectStat[];
-  /** By its own word. */
-  readonly encoded: boolean;
-  readonly next: string | undefined;
 }

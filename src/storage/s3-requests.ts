@@ -14,7 +14,7 @@ import { isTransient, Throttled } from './attempt.ts';
 import type { StorageTools } from './place.ts';
 import type { NewObject, S3Calls } from './s3-calls.ts';
 import { connectS3 } from './s3-client.ts';
-import { s3CodeOf } from './s3-errors.ts';
+import { isBare404, s3CodeOf } from './s3-errors.ts';
 import { makeReadRequests } from './s3-read-requests.ts';
 import { readAcknowledged } from './s3-told.ts';
 import type { S3Options } from './s3.ts';
@@ -36,9 +36,18 @@ export function makeS3Calls(options: S3Options, tools: StorageTools): S3Calls {
     ...(StorageClass === undefined || !inClass ? {} : { StorageClass }),
   });
 
+  const reads = makeReadRequests(ask, Bucket);
+
+  /** What is gone already is removed. @throws any other refusal */
+  async function passIfGone(error: unknown, code: string, key: string, signal: AbortSignal): Promise<void> {
+    if (s3CodeOf(error) === code) return;
+    if (!isBare404(error)) throw error;
+    await reads.checkBucket(key, signal);
+  }
+
   return {
     name: `s3://${Bucket}`,
-    ...makeReadRequests(ask, Bucket),
+    ...reads,
     putObject: async (object, bytes, { crc32, md5 }, signal) => {
       const command = new PutObjectCommand({
         ...written(object),
@@ -98,7 +107,7 @@ export function makeS3Calls(options: S3Options, tools: StorageTools): S3Calls {
       try {
         await ask(`abort upload of ${upload.key}`, (client, abort) => client.send(command, abort), signal);
       } catch (error) {
-        if (s3CodeOf(error) !== 'NoSuchUpload') throw error;
+        await passIfGone(error, 'NoSuchUpload', upload.key, signal);
       }
     },
     hasUpload: async (upload, signal) => {
@@ -118,7 +127,7 @@ export function makeS3Calls(options: S3Options, tools: StorageTools): S3Calls {
       try {
         await ask(`delete ${key}`, (client, abort) => client.send(command, abort), signal);
       } catch (error) {
-        if (s3CodeOf(error) !== 'NoSuchKey') throw error;
+        await passIfGone(error, 'NoSuchKey', key, signal);
       }
     },
     close,

@@ -24,6 +24,7 @@ describe.each([
   [400, ''],
   [417, 'ExpectationFailed'],
   [501, 'NotImplemented'],
+  [405, 'MethodNotAllowed'],
   [501, 'A header you provided implies functionality that is not implemented'],
 ])('a server that answers %i "%s"', (status, code) => {
   const refuse = { status, code };
@@ -88,9 +89,10 @@ describe.each([
 
   test('to everything fails, once each way, and leaves nothing', async () => {
     stand.server.script = ({ what }) => (what === 'put' || what === 'part' ? refuse : undefined);
-    await expect(stand.putBig()).rejects.toMatchObject({ reason: 'StorageConfigInvalid' });
+    const reason = status === 405 ? 'StorageDenied' : 'StorageConfigInvalid';
+    await expect(stand.putBig()).rejects.toMatchObject({ reason });
     const small = stand.storage.put('small', textBody('x'), { onlyIfAbsent: true }, go);
-    await expect(small).rejects.toMatchObject({ reason: 'StorageConfigInvalid' });
+    await expect(small).rejects.toMatchObject({ reason });
     expect(stand.count('put')).toBeLessThanOrEqual(6);
     expect(stand.server.uploads.size + stand.server.objects.size).toBe(0);
   });
