@@ -3,6 +3,7 @@ import type { FailureReason } from '../api/reasons.ts';
 import { Throttled } from './attempt.ts';
 import { type S3Problem, S3Refusal } from './s3-answer.ts';
 import { chooseHint, type HintFacts } from './s3-hints.ts';
+import { saysFull } from './says-full.ts';
 
 const byCode: Readonly<Record<string, FailureReason>> = {
   NoSuchBucket: 'StorageMissing',
@@ -72,10 +73,6 @@ const byStatus: Readonly<Record<number, FailureReason>> = {
   507: 'StorageFull',
 };
 
-/** Stores on file systems pass on what these say, with whatever code; quotas have a code of its own at each provider. */
-const fullWords =
-  /no space left|not enough (?:disk )?space|(?:disk|drive|volume|storage) (?:is )?full|insufficient ?(?:storage|space)|quota|storage (?:cap|limit)\b/i;
-
 const unreachable = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
@@ -142,7 +139,7 @@ function chooseReason({ code, systemCode, status, message, foreign }: S3Problem)
   const known = byCode[code];
   // A rate is a quota, too.
   const isThrottled = known === 'StorageThrottled' || (known === undefined && [429, 503].includes(status));
-  if (status > 0 && !isThrottled && fullWords.test(`${code} ${message}`)) return 'StorageFull';
+  if (status > 0 && !isThrottled && saysFull(`${code} ${message}`)) return 'StorageFull';
   if (known !== undefined) return known;
   if (unreachable.has(systemCode) || message.includes('socket hang up')) return 'StorageUnreachable';
   if (systemCode.startsWith('HPE_')) return 'StorageConfigInvalid';

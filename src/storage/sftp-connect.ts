@@ -12,7 +12,7 @@ import {
 } from './host-keys.ts';
 import type { StorageTools } from './place.ts';
 import { offeredBy, type SftpAbility, SftpAbilities } from './sftp-abilities.ts';
-import { toConnectFailure } from './sftp-errors.ts';
+import { sftpStatus, sftpStatusOf, toConnectFailure } from './sftp-errors.ts';
 import { chooseLimits, limitsOfChannel } from './sftp-limits.ts';
 import { LoginPlan, makeLogin, startSftp } from './sftp-login.ts';
 import { isFolder, kindOfMode } from './sftp-look.ts';
@@ -192,7 +192,11 @@ async function findRoot(session: SftpSession, path: string, signal: AbortSignal)
       throw error instanceof Failure && error.reason === 'ObjectMissing' ? missing : error;
     }
   };
-  const root = await ask<string>((channel, done) => channel.realpath(path, done));
+  const root = await ask<string>((channel, done) => channel.realpath(path, done)).catch((error: unknown) => {
+    // Some know no such request; then the path is taken as it is written.
+    if (sftpStatusOf(error) !== sftpStatus.unsupported) throw error;
+    return path;
+  });
   const { mode } = await ask<SftpAttributes>((channel, done) => channel.stat(root, done));
   // The root itself may be a link: it has been followed.
   const kind = kindOfMode(mode) ?? ((await isFolder(session, root, signal)) ? 'folder' : 'other');

@@ -1,5 +1,6 @@
 import { Failure } from '../api/failure.ts';
 import type { FailureReason } from '../api/reasons.ts';
+import { saysFull } from './says-full.ts';
 import type { LoginPlan } from './sftp-login.ts';
 
 /** Status codes of SFTP version 3. */
@@ -13,7 +14,12 @@ export const sftpStatus = {
   unsupported: 8,
 } as const;
 
-const fullWords = /no space|disk full|quota|space left|exceed/i;
+/** Of later versions of the protocol: some servers use them all the same. */
+const laterStatus: Readonly<Record<number, FailureReason>> = {
+  12: 'StorageDenied',
+  14: 'StorageFull',
+  15: 'StorageFull',
+};
 
 /** The numeric status of an answer, 0 if the error is something else. */
 export function sftpStatusOf(error: unknown): number {
@@ -43,10 +49,12 @@ export function toSftpFailure(error: unknown, what: string): Failure {
 
 function chooseReason(status: number, message: string): FailureReason {
   if (status === sftpStatus.noSuchFile) return 'ObjectMissing';
+  if (status > 0 && saysFull(message)) return 'StorageFull';
   if (status === sftpStatus.permissionDenied) return 'StorageDenied';
   if (status === sftpStatus.unsupported) return 'StorageConfigInvalid';
   if (status === sftpStatus.noConnection || status === sftpStatus.connectionLost) return 'StorageUnreachable';
-  if (fullWords.test(message)) return 'StorageFull';
+  const later = laterStatus[status];
+  if (later !== undefined) return later;
   if (/read-only/i.test(message)) return 'StorageDenied';
   if (message === 'No response from server') return 'StorageUnreachable';
   return 'StorageFailed';

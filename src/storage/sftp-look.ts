@@ -19,16 +19,37 @@ export async function lookAt(
   signal?: AbortSignal,
 ): Promise<SftpAttributes | undefined> {
   const { abilities } = session;
-  const how = abilities.has('lstat') ? 'lstat' : 'stat';
+  if (!abilities.has('lstat')) return await ask(session, 'stat', path, signal);
+  try {
+    const found = await ask(session, 'lstat', path, signal);
+    abilities.prove('lstat');
+    return found;
+  } catch (error) {
+    if (abilities.isProven('lstat') || !isRefusal(error)) throw error;
+    // Not every server says that it does not know a request: one that it does know tells.
+    const found = await ask(session, 'stat', path, signal).catch(() => Promise.reject(error));
+    abilities.refuse('lstat');
+    return found;
+  }
+}
+
+async function ask(
+  session: SftpSession,
+  how: 'lstat' | 'stat',
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<SftpAttributes | undefined> {
   try {
     return await session.ask<SftpAttributes>(`look at ${path}`, (channel, done) => channel[how](path, done), signal);
   } catch (error) {
-    const status = sftpStatusOf(error);
-    if (status === sftpStatus.noSuchFile) return undefined;
-    if (status !== sftpStatus.unsupported || how === 'stat') throw error;
-    abilities.refuse('lstat');
-    return await lookAt(session, path, signal);
+    if (sftpStatusOf(error) === sftpStatus.noSuchFile) return undefined;
+    throw error;
   }
+}
+
+function isRefusal(error: unknown): boolean {
+  const status = sftpStatusOf(error);
+  return [sftpStatus.permissionDenied, sftpStatus.failure, sftpStatus.unsupported].some((one) => one === status);
 }
 
 /** What is at a path that exists: by the type bits of its mode, else by what the server lets be done with it. */
