@@ -18,12 +18,26 @@ const unreachable = new Set([
   'EADDRNOTAVAIL',
 ]);
 
+/** A server or pooler that lets nobody in without encryption. */
+const wantsTls =
+  /(?:SSL|TLS) (?:connections? (?:is|are) )?required|requires? (?:an? )?(?:SSL|TLS)|connection is insecure/i;
+/** PostgreSQL's way to say so: no line of its rules is for such a connection. */
+const unencrypted = /no pg_hba\.conf entry [^\n]*(?:no encryption|SSL off)/;
+
 /** Broken off in the middle of TLS by whoever was restarted or reset: no fault of keys and certificates. */
 const tornTls = /unexpected eof|bad record mac|bad decrypt|disconnected before secure TLS/i;
 
 /** What refuses a login now and may not later: a server or pooler that is full, starts, stops, or cannot reach what is behind it. */
-const passing =
-  /connect(?:ion)? (?:failed|refused|timed? ?out)|(?:could not|can ?not|failed to|unable to) (?:get|open|create|check ?out|connect)|max[ _-]?client|max client conn|too many (?:clients|connections)|no more connections|shut(?:ting)? ?down|starting up|not yet accepting|in recovery|servers? ?(?:is |are )?down|conn(?:ection)? crashed|terminating|failover|_timeout\b/i;
+const passing = new RegExp(
+  [
+    String.raw`connect(?:ion)? (?:failed|refused|timed? ?out)|tim(?:ed?|e)[ -]?out\b|_timeout\b|DNS lookup`,
+    String.raw`(?:couldn.t|could not|can ?not|failed to|unable to) (?:get|open|create|check ?out|connect)`,
+    String.raw`max[ _-]?client|too many (?:\w+ )?(?:clients|connections)|no more connections`,
+    String.raw`shut(?:ting)? ?down|starting up|not yet accepting|in recovery|terminating|failover|unavailable`,
+    String.raw`(?:servers?|nodes?) ?(?:is |are )?down|conn(?:ection)? crashed|connection to [^\n]*closed|read/write error`,
+  ].join('|'),
+  'i',
+);
 
 /**
  * A pooler's words that leave open whether its server is down or refuses its password: worth a moment, not all of the time that a
@@ -52,7 +66,7 @@ export function connectFailure(error: unknown, server: Server, database: string)
 }
 
 function connectReason(code: string, message: string): FailureReason {
-  if (/does not support SSL|SSL (?:connection is )?required/.test(message)) return 'TlsFailed';
+  if (/does not support SSL/.test(message) || wantsTls.test(message)) return 'TlsFailed';
   // pg's own words: no password was given, or the server does not prove that it knows it either.
   if (message.startsWith('SASL: ')) return 'AuthenticationFailed';
   if (isSqlstate(code)) return refusalReason(code, message);
@@ -80,7 +94,11 @@ function refusalReason(code: string, message: string): FailureReason {
   if (/no such database|database "[^\n]*" does not exist/.test(message)) return 'DatabaseMissing';
   if (/authentication|password|no such user|(?:user|tenant|role)\b[^\n]* not found/i.test(message))
     return 'AuthenticationFailed';
-  if (/database does not allow connections|is not currently accepting connections/.test(message))
+  if (
+    /database does not allow connections|is not currently accepting connections|database "[^\n]*" is disabled/.test(
+      message,
+    )
+  )
     return 'DatabaseClosed';
   if (ambiguous.test(message)) return 'AuthenticationFailed';
   if (passing.test(message) || /^08(?!P01)/.test(code)) return 'ServerUnreachable';
@@ -90,6 +108,9 @@ function refusalReason(code: string, message: string): FailureReason {
 function hintOf(reason: FailureReason, message: string): string | undefined {
   if (/does not support SSL/.test(message)) {
     return 'Set tls.mode to disable (in a uri: sslmode=disable) if the network may be trusted, or turn TLS on at the server.';
+  }
+  if (wantsTls.test(message) || unencrypted.test(message)) {
+    return 'Set tls.mode to verify-full or require (in a uri: sslmode): the server takes encrypted connections only.';
   }
   if (reason === 'PermissionDenied' && /CONNECT privilege|permission denied for database/.test(message)) {
     return 'GRANT CONNECT ON DATABASE … TO the user, or leave the database out (source.postgres.databases.exclude).';

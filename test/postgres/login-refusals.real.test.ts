@@ -8,8 +8,8 @@ import { startRefusingPostgres } from '../servers/refusing-postgres.ts';
 const never = new AbortController().signal;
 
 /** Waits in a time that passes by itself. */
-async function meet(code: string, message: string, budgetMs = 900_000) {
-  const server = await startRefusingPostgres(code, message);
+async function meet(code: string, words: string, budgetMs = 900_000) {
+  const server = await startRefusingPostgres(code, words);
   let nowMs = 0;
   const clock = {
     nowMs: () => nowMs,
@@ -22,7 +22,8 @@ async function meet(code: string, message: string, budgetMs = 900_000) {
   try {
     const options = { budgetMs, clock, onWaiting: (failure: Failure) => void told.push(failure.message) };
     const failure = (await rejection(waitForServer(at, options, never))) as Failure;
-    return { reason: failure.reason, message: failure.message, waitedMs: nowMs, told, logins: server.logins() };
+    const { reason, message, hint } = failure;
+    return { reason, message, hint, waitedMs: nowMs, told, logins: server.logins() };
   } finally {
     await server.stop();
   }
@@ -59,6 +60,25 @@ const final: readonly (readonly [string, string, FailureReason])[] = [
   ['58000', 'No pool configured for database: "shop", user: "app"', 'AuthenticationFailed'],
   ['58P01', 'could not access file "nowhere": No such file or directory', 'AuthenticationFailed'],
   ['28P01', 'password authentication failed for user "app"', 'AuthenticationFailed'],
+  [
+    'XX000',
+    'This RDS proxy has no credentials for the role app. Check the credentials for this role and try again.',
+    'AuthenticationFailed',
+  ],
+  ['28000', 'The IAM authentication failed for the role app.', 'AuthenticationFailed'],
+  ['28000', 'This RDS Proxy requires TLS connections', 'TlsFailed'],
+  ['08P01', 'connection requires SSL', 'TlsFailed'],
+  ['XX000', 'connection is insecure (try using `sslmode=require`)', 'TlsFailed'],
+  [
+    'XX000',
+    'Endpoint ID is not specified. Either please upgrade the postgres client library (libpq) for SNI support',
+    'AuthenticationFailed',
+  ],
+  ['XX000', 'The endpoint has been disabled. Enable it using Neon API and retry.', 'AuthenticationFailed'],
+  ['XX000', 'Authentication error, reason: "Invalid format for user or db_name"', 'AuthenticationFailed'],
+  ['58000', 'Invalid password for user "app"', 'AuthenticationFailed'],
+  ['08P01', 'odyssey: c6f2: user blocked: shop app', 'AuthenticationFailed'],
+  ['08P01', 'database "shop" is disabled', 'DatabaseClosed'],
   ['28000', 'role "app" is not permitted to log in', 'AuthenticationFailed'],
   ['0A000', 'unsupported frontend protocol 3.0', 'AuthenticationFailed'],
   ['42704', 'unrecognized configuration parameter "x"', 'AuthenticationFailed'],
@@ -94,6 +114,15 @@ const passing: readonly (readonly [string, string])[] = [
   ['XX000', '(ECHECKOUTTIMEOUT) unable to check out connection from the pool'],
   ['58000', 'could not get connection from the pool - AllServersDown'],
   ['58000', 'failed to create a backend connection'],
+  ['XX000', 'Timed-out waiting to acquire database connection'],
+  ['XX000', 'The target database is currently unavailable'],
+  ['XX000', "Couldn't connect to compute node"],
+  ['XX000', '(EDBHANDLEREXITED) connection to database closed. Check logs for more information'],
+  ['08P01', 'server DNS lookup failed'],
+  ['08P01', 'odyssey: c6f2: too many tcp connections (global client_max 100)'],
+  ['58000', 'odyssey: c6f2: remote server read/write error s1'],
+  ['58000', 'all backend nodes are down, pgpool requires at least one valid node'],
+  ['58000', 'could not get connection from the pool - TimedOut'],
 ];
 
 test.each(passing)('%s "%s" is waited for as long as the run may wait', async (code, message) => {
@@ -110,3 +139,12 @@ test.each(['server login has been failing, try again later (server_login_retry)'
     expect(await meet('08P01', message, 8_000)).toMatchObject({ reason: 'AuthenticationFailed', waitedMs: 8_000 });
   },
 );
+
+test('a server that takes encrypted connections only says so by a missing line of its rules: tls.mode is named', async () => {
+  const words = 'no pg_hba.conf entry for host "10.0.0.7", user "app", database "shop", no encryption';
+  expect(await meet('28000', words)).toMatchObject({ reason: 'AuthenticationFailed', waitedMs: 0 });
+  expect((await meet('28000', words)).hint).toMatch(/tls\.mode/);
+  expect((await meet('28000', words.replace('no encryption', 'SSL off'))).hint).toMatch(/tls\.mode/);
+  expect((await meet('28000', words.replace('no encryption', 'SSL encryption'))).hint ?? '').not.toMatch(/tls\.mode/);
+  expect((await meet('XX000', 'connection is insecure (try using `sslmode=require`)')).hint).toMatch(/tls\.mode/);
+});
