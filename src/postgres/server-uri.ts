@@ -80,6 +80,7 @@ function split(uri: string): UriParts {
         'write it as postgresql://user:password@host:port/database',
       );
     }
+    if (/^["']/.test(uri)) throw invalid('it stands in quotes', 'put it into the Secret without them');
     throw invalid('it does not look like postgresql://user:password@host:port/database');
   }
   const rest = uri.slice(scheme.length);

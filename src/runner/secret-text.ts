@@ -6,11 +6,14 @@ import { Failure } from '../api/failure.ts';
 const publicMaxBytes = 1024 * 1024;
 const secretMaxBytes = 64 * 1024;
 
+/** How `-----BEGIN` and `postgres` begin in base64: no text of ours does. */
+const encodedTwice = /^(?:LS0tLS1CRUdJTi|cG9zdGdyZX)/;
+
 const asUtf8 = 'store it as UTF-8; a file is converted by iconv -f UTF-16 -t UTF-8';
 
 /**
  * The text of a Secret's key, read from its file; undefined when there is none. A byte order mark of UTF-8 and the
- * newline at the end, which editors and `kubectl create secret --from-file` leave, are no part of it.
+ * line breaks at the end, which editors and `kubectl create secret --from-file` leave, are no part of it.
  * @throws Failure SecretInvalid for what cannot be a text; no message repeats any of it
  */
 export async function readSecretText(path: string, what: string, isPublic: boolean): Promise<string | undefined> {
@@ -25,7 +28,12 @@ export async function readSecretText(path: string, what: string, isPublic: boole
     throw new Failure('SecretInvalid', `${what} is not UTF-8`, {
       hint: 'store it as UTF-8; a file is converted by iconv -f LATIN1 -t UTF-8',
     });
-  return content.toString('utf8').replace(/\r?\n$/, '');
+  const text = content.toString('utf8').replace(/[\r\n]+$/, '');
+  if (encodedTwice.test(text))
+    throw new Failure('SecretInvalid', `${what} is encoded in base64 twice`, {
+      hint: 'encode a value under data once, and one under stringData not at all',
+    });
+  return text;
 }
 
 async function readBounded(path: string, what: string, maxBytes: number): Promise<Buffer | undefined> {

@@ -41,7 +41,25 @@ function readKeys({ accessKeyId, secretAccessKey, sessionToken }: Credentials): 
   if (accessKeyId === undefined && secretAccessKey === undefined) return undefined;
   if (accessKeyId === undefined || secretAccessKey === undefined)
     throw new Failure('SecretInvalid', 'access key id and secret access key go together: one of them is missing');
-  return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
+  return {
+    accessKeyId: readKey(accessKeyId, 'access key id', /^[!-~]+$/),
+    // Some stores let people choose theirs.
+    secretAccessKey: readKey(secretAccessKey, 'secret access key', /^[^\p{Cc}]+$/u),
+    ...(sessionToken === undefined ? {} : { sessionToken: readKey(sessionToken, 'session token', /^[!-~]+$/) }),
+  };
+}
+
+/** What editors and templates put around a key is no part of it. */
+function readKey(text: string, what: string, allowed: RegExp): string {
+  const key = text.trim();
+  if (!allowed.test(key)) {
+    throw new Failure('SecretInvalid', `the ${what} holds a blank, a line break or other characters that none has`, {
+      hint: 'put the key alone into the Secret',
+    });
+  }
+  if (/^(["']).*\1$/.test(key))
+    throw new Failure('SecretInvalid', `the ${what} stands in quotes`, { hint: 'put it into the Secret without them' });
+  return key;
 }
 
 async function openServer(place: SftpPlace, credentials: Credentials, tools: StorageTools): Promise<Storage> {

@@ -15,7 +15,7 @@ const keyHint = 'an OpenSSH or PEM private key, whole, with its passphrase if it
  * Throws `SecretInvalid`, with what to do about the shapes that are not taken.
  */
 export function readPrivateKey({ privateKey, passphrase }: PrivateKey): PrivateKey {
-  const text = privateKey.replace(/^\uFEFF/, '').trim();
+  const text = mendLines(privateKey.replace(/^\uFEFF/, '').trim());
   const given = { privateKey: text, ...(passphrase === undefined ? {} : { passphrase }) };
   const problem = readsAsIs(given);
   if (problem === undefined) return given;
@@ -32,6 +32,17 @@ export function readPrivateKey({ privateKey, passphrase }: PrivateKey): PrivateK
     throw unreadable('cannot be read', what ? 'check the passphrase in the Secret' : keyHint, problem);
   }
   return { privateKey: convert(text, passphrase) };
+}
+
+/** Templates and environments put a key into one line: in quotes, with backslash and n for each line break, or a blank. */
+function mendLines(text: string): string {
+  if (text.includes('\n')) return text;
+  const lines = text.replace(/^(["'])(.*)\1$/, '$2').replaceAll(/\\r\\n|\\n/g, '\n');
+  if (lines.includes('\n')) return lines.trim();
+  return lines.replace(
+    /^(-----BEGIN [A-Z ]+-----) +(.+?) +(-----END [A-Z ]+-----)$/,
+    (_, begin: string, body: string, end: string) => `${begin}\n${body.replaceAll(' ', '\n')}\n${end}`,
+  );
 }
 
 function readsAsIs({ privateKey, passphrase }: PrivateKey): Error | undefined {

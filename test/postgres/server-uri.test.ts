@@ -60,6 +60,12 @@ describe('parseUri', () => {
     expect(read).toThrow(expect.objectContaining({ reason: 'SecretInvalid', hint }));
   });
 
+  test.each(['"', "'"])('says that it stands in %s', (quote) => {
+    const read = () => parseUri(`${quote}postgresql://u:S3cret@db/d${quote}`);
+    const message = expect.stringContaining('quotes') as string;
+    expect(read).toThrow(expect.objectContaining({ reason: 'SecretInvalid', message }));
+  });
+
   test('reads back whatever was percent-encoded', () => {
     const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).filter((value) => !value.includes('\0'));
     fc.assert(

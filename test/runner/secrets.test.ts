@@ -57,6 +57,27 @@ test('a trailing newline is no part of a secret, other white space is', async ()
   expect(await secrets.read(reference, login, never)).toEqual({ username: 'app', password: ' s3cret pw ' });
 });
 
+test.each(['\r\n', '\n\n', '\r\n\r\n', '\r'])('nor is %j at its end', async (end) => {
+  await store('user', `app${end}`);
+  await store('pass.word', `s3cret${end}`);
+  const { secrets } = open(systemClock);
+  expect(await secrets.read(reference, login, never)).toEqual({ username: 'app', password: 's3cret' });
+});
+
+test.each([
+  '-----BEGIN CERTIFICATE-----\nMIIB',
+  '-----BEGIN OPENSSH PRIVATE KEY-----',
+  'postgresql://app:s3cret@db/shop',
+])('what is encoded in base64 twice is named: %j', async (text) => {
+  await store('user', 'app');
+  await store('pass.word', Buffer.from(text).toString('base64'));
+  const { secrets } = open(systemClock);
+  await expect(secrets.read(reference, login, never)).rejects.toMatchObject({
+    reason: 'SecretInvalid',
+    message: 'key pass.word of Secret pg is encoded in base64 twice',
+  });
+});
+
 test('a key that comes late is waited for', async () => {
   await store('user', 'app');
   const clock = steppedClock(async (nowMs) => {

@@ -38,6 +38,27 @@ test.each([
   await expect(openStorage(place, credentials, tools)).rejects.toMatchObject({ reason });
 });
 
+const keyPair = { accessKeyId: 'AKIA', secretAccessKey: 'secret' };
+
+test.each([
+  [{ accessKeyId: 'AK\nIA' }, 'access key id'],
+  [{ accessKeyId: 'AK IA' }, 'access key id'],
+  [{ accessKeyId: '"AKIA"' }, 'access key id stands in quotes'],
+  [{ secretAccessKey: 'sec\r\nret' }, 'secret access key'],
+  [{ secretAccessKey: "'secret'" }, 'secret access key stands in quotes'],
+  [{ sessionToken: 'to\nken' }, 'session token'],
+])('a key of S3 that is none is SecretInvalid before anything is asked: %j', async (keys, words) => {
+  await expect(openStorage({ s3: { bucket: 'bucket' } }, { ...keyPair, ...keys }, tools)).rejects.toMatchObject({
+    reason: 'SecretInvalid',
+    message: expect.stringContaining(words) as string,
+  });
+});
+
+test('blanks and line breaks around a key of S3 are no part of it', async () => {
+  const spoiled = { accessKeyId: ' AKIA\r\n\n', secretAccessKey: 'sec ret\n ', sessionToken: '\ttoken\n' };
+  await (await openStorage({ s3: { bucket: 'bucket' } }, spoiled, tools)).close();
+});
+
 test('loads only the driver that is needed', async () => {
   const url = new URL('../../src/storage/open.ts', import.meta.url).href;
   const clock = new URL('../../src/support/clock.ts', import.meta.url).href;

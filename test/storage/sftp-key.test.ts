@@ -45,6 +45,16 @@ test.each([
   expect(signsFor(publicKey, readPrivateKey({ privateKey: encrypted, passphrase }))).toBe(true);
 });
 
+test.each([
+  ['backslash and n for each line break', (pem: string) => pem.replaceAll('\n', String.raw`\n`)],
+  ['that in quotes', (pem: string) => `"${pem.replaceAll('\n', String.raw`\n`)}"`],
+  ['backslash, r, backslash and n', (pem: string) => pem.replaceAll('\n', String.raw`\r\n`)],
+  ['a blank for each line break', (pem: string) => pem.trim().replaceAll('\n', ' ')],
+])('a private key in one line, with %s, is read', (_, spoil) => {
+  for (const { privateKey, publicKey } of [pairs.rsa, pairs.ec, pairs.ed25519])
+    expect(signsFor(publicKey, readPrivateKey({ privateKey: spoil(pkcs8(privateKey)) }))).toBe(true);
+});
+
 const rsa = pairs.rsa.privateKey;
 const puttyKey = [
   'PuTTY-User-Key-File-3: ssh-ed25519',
