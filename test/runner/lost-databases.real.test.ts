@@ -121,6 +121,22 @@ describe('a database that cannot be reached', () => {
     expect(outcomes(ended)).toEqual({ alpha: 'stored', yankee: 'skipped' });
   });
 
+  test('because its name is not UTF-8 has failed, with what to do', async () => {
+    const encoding = "ENCODING 'WIN1251' TEMPLATE template0 LOCALE 'C'";
+    await server.sql(`CREATE DATABASE cyrillic ${encoding}`);
+    await server.sql('CREATE DATABASE "Имя"', 'cyrillic');
+    try {
+      const ended = await backUp({ databases: { all: true, exclude: ['postgres', 'beta', 'gamma', 'cyrillic'] } });
+      expect(ended).toMatchObject({ code: 3, verdict: { verdict: 'PartlyFailed', reason: 'DatabaseFailed' } });
+      expect(Object.values(outcomes(ended)).sort()).toEqual(['failed', 'stored']);
+      expect(ended.verdict.message).toContain('is not UTF-8');
+      expect(ended.verdict.message).toContain('RENAME');
+    } finally {
+      await server.sql('DROP DATABASE "Имя"', 'cyrillic');
+      await server.sql('DROP DATABASE cyrillic');
+    }
+  });
+
   test.skipIf(pgbouncer === undefined)('because a pooler has no way to it has failed: it is there', async () => {
     const route = `host=${server.host} port=${server.port}`;
     const databases = { postgres: route, alpha: route, gamma: route };

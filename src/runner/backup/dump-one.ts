@@ -74,10 +74,7 @@ export async function dumpOne(
   if (lost === undefined || lost.is === 'replaced') return { ...end(), outcome: 'failed', failure };
   if (lost.is === 'gone') return lose('DatabaseMissing', 'it vanished after it was found', failure);
   if (lost.is === 'closed') return lose('DatabaseClosed', lost.why, failure);
-  if (lost.is === 'there') {
-    const message = `${failure.message}; the server has it: whoever answers, perhaps a pooler, has no way to it`;
-    return { ...end(), outcome: 'failed', failure: new Failure(failure.reason, message, { cause: failure }) };
-  }
+  if (lost.is === 'there') return { ...end(), outcome: 'failed', failure: explainThere(database.name, failure) };
   const { name } = lost;
   const why = `it was renamed to "${name}" after it was found`;
   // Dumped under the name that it has now, unless it was asked for by the old one.
@@ -97,6 +94,14 @@ export async function dumpOne(
       return dumpOne({ ...database, name, hasTwin: true }, run, [{ reason: 'DatabaseRenamed', message }]);
     }
   }
+}
+
+function explainThere(name: string, failure: Failure): Failure {
+  // Names are in the encoding of the database that they were given in.
+  const why = name.includes('\uFFFD')
+    ? 'its name is not UTF-8, so that nobody can ask for it: rename it (ALTER DATABASE … RENAME) in a session of its encoding, or exclude it'
+    : 'whoever answers, perhaps a pooler, has no way to it';
+  return new Failure(failure.reason, `${failure.message}; the server has it: ${why}`, { cause: failure });
 }
 
 type Stored = Pick<Extract<DatabaseOutcome, { outcome: 'stored' }>, 'outcome' | 'facts' | 'notes' | 'artifact'>;
