@@ -67,7 +67,7 @@ export function choosePrograms(available: readonly Programs[], serverMajor: numb
 
 /** `pg_dump (PostgreSQL) 16.14 (Debian 16.14-1.pgdg)`, `18beta1` and `9.6.24` included. */
 export function parseVersion(text: string): { readonly major: number; readonly version: string } | undefined {
-  const version = /^\S+ \(PostgreSQL\) (\d+\S*.*)$/m.exec(text)?.[1]?.trim();
+  const version = /^\S+ \([A-Za-z][\w .-]*\) (\d+\S*.*)$/m.exec(text)?.[1]?.trim();
   const major = /^\d+/.exec(version ?? '')?.[0];
   if (version === undefined || major === undefined) return undefined;
   return { major: Number(major), version };

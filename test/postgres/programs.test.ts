@@ -33,6 +33,7 @@ describe('choosePrograms', () => {
 
 test.each([
   ['pg_dump (PostgreSQL) 16.14 (Debian 16.14-1.pgdg12+1)\n', 16, '16.14 (Debian 16.14-1.pgdg12+1)'],
+  ['pg_dump (EnterpriseDB) 16.4.1\n', 16, '16.4.1'],
   ['pg_dump (PostgreSQL) 18beta1\n', 18, '18beta1'],
   ['pg_dump (PostgreSQL) 17.10\n', 17, '17.10'],
   ['pg_dump (PostgreSQL) 9.6.24', 9, '9.6.24'],
