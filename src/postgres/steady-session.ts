@@ -16,6 +16,8 @@ const everywhere: Readonly<Record<string, string>> = {
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',
   client_min_messages: 'warning',
+  // What cannot be read costs a fact, not the session.
+  exit_on_error: 'off',
   // What texts look like, and what is read from them.
   standard_conforming_strings: 'on',
   quote_all_identifiers: 'off',

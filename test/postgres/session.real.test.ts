@@ -167,6 +167,14 @@ describe.each(binDirs)('a role and a database full of settings (%s)', (binDir) =
     });
   });
 
+  test('does not end with a statement that is refused', async () => {
+    await at.postgres.sql(`CREATE ROLE touchy LOGIN PASSWORD 'p'; ALTER ROLE touchy SET exit_on_error = on`);
+    await using({ ...at.server, user: 'touchy', password: 'p' }, 'shop', async (connection) => {
+      await expect(connection.query('SELECT * FROM public.t')).rejects.toMatchObject({ reason: 'PermissionDenied' });
+      expect(await connection.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    });
+  });
+
   test('a statement of ours that takes longer than it may is ended at the server', async () => {
     const connection = await connectClient(calm, 'shop', { timeoutMs: 10_000, queryLimitMs: 300 }, never);
     expect(await rejection(connection.query('SELECT pg_sleep(60)'))).toMatchObject({ reason: 'LockTimeout' });
