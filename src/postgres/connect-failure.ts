@@ -112,6 +112,12 @@ function hintOf(reason: FailureReason, message: string): string | undefined {
   if (wantsTls.test(message) || unencrypted.test(message)) {
     return 'Set tls.mode to verify-full or require (in a uri: sslmode): the server takes encrypted connections only.';
   }
+  if (/pg_hba\.conf/.test(message)) {
+    const encrypted = /no encryption|SSL off/.test(message)
+      ? ' If it takes encrypted connections only: set tls.mode.'
+      : '';
+    return `Add a line for this user and database to pg_hba.conf, or leave the database out (source.postgres.databases.exclude).${encrypted}`;
+  }
   if (reason === 'PermissionDenied' && /CONNECT privilege|permission denied for database/.test(message)) {
     return 'GRANT CONNECT ON DATABASE … TO the user, or leave the database out (source.postgres.databases.exclude).';
   }

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, readFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -239,6 +239,28 @@ describe('a database that cannot be reached', () => {
     } finally {
       await server.sql(`UPDATE pg_database SET datconnlimit = -1 WHERE datname = 'torn'`);
       for (const name of ['shut', 'torn']) await server.sql(`DROP DATABASE ${name}`);
+    }
+  });
+
+  test('by the rules of the server is named with the way to exclude it; the others are backed up', async () => {
+    const [row] = await server.sql<{ hba_file: string }>('SHOW hba_file');
+    const rules = row?.hba_file ?? '';
+    const before = await readFile(rules, 'utf8');
+    await server.sql('CREATE DATABASE ruled');
+    await writeFile(rules, `local ruled all reject\nhost ruled all all reject\n${before}`);
+    await server.sql('SELECT pg_reload_conf()');
+    try {
+      const ended = await backUp({ databases: { all: true, exclude: ['postgres', 'beta', 'gamma'] } });
+      expect(ended).toMatchObject({ code: 3, verdict: { reason: 'DatabaseFailed' } });
+      expect(outcomes(ended)).toEqual({ alpha: 'stored', ruled: 'failed' });
+      expect(ended.results).toMatchObject([
+        {},
+        { reason: 'AuthenticationFailed', detail: expect.stringMatching(/pg_hba\.conf.*exclude/s) as string },
+      ]);
+    } finally {
+      await writeFile(rules, before);
+      await server.sql('SELECT pg_reload_conf()');
+      await server.sql('DROP DATABASE ruled');
     }
   });
 

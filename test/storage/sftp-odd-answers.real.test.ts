@@ -99,3 +99,9 @@ describe('a full disk', () => {
     await expect(put('object', 'x')).rejects.toMatchObject({ reason });
   });
 });
+
+test('a file that ends before the size that the server told is a failure, not the whole', async () => {
+  await storage.put('object', patternBody(300_000), {}, go);
+  server.script = (what, index) => (what === 'read' && index >= 5 ? { code: 1, message: 'End of file' } : undefined);
+  await expect(digest(storage.get('object', undefined, go))).rejects.toMatchObject({ reason: 'StorageFailed' });
+});
