@@ -7,11 +7,13 @@ import { KeyCoding } from './s3-key-coding.ts';
 import { makeListRequest, type RawPage, type RawPageRequest } from './s3-list-requests.ts';
 import { readAcknowledged, unquote } from './s3-told.ts';
 
+export interface ReadRequests extends Pick<S3Calls, 'checkBucket' | 'head' | 'get' | 'listPage' | 'listUploads'> {
+  /** Resolves when a failure means that there is no such object. @throws the failure, else */
+  readonly confirmMissing: (failure: unknown, key: string, signal: AbortSignal) => Promise<void>;
+}
+
 /** The requests that change nothing. */
-export function makeReadRequests(
-  ask: Ask,
-  Bucket: string,
-): Pick<S3Calls, 'checkBucket' | 'head' | 'get' | 'listPage' | 'listUploads'> {
+export function makeReadRequests(ask: Ask, Bucket: string): ReadRequests {
   const coding = new KeyCoding();
   const askForPage = makeListRequest(ask, Bucket);
   /** There is a bucket, or nobody may look whether there is. */
@@ -78,13 +80,16 @@ export function makeReadRequests(
     }
   }
 
-  /** A 404 that says no more is of the object where the bucket is there. */
+  /** A 404 that says no more is of the object where the bucket can be listed, and does not show it. @throws the failure, else */
+  async function confirmMissing(failure: unknown, key: string, signal: AbortSignal): Promise<void> {
+    if (!isBare404(failure) || (await listOne(key, signal)) === key) throw failure;
+  }
+
   async function orMissing<T>(answer: Promise<T>, key: string, signal: AbortSignal): Promise<T> {
     try {
       return await answer;
     } catch (error) {
-      if (!isBare404(error)) throw error;
-      await checkBucket(key, signal);
+      await confirmMissing(error, key, signal);
       throw new Failure('ObjectMissing', `${key} is not in s3://${Bucket}`, { cause: error });
     }
   }
@@ -115,6 +120,7 @@ export function makeReadRequests(
 
   return {
     checkBucket,
+    confirmMissing,
     head,
     get: async (key, { start, end }, signal) => {
       const range = start === undefined ? {} : { Range: `bytes=${start}-${end ?? ''}` };

@@ -36,14 +36,7 @@ export function makeS3Calls(options: S3Options, tools: StorageTools): S3Calls {
     ...(StorageClass === undefined || !inClass ? {} : { StorageClass }),
   });
 
-  const reads = makeReadRequests(ask, Bucket);
-
-  /** What is gone already is removed. @throws any other refusal */
-  async function passIfGone(error: unknown, code: string, key: string, signal: AbortSignal): Promise<void> {
-    if (s3CodeOf(error) === code) return;
-    if (!isBare404(error)) throw error;
-    await reads.checkBucket(key, signal);
-  }
+  const { confirmMissing, ...reads } = makeReadRequests(ask, Bucket);
 
   return {
     name: `s3://${Bucket}`,
@@ -107,7 +100,9 @@ export function makeS3Calls(options: S3Options, tools: StorageTools): S3Calls {
       try {
         await ask(`abort upload of ${upload.key}`, (client, abort) => client.send(command, abort), signal);
       } catch (error) {
-        await passIfGone(error, 'NoSuchUpload', upload.key, signal);
+        if (s3CodeOf(error) === 'NoSuchUpload') return;
+        if (!isBare404(error)) throw error;
+        await reads.checkBucket(upload.key, signal);
       }
     },
     hasUpload: async (upload, signal) => {
@@ -127,7 +122,7 @@ export function makeS3Calls(options: S3Options, tools: StorageTools): S3Calls {
       try {
         await ask(`delete ${key}`, (client, abort) => client.send(command, abort), signal);
       } catch (error) {
-        await passIfGone(error, 'NoSuchKey', key, signal);
+        if (s3CodeOf(error) !== 'NoSuchKey') await confirmMissing(error, key, signal);
       }
     },
     close,

@@ -29,6 +29,15 @@ describe('a refusal without a body', () => {
     expect(await readText(stand.storage.get('there', undefined, go))).toBe('x');
   });
 
+  test('of what is listed is no missing object', async () => {
+    await stand.storage.put('there', textBody('x'), {}, go);
+    stand.server.script = ({ what }) => (what === 'get' || what === 'delete' ? { raw: bare(404) } : undefined);
+    await expect(readAll(stand.storage.get('there', undefined, go))).rejects.toMatchObject({
+      reason: 'StorageConfigInvalid',
+    });
+    await expect(stand.storage.delete('there', go)).rejects.toMatchObject({ reason: 'StorageConfigInvalid' });
+  });
+
   test('of a whole endpoint that is elsewhere is no missing object', async () => {
     stand.server.script = () => ({ raw: bare(404) });
     await expect(readAll(stand.storage.get('absent', undefined, go))).rejects.toMatchObject({
