@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { getCACertificates } from 'node:tls';
 import { Failure } from '../api/failure.ts';
 import type { ProxySettings } from './place.ts';
+import { spellNoProxy } from './spell-no-proxy.ts';
 
 export interface AgentSettings {
   readonly endpoint?: string | undefined;
@@ -25,7 +26,7 @@ export function makeAgents({ endpoint, ca, proxy }: AgentSettings): Agents {
   const options = {
     keepAlive: true,
     maxSockets: 50,
-    ...(proxy === undefined ? {} : { proxyEnv: { ...proxy } }),
+    ...(proxy === undefined ? {} : { proxyEnv: { ...proxy, NO_PROXY: spellNoProxy(proxy.NO_PROXY ?? '') } }),
   };
   try {
     return {

@@ -72,6 +72,40 @@ describe('through an HTTP proxy', () => {
     expect(seen).toEqual([]);
   });
 
+  test.each([
+    ['127.0.0.0/8', 'http://127.0.0.1:1'],
+    ['10.0.0.0/8 , 127.0.0.1/32', 'http://127.0.0.1:1'],
+    ['0.0.0.0/0', 'http://127.0.0.1:1'],
+    ['example.invalid', 'http://s3.example.invalid'],
+    ['example.invalid', 'http://example.invalid'],
+    ['.example.invalid', 'http://s3.example.invalid'],
+    ['*', 'http://s3.example.invalid'],
+  ])('nothing goes that NO_PROXY means by "%s"', async (list, endpoint) => {
+    seen = [];
+    const storage = stand.open({ endpoint, proxy: { HTTP_PROXY: url, NO_PROXY: list } });
+    await expect(storage.stat('a', go)).rejects.toMatchObject({ reason: 'StorageUnreachable' });
+    expect(seen).toEqual([]);
+  });
+
+  test.each([
+    '10.0.0.0/8',
+    '127.0.0.2/32',
+    '126.0.0.0/8',
+    'other.invalid',
+    'invalid.example',
+    'le.invalid',
+    '::1/128',
+    '',
+  ])('all goes that NO_PROXY does not mean by "%s"', async (list) => {
+    seen = [];
+    for (const endpoint of [stand.server.endpoint, 'http://s3.example.invalid'])
+      await stand
+        .open({ endpoint, proxy: { HTTP_PROXY: url, NO_PROXY: list } })
+        .stat('a', go)
+        .catch(() => undefined);
+    expect(new Set(seen.map((line) => line.split('/')[2])).size).toBe(2);
+  });
+
   test('that does not answer, the storage is unreachable', async () => {
     const storage = stand.open({ endpoint: 'http://s3.example.invalid', proxy: { HTTP_PROXY: 'http://127.0.0.1:1' } });
     await expect(storage.stat('a', go)).rejects.toMatchObject({ reason: 'StorageUnreachable' });
