@@ -21,7 +21,7 @@ const never = new AbortController().signal;
 const cluster = (group: string, version: string, kind: string, plural: string): ResourceType => {
   return { group, version, kind, plural, namespaced: false };
 };
-const crds = cluster('apiextensions.k8s.io', 'v1', 'CustomResourceDefinition', 'customresourcedefinitions');
+export const crds = cluster('apiextensions.k8s.io', 'v1', 'CustomResourceDefinition', 'customresourcedefinitions');
 const namespaces = cluster('', 'v1', 'Namespace', 'namespaces');
 const accounts: ResourceType = { ...cluster('', 'v1', 'ServiceAccount', 'serviceaccounts'), namespaced: true };
 

@@ -16,6 +16,8 @@ export interface ControllerProcess {
   cpuSeconds(): Promise<number>;
   /** Requests to the API server so far, by `verb resource`; watches are counted when they begin. */
   requests(): Promise<ReadonlyMap<string, number>>;
+  /** How many looks there were, and which share of them knew after so many seconds at most what to do (a bound of the histogram's buckets). */
+  lookSeconds(): Promise<{ readonly count: number; readonly share: (seconds: number) => number }>;
   /** Keys that it could look at now. */
   queueDepth(): Promise<number>;
   stop(): Promise<void>;
@@ -35,7 +37,12 @@ export async function startController(options: {
   const port = await findFreePort();
   const shipped = await readDeployment();
   const args = [...shipped.args.filter((arg) => !arg.startsWith('--metrics-port')), `--metrics-port=${port}`];
-  const limits = [`--max-runs=${runs}`, `--max-restores=${runs}`, `--max-runs-per-server=${runs}`];
+  const limits = [
+    `--runner-image=pgbackup:bench`,
+    `--max-runs=${runs}`,
+    `--max-restores=${runs}`,
+    `--max-runs-per-server=${runs}`,
+  ];
   const pod = await layServiceAccount(kubeconfigPath, accountFolder);
   const [program = '', ...rest] = [...pod.command, process.execPath, main, ...args, ...limits];
   const child = spawn(program, rest, {
@@ -55,13 +62,17 @@ export async function startController(options: {
   const sumOf = async (name: string): Promise<number> =>
     listSamples(await scrape(), name).reduce((sum, { value }) => sum + value, 0);
   try {
-    await waitFor('the controller leads', async () => {
-      if (child.exitCode !== null) throw new Error(`the controller ended: ${await readFile(logPath, 'utf8')}`);
-      return sumOf('pgbackup_controller_leader').then(
-        (leader) => leader === 1,
-        () => false,
-      );
-    });
+    await waitFor(
+      'the controller leads',
+      async () => {
+        if (child.exitCode !== null) throw new Error(`the controller ended: ${await readFile(logPath, 'utf8')}`);
+        return sumOf('pgbackup_controller_leader').then(
+          (leader) => leader === 1,
+          () => false,
+        );
+      },
+      600_000,
+    );
   } catch (error) {
     await stop();
     throw error;
@@ -84,6 +95,14 @@ export async function startController(options: {
         counts.set(key, (counts.get(key) ?? 0) + value);
       }
       return counts;
+    },
+    lookSeconds: async () => {
+      const text = await scrape();
+      const buckets = listSamples(text, 'pgbackup_reconcile_deciding_seconds_bucket');
+      const upTo = (bound: string): number =>
+        buckets.filter(({ labels }) => labels.includes(`le="${bound}"`)).reduce((sum, { value }) => sum + value, 0);
+      const count = upTo('+Inf');
+      return { count, share: (seconds) => upTo(String(seconds)) / count };
     },
     queueDepth: async () => sumOf('pgbackup_queue_depth'),
     stop,

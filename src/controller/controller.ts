@@ -15,6 +15,7 @@ import { logEvents } from './log-events.ts';
 import { lookAt } from './look-at.ts';
 import type { ControllerMode } from './mode.ts';
 import { managedBy, resources } from './resources.ts';
+import { readBackup, readLocation, readPolicy, readRestorePolicy, readRestoreRequest } from './read-object.ts';
 import { openRunnerLogs } from './runner-logs.ts';
 import { keepJob, keepPod } from './pods.ts';
 import { openTroubles } from './troubles.ts';
@@ -38,6 +39,8 @@ export interface ControllerOptions {
   readonly onLook?: (look: {
     readonly kind: KeyKind | typeof admissionKey;
     readonly seconds: number;
+    /** Of them until it was known what is to be done. */
+    readonly decidingSeconds: number;
     readonly error: boolean;
   }) => void;
   readonly onRequest?: (request: RequestSeen) => void;
@@ -63,8 +66,16 @@ export interface Controller {
   remembers(): Readonly<Record<'keys' | 'runs' | 'world' | 'logs' | 'troubles', number>>;
 }
 
-/** Runners' pods and Jobs are large, and there may be thousands. */
-const kept: Readonly<Partial<Record<WatchedKind, (object: KubeObject) => KubeObject>>> = { job: keepJob, pod: keepPod };
+/** Runners' pods and Jobs are large, and of ours there may be a hundred thousand. */
+const kept: Readonly<Record<WatchedKind, (object: KubeObject) => KubeObject>> = {
+  policy: readPolicy.keep,
+  backup: readBackup.keep,
+  location: readLocation.keep,
+  restoreRequest: readRestoreRequest.keep,
+  restorePolicy: readRestorePolicy.keep,
+  job: keepJob,
+  pod: keepPod,
+};
 const idle: QueueState = { depth: 0, oldestMs: 0, running: 0, longestRunMs: 0, delayed: 0, retries: 0 };
 /** How long the last events may take to be sent. */
 const drainMs = 5000;
@@ -174,11 +185,18 @@ export function createController(options: ControllerOptions): Controller {
       work: async (key, signal, giveWay) => {
         const startedAt = clock.monotonicMs();
         const kind = key === admissionKey ? key : parseKey(key).kind;
+        let decidedAt: number | undefined;
         const report = (error: boolean): void => {
-          onLook?.({ kind, seconds: (clock.monotonicMs() - startedAt) / 1000, error });
+          const endedAt = clock.monotonicMs();
+          const [seconds, decidingSeconds] = [endedAt, decidedAt ?? endedAt].map((at) => (at - startedAt) / 1000) as [
+            number,
+            number,
+          ];
+          onLook?.({ kind, seconds, decidingSeconds, error });
         };
         try {
           const plan = key === admissionKey ? turns.settle() : await lookAt({ ...sources, turns }, mode, key, signal);
+          decidedAt = clock.monotonicMs();
           const applied =
             plan === undefined ? 'done' : await applyActions({ ...writer, giveWay }, plan.actions, signal);
           // Gone, perhaps during this very look.

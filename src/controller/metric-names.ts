@@ -106,5 +106,12 @@ export const liveMetrics: readonly Definition[] = [
     labels: ['kind'],
     buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 30],
   },
+  {
+    name: 'pgbackup_reconcile_deciding_seconds',
+    help: 'How long it took until a look knew what is to be done; the rest of a look is writing.',
+    type: 'histogram',
+    labels: ['kind'],
+    buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 30],
+  },
   define('counter', 'api_requests_total', ['verb', 'resource', 'code'], 'Requests to the API server.'),
 ];

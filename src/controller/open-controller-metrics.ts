@@ -52,10 +52,11 @@ export function openControllerMetrics(clock: Clock, options = { processMetrics: 
   });
   return {
     hooks: {
-      onLook: ({ kind, seconds, error }) => {
+      onLook: ({ kind, seconds, decidingSeconds, error }) => {
         metrics.count('pgbackup_reconcile_total', { kind });
         if (error) metrics.count('pgbackup_reconcile_errors_total', { kind });
         metrics.observe('pgbackup_reconcile_duration_seconds', { kind }, seconds);
+        metrics.observe('pgbackup_reconcile_deciding_seconds', { kind }, decidingSeconds);
       },
       onRequest: ({ verb, resource, code }) => metrics.count('pgbackup_api_requests_total', { verb, resource, code }),
     },

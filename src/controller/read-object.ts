@@ -8,6 +8,7 @@ import { readLeniently } from '../api/read-leniently.ts';
 import { restorePolicySpec, restorePolicyStatus } from '../api/restore-policy.ts';
 import { restoreRequestSpec, restoreRequestStatus } from '../api/restore-request.ts';
 import type { KubeObject } from '../kube/client.ts';
+import { keepOurs } from './keep-object.ts';
 
 /** An object of a cache in our types. With a fault its spec is not to be trusted: the object is only good for saying so. */
 export interface Read<T> {
@@ -17,18 +18,22 @@ export interface Read<T> {
 
 type Shape = Readonly<Record<string, z.ZodType>>;
 
-/** Reads each version of an object once. */
+interface Reader<T> {
+  /** Each version of an object is read once. */
+  (raw: KubeObject): Read<T>;
+  /** What a cache is to keep of an object (keep-object.ts); it is read then, and held once, in our types. */
+  readonly keep: (raw: KubeObject) => KubeObject;
+}
+
 function reader<T extends BackupPolicy | Backup | BackupLocation | RestoreRequest | RestorePolicy>(
   spec: z.ZodType,
   status: { readonly shape: Shape },
-): (raw: KubeObject) => Read<T> {
+): Reader<T> {
   const known = new WeakMap<KubeObject, Read<T>>();
-  return (raw) => {
-    const before = known.get(raw);
-    if (before !== undefined) return before;
+  const parse = (raw: KubeObject): Read<T> => {
     const parsed = readLeniently(spec, raw.spec, 'Known');
     const seenStatus = readStatus(status.shape, raw.status);
-    const read: Read<T> = {
+    return {
       object: {
         ...raw,
         spec: 'value' in parsed ? parsed.value : raw.spec,
@@ -36,9 +41,19 @@ function reader<T extends BackupPolicy | Backup | BackupLocation | RestoreReques
       } as unknown as T,
       fault: 'value' in parsed ? undefined : describeFault(parsed.error),
     };
-    known.set(raw, read);
-    return read;
   };
+  const read = (raw: KubeObject): Read<T> => {
+    const found = known.get(raw) ?? parse(raw);
+    known.set(raw, found);
+    return found;
+  };
+  const keep = (raw: KubeObject): KubeObject => {
+    const found = parse(keepOurs(raw));
+    const object = found.object as unknown as KubeObject;
+    known.set(object, found);
+    return object;
+  };
+  return Object.assign(read, { keep });
 }
 
 function describeFault(error: z.ZodError): string {

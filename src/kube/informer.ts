@@ -2,6 +2,7 @@ import type { Clock, Random } from '../support/clock.ts';
 import { backOffMs, type BackOffLimits } from './back-off.ts';
 import { KubeError, isKubeError, type KubeClient, type KubeObject, type ResourceType } from './client.ts';
 import { startDeadline } from './deadline.ts';
+import { inSlices } from './in-slices.ts';
 import { listPages } from './list-pages.ts';
 import { ObjectCache, type IndexObject, type ObjectChange } from './object-cache.ts';
 
@@ -106,17 +107,20 @@ export function createInformer(options: InformerOptions): Informer {
 
   const touch = (): void => setState({ lastContactMs: clock.monotonicMs() });
 
-  /** Reads the whole list, makes the cache equal to it and returns the version to watch from. */
+  /**
+   * Reads the whole list, makes the cache equal to it and returns the version to watch from. Page by page: who else is to work in this
+   * process (leases, probes) gets to it, however long the list is.
+   */
   const relist = async (signal: AbortSignal): Promise<string> => {
     setState({ phase: 'listing', lists: state.lists + 1 });
-    const objects: KubeObject[] = [];
+    const replacement = cache.beginReplacement();
     let resourceVersion = '';
     for await (const page of listPages(client, type, { ...selection, limit: pageSize }, signal)) {
       touch();
-      for (const item of page.items) objects.push(keep(item));
+      await inSlices(page.items, (item) => tell(replacement.set(keep(item))));
       ({ resourceVersion } = page);
     }
-    for (const change of cache.replace(objects)) tell(change);
+    await inSlices(replacement.unlisted(), ({ namespace, name = '' }) => tell(cache.remove(namespace, name)));
     setState({ synced: true });
     synced.resolve();
     return resourceVersion;

@@ -1,4 +1,4 @@
-import type { KubeObject } from './client.ts';
+import type { KubeObject, ObjectMeta } from './client.ts';
 import { deepFreeze } from './plain-json.ts';
 
 /** What became of one object. `previous` may be another incarnation (uid) of the same name. */
@@ -8,6 +8,14 @@ export interface ObjectChange {
   /** Undefined: the object is gone. */
   readonly object: KubeObject | undefined;
   readonly previous: KubeObject | undefined;
+}
+
+/** A list on its way into the cache. */
+export interface Replacement {
+  /** As `ObjectCache.set`. */
+  set(object: KubeObject): ObjectChange | undefined;
+  /** What the list does not have; to be asked for when all of it was set. */
+  unlisted(): readonly Pick<ObjectMeta, 'namespace' | 'name'>[];
 }
 
 /** The index values of an object, e.g. the names of what it refers to. */
@@ -69,12 +77,16 @@ export class ObjectCache {
     return { namespace, name, object: undefined, previous };
   }
 
-  /** Makes the cache hold these objects and no others. */
-  replace(objects: readonly KubeObject[]): readonly ObjectChange[] {
-    const kept = new Set(objects.map(({ metadata }) => keyOf(metadata.namespace, metadata.name ?? '')));
-    const gone = [...this.#objects].filter(([key]) => !kept.has(key)).map(([, { metadata }]) => metadata);
-    const removed = gone.flatMap(({ namespace, name = '' }) => this.remove(namespace, name) ?? []);
-    return [...removed, ...objects.flatMap((object) => this.set(object) ?? [])];
+  /** Begins to make the cache hold what a list has and nothing else, piece by piece. */
+  beginReplacement(): Replacement {
+    const listed = new Set<string>();
+    return {
+      set: (object) => {
+        listed.add(keyOf(object.metadata.namespace, object.metadata.name ?? ''));
+        return this.set(object);
+      },
+      unlisted: () => [...this.#objects].filter(([key]) => !listed.has(key)).map(([, { metadata }]) => metadata),
+    };
   }
 
   #unindex(object: KubeObject): void {

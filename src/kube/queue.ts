@@ -1,4 +1,4 @@
-import type { Clock, Random } from '../support/clock.ts';
+import { nextTurn, type Clock, type Random } from '../support/clock.ts';
 import { backOffMs, type BackOffLimits } from './back-off.ts';
 
 export interface QueueOptions {
@@ -48,6 +48,8 @@ export interface Queue {
 const longestSleepMs = 10_000;
 /** Who gave way for this long goes first. */
 const longestRestMs = 15_000;
+/** About so long nobody else is let in. */
+const turnMs = 10;
 /** One for all: an abort without a reason makes an error with a stack each time. */
 const earlier = new Error('something comes earlier');
 
@@ -64,6 +66,9 @@ export function createQueue(options: QueueOptions): Queue {
   const tasks = new Set<Promise<void>>();
   /** Keys that gave way, oldest first: still worked on, but without a place. */
   const resting = new Set<{ readonly sinceMs: number; readonly resume: () => void }>();
+  let turnBeganMs = clock.monotonicMs();
+  /** All workers wait for the same one, and go on in their order. */
+  let coming: Promise<void> | undefined;
   /** Places taken. */
   let busy = 0;
   let retries = 0;
@@ -115,9 +120,18 @@ export function createQueue(options: QueueOptions): Queue {
     await place.promise;
   };
 
+  const isTurnOver = (): boolean => clock.monotonicMs() - turnBeganMs >= turnMs;
+  /** Looks that wait for nothing would let nobody else in (leases, probes), and there may be a hundred thousand of them. */
+  const beginTurn = (): Promise<void> =>
+    (coming ??= nextTurn().then(() => {
+      turnBeganMs = clock.monotonicMs();
+      coming = undefined;
+    }));
+
   const perform = async (key: string, signal: AbortSignal): Promise<void> => {
     const before = failures.get(key);
     try {
+      if (isTurnOver()) await beginTurn();
       await work(key, signal, () => giveWay(signal));
       // A worker that asked for a rate-limited return itself keeps its back-off.
       if (failures.get(key) === before) failures.delete(key);

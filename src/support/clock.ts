@@ -40,3 +40,10 @@ export const systemRandom: Random = {
   bytes: (length) => randomBytes(length),
   fraction: () => Math.random(),
 };
+
+/** Lets everything else in that waits for this process: timers, answers, probes. Takes no time by any clock. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

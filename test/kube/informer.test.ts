@@ -162,3 +162,27 @@ it('does not take a watch for silent while it tells anything', async () => {
   expect(errors).toEqual([]);
   expect(informer.state()).toMatchObject({ watches: 1, lastContactMs: 3_600_000 });
 });
+
+it('lets others work while a long list is read, also when it is read again', async () => {
+  const { clock, client, informer, run } = start();
+  for (let index = 0; index < 1000; index += 1) await create(client, `w${index}`);
+  let turns = 0;
+  let isOver = false;
+  const count = (): void => {
+    turns += 1;
+    if (!isOver) setImmediate(count);
+  };
+  count();
+  run();
+  await informer.whenSynced(signal);
+  expect(informer.size()).toBe(1000);
+  // A turn for each slice of each page, at least.
+  expect(turns).toBeGreaterThan(15);
+  for (let index = 0; index < 1000; index += 2) await client.delete(widgetType, 'ns', `w${index}`, {}, signal);
+  client.trimHistory();
+  turns = 0;
+  await clock.advance(3_600_000);
+  await expect.poll(() => informer.size()).toBe(500);
+  expect(turns).toBeGreaterThan(15);
+  isOver = true;
+});

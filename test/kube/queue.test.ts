@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { createQueue, type QueueOptions } from '../../src/kube/queue.ts';
+import { systemClock } from '../../src/support/clock.ts';
 import { ManualClock, seededRandom, settle } from './manual-clock.ts';
 
 /** A queue whose work begins at once and ends when the test says so. */
@@ -233,4 +234,34 @@ it('survives a reporter of errors that throws', async () => {
   await finish('a', new Error('broken'));
   await clock.advance(750);
   expect(begun).toEqual(['a', 'a']);
+});
+
+it('lets others work between looks that wait for nothing', async () => {
+  const done = Promise.withResolvers<void>();
+  let looks = 0;
+  const queue = createQueue({
+    clock: systemClock,
+    random: seededRandom(5),
+    workers: 8,
+    work: async () => {
+      const endsAt = performance.now() + 1;
+      while (performance.now() < endsAt);
+      looks += 1;
+      if (looks === 300) done.resolve();
+    },
+    onError: () => {},
+  });
+  let turns = 0;
+  const count = (): void => {
+    turns += 1;
+    if (looks < 300) setImmediate(count);
+  };
+  count();
+  for (let index = 0; index < 300; index += 1) queue.add(`k${index}`);
+  const stop = new AbortController();
+  const running = queue.run(stop.signal);
+  await done.promise;
+  expect(turns).toBeGreaterThan(5);
+  stop.abort();
+  await running;
 });

@@ -63,7 +63,8 @@ it(
     }
     running = startController(cluster, { mode, onLook: ({ kind }) => looks.push(kind) });
     await cluster.settle();
-    while ((running?.controller.queue().depth ?? 0) > 0) await cluster.settle();
+    const { controller } = running;
+    while (!controller.leads() || controller.queue().depth > 0) await cluster.settle();
     const before = await cluster.openJobs('backup');
     expect(before).toHaveLength(8);
     const backups = await cluster.list(resources.backup);

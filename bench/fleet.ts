@@ -1,0 +1,155 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { resources } from '../src/controller/resources.ts';
+import { whyNoKubeApiserver } from '../test/servers/kube-apiserver.ts';
+import { startController, type ControllerProcess } from './controller-process.ts';
+import { startControlPlane, type ControlPlane } from './control-plane.ts';
+import { endedBackup, fleetLocation, fleetPolicy, queuedBackup } from './fleet-objects.ts';
+import { inParallel } from './in-parallel.ts';
+import { openOwned } from './owned.ts';
+import { median } from './print-results.ts';
+import { waitFor } from './wait-for.ts';
+import { withoutStatusSubresources } from './without-status-subresources.ts';
+
+// `npm run bench:fleet -- --policies 10000 --backups 100000 --queued 2000`: a controller that starts among so many objects on a real
+// API server: when it leads, when it has looked at all, what it takes of memory and time, and how soon it sees what happens then.
+
+const { values } = parseArgs({
+  options: {
+    policies: { type: 'string', default: '10000' },
+    backups: { type: 'string', default: '100000' },
+    queued: { type: 'string', default: '2000' },
+    'idle-seconds': { type: 'string', default: '120' },
+    log: { type: 'string' },
+  },
+});
+const [policies, backups, queued, idleSeconds] = [
+  values.policies,
+  values.backups,
+  values.queued,
+  values['idle-seconds'],
+].map(Number) as [number, number, number, number];
+const limits = { readySeconds: 60, rssBytes: 1e9, lookSeconds: 0.005, idleShare: 0.05 } as const;
+const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const never = new AbortController().signal;
+const namespaces = Array.from({ length: 20 }, (_, index) => `team-${index}`);
+const runs = 10;
+const writers = 32;
+const tell = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const assets = process.env['KUBEBUILDER_ASSETS'];
+const missing = whyNoKubeApiserver(assets, 'kube-controller-manager');
+if (assets === undefined || missing !== undefined) {
+  tell(missing ?? 'KUBEBUILDER_ASSETS is not set');
+  process.exit(1);
+}
+const owned = openOwned();
+try {
+  const folder = await mkdtemp(join(tmpdir(), 'pgbackup-bench-'));
+  owned.defer(async () => rm(folder, { recursive: true, force: true }));
+  const plane = await startControlPlane(assets);
+  owned.defer(async () => plane.stop());
+  await seed(plane);
+  const logPath = values.log ?? join(folder, 'controller.log');
+  const { kubeconfigPath } = plane;
+  const startedAt = performance.now();
+  const seconds = (): number => (performance.now() - startedAt) / 1000;
+  const controller = await startController({
+    main,
+    kubeconfigPath,
+    runs,
+    logPath,
+    accountFolder: join(folder, 'account'),
+  });
+  owned.defer(async () => controller.stop());
+  const ready = seconds();
+  say('it leads', `${ready.toFixed(1)} s after its start`, ready <= limits.readySeconds, `${limits.readySeconds} s`);
+  // Each question is a scrape, which looks at every object.
+  const hasLooked = async (): Promise<boolean> => delay(5000).then(async () => (await controller.queueDepth()) === 0);
+  await waitFor('it has looked at all', hasLooked, 600_000);
+  tell(`it has looked at all: ${seconds().toFixed(1)} s, ${(await controller.cpuSeconds()).toFixed(1)} CPU s`);
+  const rss = await controller.peakRssBytes();
+  say('peak RSS', `${(rss / 1e6).toFixed(0)} MB`, rss <= limits.rssBytes, `${limits.rssBytes / 1e6} MB`);
+  await delay(15_000);
+  const [cpu, idleAt] = [await controller.cpuSeconds(), performance.now()];
+  await delay(idleSeconds * 1000);
+  const share = ((await controller.cpuSeconds()) - cpu) / ((performance.now() - idleAt) / 1000);
+  say('idle', `${(share * 100).toFixed(2)} % of a core`, share <= limits.idleShare, `${limits.idleShare * 100} %`);
+  await seeEvents(plane, controller);
+  await endRun(plane, controller);
+  const looks = await controller.lookSeconds();
+  const slow = looks.share(limits.lookSeconds);
+  say('looks that decide within 5 ms', `${(slow * 100).toFixed(2)} % of ${looks.count}`, slow >= 0.99, '99 %');
+} finally {
+  await owned.disposeAsync();
+}
+
+/** Objects are created with their statuses: half of the requests. */
+async function seed({ client, makeNamespace }: ControlPlane): Promise<void> {
+  const began = performance.now();
+  const nowMs = Date.now();
+  for (const namespace of namespaces) await makeNamespace(namespace);
+  await withoutStatusSubresources(client, async () => {
+    await inParallel(namespaces, writers, async (namespace) =>
+      client.create(resources.location, fleetLocation(namespace, nowMs), never),
+    );
+    const each = Math.ceil(backups / policies);
+    await inParallel(numbers(policies), writers, async (index) => {
+      const namespace = namespaces[index % namespaces.length] ?? '';
+      const name = `nightly-${index}`;
+      await client.create(resources.policy, fleetPolicy(namespace, name), never);
+      for (let hours = 1; hours <= each; hours += 1) {
+        await client.create(resources.backup, endedBackup(namespace, name, hours, nowMs), never);
+      }
+    });
+    await inParallel(numbers(queued), writers, async (index) => {
+      const namespace = namespaces[index % namespaces.length] ?? '';
+      await client.create(resources.backup, queuedBackup(namespace, `nightly-${index}`, `byhand-${index}`), never);
+    });
+  });
+  tell(
+    `${policies} policies, ${backups} ended and ${queued} queued Backups made in ${((performance.now() - began) / 1000).toFixed(0)} s`,
+  );
+}
+
+/** From the creation of a Backup to its first status. */
+async function seeEvents({ client }: ControlPlane, controller: ControllerProcess): Promise<void> {
+  const found: number[] = [];
+  const before = await controller.cpuSeconds();
+  for (let index = 0; index < 10; index += 1) {
+    const namespace = namespaces[index] ?? '';
+    const began = performance.now();
+    await client.create(resources.backup, queuedBackup(namespace, `nightly-${index}`, `later-${index}`), never);
+    while ((await client.get(resources.backup, namespace, `later-${index}`, never))?.['status'] === undefined)
+      await delay(5);
+    found.push(performance.now() - began);
+  }
+  const cpu = (await controller.cpuSeconds()) - before;
+  tell(
+    `a new Backup has its status after ${median(found).toFixed(0)} ms (${Math.max(...found).toFixed(0)} at most), ${(cpu / found.length).toFixed(2)} CPU s each`,
+  );
+}
+
+/** A run that works is deleted, which frees its place. */
+async function endRun({ client }: ControlPlane, controller: ControllerProcess): Promise<void> {
+  const before = await controller.cpuSeconds();
+  const [job] = (await client.list(resources.job, { labelSelector: 'pgbackup.dev/backup', limit: 1 }, never)).items;
+  const owner = job?.metadata.ownerReferences?.[0]?.name ?? '';
+  await client.delete(resources.backup, job?.metadata.namespace, owner, {}, never);
+  await delay(5000);
+  tell(
+    `the end of a run with ${queued} that wait: ${((await controller.cpuSeconds()) - before).toFixed(2)} CPU s in 5 s`,
+  );
+}
+
+function numbers(count: number): readonly number[] {
+  return Array.from({ length: count }, (_, index) => index);
+}
+
+function say(what: string, found: string, kept: boolean, limit: string): void {
+  tell(`${what}: ${found} (limit ${limit}: ${kept ? 'kept' : 'NOT kept'})`);
+}
