@@ -1,5 +1,5 @@
 import type { Failure } from '../api/failure.ts';
-import type { Bytes } from '../pipeline/bytes.ts';
+import { chunkBytes, type Bytes } from '../pipeline/bytes.ts';
 import { freeBytes } from '../pipeline/free-bytes.ts';
 
 export interface RowPieces {
@@ -30,6 +30,7 @@ const heldBytes = 4 * 1024 * 1024;
 
 /** Of a chunk, with how many still look at it. */
 interface Copy {
+  readonly whole: Buffer;
   readonly bytes: Buffer;
   users: number;
 }
@@ -40,7 +41,8 @@ type Part = 'type' | 'id' | 'object' | 'length' | 'body';
  * Takes rows out of what follows the table of contents of an uncompressed custom-format archive with numbers of four bytes
  * ([pg_backup_custom.c](https://github.com/postgres/postgres/blob/master/src/bin/pg_dump/pg_backup_custom.c)): blocks of a type, an id
  * and pieces with their lengths, of which an empty one is the last. A number is as long as the head of a message of the protocol, and is
- * made one where it stands, in a copy of the chunk. Passes everything else on, what was taken as an empty block.
+ * made one where it stands, in a copy of the chunk, whose last
+ * reader this is. Passes everything else on, what was taken as an empty block.
  * @throws what `source` and `sink` throw, or what `damaged` makes
  */
 export async function* separateRows(
@@ -61,10 +63,12 @@ export async function* separateRows(
   let held: Uint8Array[] = [];
   let heldLength = 0;
   let copies: Copy[] = [];
+  const all = openCopies();
 
   for await (const chunk of source) {
-    const copy = copyOf(chunk);
+    const copy = all.of(chunk);
     const { bytes } = copy;
+    freeBytes(chunk);
     /** What is passed on begins here, or what is taken. */
     let from = 0;
     /** Behind the last row that is whole. */
@@ -90,7 +94,7 @@ export async function* separateRows(
     const give = async (isWhole: boolean): Promise<void> => {
       const [pieces, of] = [held, copies];
       [held, heldLength, copies] = [[], 0, []];
-      if (pieces.length > 0) await sink.take(dumpId, { pieces, isWhole, release: () => of.forEach(leave) });
+      if (pieces.length > 0) await sink.take(dumpId, { pieces, isWhole, release: () => of.forEach(all.leave) });
     };
 
     while (at < bytes.length) {
@@ -165,20 +169,28 @@ export async function* separateRows(
       hold(bytes.length);
       if (heldLength > heldBytes) await give(false);
     } else pass(bytes.length);
-    leave(copy);
+    all.leave(copy);
     yield* passed;
   }
+  all.free();
   if (part !== 'type') throw damaged('it ends within a block');
 }
 
-function copyOf(chunk: Uint8Array): Copy {
-  const bytes = Buffer.allocUnsafeSlow(chunk.length);
-  bytes.set(chunk);
-  return { bytes, users: 1 };
-}
-
-/** Whoever reads what was passed on does not say when it has done so: such a copy is left to the garbage collector. */
-function leave(copy: Copy): void {
-  copy.users -= 1;
-  if (copy.users === 0) freeBytes(copy.bytes);
+/** Copies that nobody looks at any more are written over: memory that is new each time costs the system more than the copying. */
+function openCopies() {
+  const spare: Buffer[] = [];
+  return {
+    of(chunk: Uint8Array): Copy {
+      const fits = chunk.length <= chunkBytes;
+      const whole = (fits ? spare.pop() : undefined) ?? Buffer.allocUnsafeSlow(Math.max(chunk.length, chunkBytes));
+      whole.set(chunk);
+      return { whole, bytes: whole.subarray(0, chunk.length), users: 1 };
+    },
+    /** Whoever reads what was passed on does not say when it has done so: such a copy is left to the garbage collector. */
+    leave(copy: Copy): void {
+      copy.users -= 1;
+      if (copy.users === 0 && copy.whole.length === chunkBytes) spare.push(copy.whole);
+    },
+    free: () => spare.splice(0).forEach(freeBytes),
+  };
 }

@@ -164,7 +164,7 @@ function tryScheduled(scene: Scene, restores: () => Restoring): void {
     const [request] = (await requestsOf('restore', 'refresh')).filter((each) => reasonOf(each) === 'Restored');
     const name = request?.metadata.name ?? '';
     const rows = await user.kubectl(['-n', 'restore', 'get', 'pgrr', name, '-o', 'wide', '--no-headers']);
-    expect(rows).toMatch(/^refresh-\S+ +Succeeded +Restored +Replace +staging +shop-2\.zip +\d+ /);
+    expect(rows).toMatch(/^refresh-\S+ +Succeeded +Restored +Replace +staging +shop-2\.zip +[\d.]+ k?B /);
     const policies = await user.kubectl(['-n', 'restore', 'get', 'pgrp', 'refresh', '--no-headers']);
     expect(policies).toMatch(/^refresh +\* \* \* \* \* +True +True +Suspended /);
     const whole = await user.kubectl(['-n', 'restore', 'describe', 'pgrr', name]);
