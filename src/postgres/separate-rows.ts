@@ -180,14 +180,14 @@ export async function* separateRows(
 function openCopies() {
   const spare: Buffer[] = [];
   return {
-    of(chunk: Uint8Array): Copy {
+    of: (chunk: Uint8Array): Copy => {
       const fits = chunk.length <= chunkBytes;
       const whole = (fits ? spare.pop() : undefined) ?? Buffer.allocUnsafeSlow(Math.max(chunk.length, chunkBytes));
       whole.set(chunk);
       return { whole, bytes: whole.subarray(0, chunk.length), users: 1 };
     },
     /** Whoever reads what was passed on does not say when it has done so: such a copy is left to the garbage collector. */
-    leave(copy: Copy): void {
+    leave: (copy: Copy): void => {
       copy.users -= 1;
       if (copy.users === 0 && copy.whole.length === chunkBytes) spare.push(copy.whole);
     },
