@@ -5,7 +5,7 @@ import { sameValue } from '../domain/same-value.ts';
 import { resultOf } from './outcome.ts';
 import { readBackup } from './read-object.ts';
 import type { World } from './world.ts';
-import type { WatchedKind } from './world-indexes.ts';
+import { failedPlaces, type WatchedKind } from './world-indexes.ts';
 
 /** What is looked at: `kind/namespace/name`. */
 export const keyKinds = ['location', 'policy', 'backup', 'restoreRequest', 'restorePolicy'] as const;
@@ -95,6 +95,7 @@ function keysOfBackup({ namespace = '', name, object, previous }: ObjectChange, 
   const isNew = previous === undefined;
   const isOver = hasEnded(object) && !hasEnded(previous);
   const own = object === undefined ? [] : [printKey('backup', namespace, name)];
+  const missed = isOver && object !== undefined ? failedPlaces(readBackup(object).object) : [];
   // A newer run may end an older one of its policy, and start when that has ended. Those that wait for a place are not woken here
   // (admission/admission.ts).
   const replacing = isNew || isOver ? policies.filter((policy) => replaces(world, namespace, policy)) : [];
@@ -105,6 +106,7 @@ function keysOfBackup({ namespace = '', name, object, previous }: ObjectChange, 
     ...policies.map((policy) => printKey('policy', namespace, policy)),
     ...replacing.flatMap((policy) => unfinishedOf(world, namespace, policy)),
     ...fed,
+    ...missed.map((location) => printKey('location', namespace, location)),
     ...(isNew || isOver ? sourceless(world, namespace) : []),
   ];
   return [...new Set(keys)];

@@ -25,6 +25,7 @@ export const worldIndexes = {
       const { object } = readBackup(raw);
       return isUnfinished(object) ? [keyOf(raw.metadata.namespace, object.spec?.policy ?? '')] : [];
     },
+    failedAt: (raw) => failedPlaces(readBackup(raw).object).map((name) => keyOf(raw.metadata.namespace, name)),
     namespace: inNamespace,
   },
   location: { namespace: inNamespace },
@@ -46,6 +47,13 @@ function inNamespace({ metadata }: KubeObject): readonly string[] {
 function destinationsOf(raw: KubeObject): readonly string[] {
   const { object, fault } = readPolicy(raw);
   return fault === undefined ? [...new Set(object.spec.destinations.map(({ location }) => location))] : [];
+}
+
+/** Names of the locations that a run that has ended did not get to. */
+export function failedPlaces(backup: Backup): readonly string[] {
+  if (isUnfinished(backup)) return [];
+  const failed = (backup.status?.destinations ?? []).filter(({ outcome }) => outcome === 'Failed');
+  return [...new Set(failed.map(({ location }) => location))];
 }
 
 /** Neither found nor ended. */

@@ -109,6 +109,12 @@ export class World {
     return this.#merge('backup', this.#caches.backup.byIndex('unfinishedOf', key), belongs).map(readBackup);
   }
 
+  backupsFailedAt(namespace: string, location: string): readonly Read<Backup>[] {
+    const key = keyOf(namespace, location);
+    const belongs = (raw: KubeObject): boolean => worldIndexes.backup.failedAt(raw).includes(key);
+    return this.#merge('backup', this.#caches.backup.byIndex('failedAt', key), belongs).map(readBackup);
+  }
+
   restoreRequest(namespace: string, name: string): Read<RestoreRequest> | undefined {
     const raw = this.#get('restoreRequest', namespace, name);
     return raw && readRestoreRequest(raw);

@@ -34,6 +34,7 @@ function look(given: Partial<LocationSeen> & { readonly backups?: readonly Backu
     otherInspections: 0,
     policies: [],
     unfinished: [],
+    failedThere: [],
     allBackups: () => backups,
     backupNamed: (name) => backups.find(({ metadata }) => metadata.name === name),
     mode: testMode,
@@ -434,5 +435,59 @@ describe('Remains', () => {
     expect(seen.merged[0]?.destinations?.[0]).toMatchObject({ outcome: 'Missing', missingSince: now });
     expect(seen.told).toEqual(['BackupVanished']);
     expect(seen.status?.countedJob).toBe('job-now');
+  });
+});
+
+describe('A run that could not reach the place', () => {
+  const missed = (reason: string, at: string, name = 'nightly-x'): Backup =>
+    buildBackup({
+      name,
+      status: failed('DestinationFailed', at, {
+        conditions: [condition('Succeeded', 'False', 'DestinationFailed', at)],
+        destinations: [{ location: 'near', outcome: 'Failed', reason: reason as 'StorageDenied', message: 'HTTP 403' }],
+      }),
+    });
+  const available = buildLocation({ status: probed() });
+  const seen = (failedThere: readonly Backup[], object = available) =>
+    look({ location: { object, fault: undefined }, failedThere });
+
+  it('makes it unavailable, in its words, and has it looked at at once', () => {
+    const { status, says, created } = seen([
+      missed('StorageUnreachable', '2026-01-01T11:40:00Z', 'older'),
+      missed('StorageDenied', '2026-01-01T11:50:00Z'),
+    ]);
+    expect(says).toBe('False StorageDenied');
+    expect(status).toMatchObject({ phase: 'Unavailable', backups: 3, failures: 0 });
+    expect(findCondition(status?.conditions, 'Available')).toMatchObject({
+      message: 'the run nightly-x could not store here: HTTP 403',
+      lastTransitionTime: now,
+    });
+    expect(created).toHaveLength(1);
+  });
+
+  it('says nothing once somebody has looked, or when the place was not the reason', () => {
+    for (const backup of [
+      missed('StorageDenied', '2026-01-01T11:30:00Z'),
+      missed('StorageThrottled', '2026-01-01T11:50:00Z'),
+      missed('AlreadyStored', '2026-01-01T11:50:00Z'),
+    ]) {
+      const { says, created } = seen([backup]);
+      expect(says).toBe('True ProbePassed');
+      expect(created).toEqual([]);
+    }
+  });
+
+  it('does not hurry inspections of a place that is known to be away', () => {
+    const away = buildLocation({
+      status: probed({
+        failures: 3,
+        conditions: [condition('Available', 'False', 'StorageUnreachable')],
+        lastProbeTime: '2026-01-01T11:58:00Z',
+      }),
+    });
+    const { says, created, wakeAt } = seen([missed('StorageDenied', '2026-01-01T11:59:00Z')], away);
+    expect(says).toBe('False StorageDenied');
+    expect(created).toEqual([]);
+    expect(wakeAt).toBe('2026-01-01T12:02:00.000Z');
   });
 });

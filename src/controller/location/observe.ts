@@ -16,6 +16,8 @@ export interface LocationSeen extends RunObserved, RemainsKnown {
   readonly location: Read<BackupLocation>;
   /** Its Jobs of any inspection. */
   readonly jobs: readonly JobSeen[];
+  /** Backups that ended and did not get there. */
+  readonly failedThere: readonly Backup[];
   /** All of its namespace. Asked for only when a catalogue was read: there may be many. */
   readonly allBackups: () => readonly Backup[];
   /** Places that inspections of other locations take: all that work, and of those that are stuck the ones beyond `mode.inspections`. */
@@ -67,6 +69,7 @@ export async function observeLocation(
     unfinished: world
       .unfinishedBackups()
       .flatMap(({ object }) => (object.metadata.namespace === namespace ? [object] : [])),
+    failedThere: world.backupsFailedAt(namespace, name).map(({ object }) => object),
     allBackups: () => world.backupsIn(namespace).map(({ object }) => object),
     backupNamed: (backup) => world.backup(namespace, backup)?.object,
     mode,

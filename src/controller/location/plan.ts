@@ -14,6 +14,7 @@ import { catalogue } from './catalogue.ts';
 import { createInspectJob } from './job.ts';
 import type { LocationSeen } from './observe.ts';
 import { addAnswer, addSilence } from './answer.ts';
+import { findMissed } from './missed.ts';
 import { lostManifests } from './remains.ts';
 import { findVanished } from './vanished.ts';
 
@@ -46,8 +47,11 @@ export function planLocation(seen: LocationSeen): Plan {
 
 function planNext(seen: LocationSeen, location: BackupLocation): Plan {
   const { nowMs, mode, otherInspections } = seen;
-  const dueAt = nextInspection(location);
-  const first = firstStatus(seen, location);
+  const missed = findMissed(location, seen.failedThere);
+  // While it is known to be away, it is looked at in its turn.
+  const isNews = missed !== undefined && findCondition(location.status?.conditions, 'Available')?.status !== 'False';
+  const dueAt = isNews ? nowMs : nextInspection(location);
+  const first = missed === undefined ? firstStatus(seen, location) : missedStatus(seen, location, missed);
   if (dueAt > nowMs) return { actions: setStatus(location, first), wakeAt: dueAt };
   if (otherInspections >= mode.inspections) return { actions: setStatus(location, first), wakeAt: nowMs + busyMs };
   let create: CreateAction;
@@ -189,6 +193,16 @@ function refuse({ nowMs }: LocationSeen, location: BackupLocation, reason: strin
   const tells: readonly Action[] =
     before?.reason === reason ? [] : [{ type: 'tell', about: location, level: 'Warning', reason, message }];
   return { actions: [...setStatus(location, status), ...tells] };
+}
+
+/** A run knew it later than the last inspection. */
+function missedStatus(
+  { nowMs }: LocationSeen,
+  location: BackupLocation,
+  missed: ConditionChange,
+): BackupLocationStatus {
+  const conditions = setCondition(location.status?.conditions, missed, nowMs);
+  return { ...location.status, conditions, phase: 'Unavailable' };
 }
 
 function firstStatus(seen: LocationSeen, location: BackupLocation): BackupLocationStatus | undefined {
