@@ -364,6 +364,7 @@ describe('Choosing', () => {
       [ours, 2000],
       [theirs, 3000],
       [shouted, 4000],
+      ['.pgbackup-probe-6d126265/87db4cf8/full', 5000],
     ] as const) {
       await mkdir(join(own, dirname(key)), { recursive: true });
       await writeFile(join(own, key), sql);
@@ -378,7 +379,7 @@ describe('Choosing', () => {
     expect(await of({ key: 'dumps/a.dump' })).toBe('dumps/a.dump');
     const missing = await failureOf(of({ pattern: 'other/**' }));
     expect(missing).toContain('FileMissing: no file matches other/**');
-    expect(missing).toMatch(/there are 2 files, newest: test\/\S+, dumps\/a\.dump$/);
+    expect(missing).toMatch(/there are 2 files, newest: dumps\/a\.dump, test\/\S+$/);
     expect(await of({ pattern: 'o*/**', foreign: true })).toBe(theirs);
     expect(await of({ key: theirs, foreign: true })).toBe(theirs);
     await shared.close();

@@ -1,5 +1,5 @@
 import { fitSource } from '../../domain/fit-source.ts';
-import { ownerOfKey } from '../../domain/layout.ts';
+import { ownerOfKey, parseProbeKey } from '../../domain/layout.ts';
 import { Failure } from '../../api/failure.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import type { RestoreTask } from '../../domain/task.ts';
@@ -114,7 +114,7 @@ async function findNewest(
     if (unseen.size < namesShown && (isMeant(key) || mayHold(key.endsWith('/') ? key : `${key}/`))) unseen.add(key);
   };
   for await (const found of storage.list(literalPrefix(pattern), undefined, signal, leftOut)) {
-    if (found.key.endsWith('/') || !isMeant(found.key)) continue;
+    if (found.key.endsWith('/') || !isMeant(found.key) || parseProbeKey(found.key) !== undefined) continue;
     if (!mayTake(found.key) || !mayTake(found.target ?? found.key)) continue;
     if (newest === undefined || compareAge(found, newest) > 0) newest = found;
   }
@@ -125,6 +125,12 @@ async function findNewest(
 
 function compareAge(a: ObjectStat, b: ObjectStat): number {
   return a.modifiedAtMs - b.modifiedAtMs || compareKeys(a.key, b.key);
+}
+
+/** The newest first, and before what runs of ours have stored: that is hardly what was mistyped. */
+function compareInterest(a: ObjectStat, b: ObjectStat): number {
+  const [isOursA, isOursB] = [a, b].map(({ key }) => Number(ownerOfKey(key) !== undefined)) as [number, number];
+  return isOursA - isOursB || compareAge(b, a);
 }
 
 /** Says what there is instead, of what may be taken: names of others are theirs. */
@@ -141,8 +147,9 @@ async function missing(
   try {
     for await (const found of storage.list('', undefined, signal, note)) {
       if (found.key.endsWith('/') || !mayTake(found.key) || !mayTake(found.target ?? found.key)) continue;
+      if (parseProbeKey(found.key) !== undefined) continue;
       count += 1;
-      newest = [...newest, found].sort((a, b) => compareAge(b, a)).slice(0, namesShown);
+      newest = [...newest, found].sort(compareInterest).slice(0, namesShown);
       if (count === mostCounted) break;
     }
   } catch (error) {
