@@ -108,19 +108,20 @@ export function createInformer(options: InformerOptions): Informer {
   const touch = (): void => setState({ lastContactMs: clock.monotonicMs() });
 
   /**
-   * Reads the whole list, makes the cache equal to it and returns the version to watch from. Page by page: who else is to work in this
+   * Reads the whole list, makes the cache equal to it and returns the version to watch from. In slices: who else is to work in this
    * process (leases, probes) gets to it, however long the list is.
    */
   const relist = async (signal: AbortSignal): Promise<string> => {
     setState({ phase: 'listing', lists: state.lists + 1 });
-    const replacement = cache.beginReplacement();
+    const objects: KubeObject[] = [];
     let resourceVersion = '';
     for await (const page of listPages(client, type, { ...selection, limit: pageSize }, signal)) {
       touch();
-      await inSlices(page.items, (item) => tell(replacement.set(keep(item))));
+      await inSlices(page.items, (item) => void objects.push(keep(item)));
       ({ resourceVersion } = page);
     }
-    await inSlices(replacement.unlisted(), ({ namespace, name = '' }) => tell(cache.remove(namespace, name)));
+    await inSlices(cache.listOthers(objects), ({ namespace, name = '' }) => tell(cache.remove(namespace, name)));
+    await inSlices(objects, (object) => tell(cache.set(object)));
     setState({ synced: true });
     synced.resolve();
     return resourceVersion;

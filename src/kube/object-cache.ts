@@ -10,14 +10,6 @@ export interface ObjectChange {
   readonly previous: KubeObject | undefined;
 }
 
-/** A list on its way into the cache. */
-export interface Replacement {
-  /** As `ObjectCache.set`. */
-  set(object: KubeObject): ObjectChange | undefined;
-  /** What the list does not have; to be asked for when all of it was set. */
-  unlisted(): readonly Pick<ObjectMeta, 'namespace' | 'name'>[];
-}
-
 /** The index values of an object, e.g. the names of what it refers to. */
 export type IndexObject = (object: KubeObject) => readonly string[];
 
@@ -77,16 +69,10 @@ export class ObjectCache {
     return { namespace, name, object: undefined, previous };
   }
 
-  /** Begins to make the cache hold what a list has and nothing else, piece by piece. */
-  beginReplacement(): Replacement {
-    const listed = new Set<string>();
-    return {
-      set: (object) => {
-        listed.add(keyOf(object.metadata.namespace, object.metadata.name ?? ''));
-        return this.set(object);
-      },
-      unlisted: () => [...this.#objects].filter(([key]) => !listed.has(key)).map(([, { metadata }]) => metadata),
-    };
+  /** Those that are here and not among these. */
+  listOthers(objects: readonly KubeObject[]): readonly Pick<ObjectMeta, 'namespace' | 'name'>[] {
+    const kept = new Set(objects.map(({ metadata }) => keyOf(metadata.namespace, metadata.name ?? '')));
+    return [...this.#objects].filter(([key]) => !kept.has(key)).map(([, { metadata }]) => metadata);
   }
 
   #unindex(object: KubeObject): void {

@@ -5,10 +5,10 @@ import { clusterMode, type ControllerMode } from '../controller/mode.ts';
 import { createController, type Controller, type ControllerOptions } from '../controller/controller.ts';
 import { resources } from '../controller/resources.ts';
 import { runLeading } from '../controller/run-leading.ts';
-import type { KubeClient, ResourceType } from '../kube/client.ts';
+import type { KubeClient, KubeObject, ResourceType } from '../kube/client.ts';
 import { createInformer, type Informer } from '../kube/informer.ts';
 import type { ObjectChange } from '../kube/object-cache.ts';
-import type { Clock, Random } from '../support/clock.ts';
+import { nextTurn, type Clock, type Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
 import { startExecutor, type Executor } from './executor.ts';
 import type { LoadedObject } from './load.ts';
@@ -167,6 +167,7 @@ export async function startLocalOperator(
       await client.create(typeOf(object.kind), object, stopping.rest.signal);
     }
     recovery = await recoverRestores(client, records.left, objects, clock.nowMs(), stopping.rest.signal);
+    for (const { object } of objects) await whenSeen(Object.values(seen), object, stopping.rest.signal);
   } catch (error) {
     await stop();
     throw error;
@@ -189,6 +190,19 @@ export async function startLocalOperator(
     stop,
     kill: () => executor.kill(),
   };
+}
+
+/** Whoever asks for objects is to find those that were loaded: an empty list of locations would look as if all were inspected. */
+async function whenSeen(
+  caches: readonly Informer[],
+  { kind, metadata }: KubeObject,
+  signal: AbortSignal,
+): Promise<void> {
+  const cache = caches.find(({ type }) => type.kind === kind);
+  while (cache !== undefined && cache.get(metadata.namespace, metadata.name ?? '') === undefined) {
+    signal.throwIfAborted();
+    await nextTurn();
+  }
 }
 
 /** What is named comes before what names it. */
