@@ -9,6 +9,8 @@ export interface Look {
 
 /** Pools that hand out their sessions in turn come to another one within this many transactions. */
 const turns = 4;
+/** While a second login holds one session and applications all others but one, ours is often the one that is free again first. */
+const turnsBeside = 24;
 
 /**
  * Everything within one transaction, and settings only for it: nothing stays in a session that an application gets next. A timeout of
@@ -53,7 +55,7 @@ async function refuseIfShared(first: Look, other: Look, pid: number): Promise<vo
   }
   // While it holds its session, ours must still be ours.
   if (theirs === pid) throw shared();
-  for (let turn = 0; turn < turns; turn++) if ((await ask(first)) !== pid) throw shared();
+  for (let turn = 0; turn < turnsBeside; turn++) if ((await ask(first)) !== pid) throw shared();
   await other.rows('ROLLBACK').catch(() => undefined);
 }
 
