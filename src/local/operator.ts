@@ -199,7 +199,8 @@ async function whenSeen(
   signal: AbortSignal,
 ): Promise<void> {
   const cache = caches.find(({ type }) => type.kind === kind);
-  while (cache !== undefined && cache.get(metadata.namespace, metadata.name ?? '') === undefined) {
+  if (cache === undefined) return;
+  while (cache.get(metadata.namespace, metadata.name ?? '') === undefined) {
     signal.throwIfAborted();
     await nextTurn();
   }
