@@ -32,7 +32,7 @@ export function tryTwoReplicas(scene: Scene): void {
 }
 
 export function tryFailover(scene: Scene): void {
-  it('goes on with the other replica when the one that leads is killed right before a slot', async () => {
+  it('goes on with another leader when the one that leads is killed right before a slot', async () => {
     const { user, diary, note } = scene();
     const before = await holderOf(scene);
     const leader = (await user.list(operator, 'pods')).find(({ metadata }) => before.startsWith(`${metadata.name}_`));
@@ -45,8 +45,9 @@ export function tryFailover(scene: Scene): void {
       const holder = await holderOf(scene);
       return holder === before || holder === '' ? undefined : holder;
     });
-    note('another replica leads', (performance.now() - killedAt) / 1000);
-    expect(after.startsWith(`${leader?.metadata.name}_`)).toBe(false);
+    // The other replica, or the container that the kubelet has started again: whoever was the first to see the Lease for its whole time.
+    const who = after.startsWith(`${leader?.metadata.name}_`) ? 'the same replica, started again,' : 'the other replica';
+    note(`${who} leads`, (performance.now() - killedAt) / 1000);
     const name = nameOf(slot);
     expect(await diary.hear('shop', name, ['Succeeded'], 60)).toMatchObject({ status: 'True' });
     note('the slot ran, after its time', (Date.now() - slot) / 1000);
