@@ -46,7 +46,9 @@ export function tryFailover(scene: Scene): void {
       return holder === before || holder === '' ? undefined : holder;
     });
     // The other replica, or the container that the kubelet has started again: whoever was the first to see the Lease for its whole time.
-    const who = after.startsWith(`${leader?.metadata.name}_`) ? 'the same replica, started again,' : 'the other replica';
+    const who = after.startsWith(`${leader?.metadata.name}_`)
+      ? 'the same replica, started again,'
+      : 'the other replica';
     note(`${who} leads`, (performance.now() - killedAt) / 1000);
     const name = nameOf(slot);
     expect(await diary.hear('shop', name, ['Succeeded'], 60)).toMatchObject({ status: 'True' });
