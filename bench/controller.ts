@@ -1,15 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { resources } from '../src/controller/resources.ts';
-import { whyNoKubeApiserver } from '../test/servers/kube-apiserver.ts';
-import { startController, type ControllerProcess } from './controller-process.ts';
-import { startControlPlane, type ControlPlane } from './control-plane.ts';
+import type { ControllerProcess } from './controller-process.ts';
+import type { ControlPlane } from './control-plane.ts';
 import { createCronJobs, createPolicies, deleteAll, listAll } from './due-objects.ts';
-import { openOwned } from './owned.ts';
+import { onControlPlane } from './on-control-plane.ts';
 import { median } from './print-results.ts';
 import { waitFor } from './wait-for.ts';
 import { watchJobs, type Arrivals } from './watch-jobs.ts';
@@ -45,33 +41,11 @@ interface OurRound extends Arrivals {
   readonly requests: ReadonlyMap<string, number>;
 }
 
-const assets = process.env['KUBEBUILDER_ASSETS'];
-const missing = whyNoKubeApiserver(assets, 'kube-controller-manager');
-if (assets === undefined || missing !== undefined) {
-  tell(missing ?? 'KUBEBUILDER_ASSETS is not set');
-  process.exit(1);
-}
-const owned = openOwned();
-try {
-  const folder = await mkdtemp(join(tmpdir(), 'pgbackup-bench-'));
-  owned.defer(async () => rm(folder, { recursive: true, force: true }));
-  const plane = await startControlPlane(assets);
-  owned.defer(async () => plane.stop());
-  const logPath = values.log ?? join(folder, 'controller.log');
-  const { kubeconfigPath } = plane;
-  const controller = await startController({
-    main: values.program,
-    kubeconfigPath,
-    runs: count,
-    logPath,
-    accountFolder: join(folder, 'account'),
-  });
-  owned.defer(async () => controller.stop());
+await onControlPlane(async ({ plane, startController }) => {
+  const controller = await startController({ main: values.program, runs: count, logPath: values.log });
   if (rounds > 0) await compare(plane, controller);
   if (idleSeconds > 0) await idle(plane, controller);
-} finally {
-  await owned.disposeAsync();
-}
+});
 
 async function compare(plane: ControlPlane, controller: ControllerProcess): Promise<void> {
   tell(`${count} due in the same minute, ${rounds} rounds in turns; seconds after the slot`);

@@ -1,16 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { resources } from '../src/controller/resources.ts';
-import { whyNoKubeApiserver } from '../test/servers/kube-apiserver.ts';
-import { startController, type ControllerProcess } from './controller-process.ts';
-import { startControlPlane, type ControlPlane } from './control-plane.ts';
+import type { ControllerProcess } from './controller-process.ts';
+import type { ControlPlane } from './control-plane.ts';
 import { endedBackup, fleetLocation, fleetPolicy, queuedBackup } from './fleet-objects.ts';
 import { inParallel } from './in-parallel.ts';
-import { openOwned } from './owned.ts';
+import { onControlPlane } from './on-control-plane.ts';
 import { median } from './print-results.ts';
 import { waitFor } from './wait-for.ts';
 import { withoutStatusSubresources } from './without-status-subresources.ts';
@@ -41,31 +37,11 @@ const runs = 10;
 const writers = 32;
 const tell = (line: string): void => void process.stdout.write(`${line}\n`);
 
-const assets = process.env['KUBEBUILDER_ASSETS'];
-const missing = whyNoKubeApiserver(assets, 'kube-controller-manager');
-if (assets === undefined || missing !== undefined) {
-  tell(missing ?? 'KUBEBUILDER_ASSETS is not set');
-  process.exit(1);
-}
-const owned = openOwned();
-try {
-  const folder = await mkdtemp(join(tmpdir(), 'pgbackup-bench-'));
-  owned.defer(async () => rm(folder, { recursive: true, force: true }));
-  const plane = await startControlPlane(assets);
-  owned.defer(async () => plane.stop());
+await onControlPlane(async ({ plane, startController }) => {
   await seed(plane);
-  const logPath = values.log ?? join(folder, 'controller.log');
-  const { kubeconfigPath } = plane;
   const startedAt = performance.now();
   const seconds = (): number => (performance.now() - startedAt) / 1000;
-  const controller = await startController({
-    main,
-    kubeconfigPath,
-    runs,
-    logPath,
-    accountFolder: join(folder, 'account'),
-  });
-  owned.defer(async () => controller.stop());
+  const controller = await startController({ main, runs, logPath: values.log });
   const ready = seconds();
   say('it leads', `${ready.toFixed(1)} s after its start`, ready <= limits.readySeconds, `${limits.readySeconds} s`);
   // Each question is a scrape, which looks at every object.
@@ -84,9 +60,7 @@ try {
   const looks = await controller.lookSeconds();
   const slow = looks.share(limits.lookSeconds);
   say('looks that decide within 5 ms', `${(slow * 100).toFixed(2)} % of ${looks.count}`, slow >= 0.99, '99 %');
-} finally {
-  await owned.disposeAsync();
-}
+});
 
 /** Objects are created with their statuses: half of the requests. */
 async function seed({ client, makeNamespace }: ControlPlane): Promise<void> {

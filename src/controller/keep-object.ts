@@ -4,18 +4,12 @@ import type { KubeObject } from '../kube/client.ts';
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /**
- * An object of ours as caches keep it: without what is only said to others (who wrote which member, what was applied last). A status
- * is written with its spec alone, and finalizers into the object as it is then, so nothing of that is lost.
+ * An object of ours as caches keep it: without a copy of itself. A status is written with its spec alone, and finalizers into the object as
+ * it is then, so nothing is lost.
  */
 export function keepOurs(raw: KubeObject): KubeObject {
-  const {
-    managedFields: _,
-    annotations,
-    ...metadata
-  } = raw.metadata as KubeObject['metadata'] & {
-    readonly managedFields?: unknown;
-  };
-  if (annotations === undefined) return { ...raw, metadata };
-  const { [lastApplied]: __, ...kept } = annotations;
-  return { ...raw, metadata: { ...metadata, annotations: kept } };
+  const { annotations } = raw.metadata;
+  if (annotations?.[lastApplied] === undefined) return raw;
+  const { [lastApplied]: _, ...kept } = annotations;
+  return { ...raw, metadata: { ...raw.metadata, annotations: kept } };
 }

@@ -127,6 +127,7 @@ export function readTocEntry(
   };
 }
 
-function latin1(text: Buffer | undefined): string {
+/** One character for each byte. */
+export function latin1(text: Buffer | undefined): string {
   return text?.toString('latin1') ?? '';
 }

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import type { Bytes } from '../pipeline/bytes.ts';
 import { Failure } from '../api/failure.ts';
-import { readTocEntry, readTocHead } from './archive-toc.ts';
+import { latin1, readTocEntry, readTocHead } from './archive-toc.ts';
 import { splitByPass } from './choose-pass.ts';
 import type { LoadOptions } from './load-types.ts';
 import { quoteName } from './quote.ts';
@@ -141,8 +141,4 @@ async function findRows(
   isOurs &&= settings.length === settingTypes.size;
   if (!isOurs) tables.clear();
   return { tables, withData, settings, headBytes: cursor.length };
-}
-
-function latin1(bytes: Uint8Array | undefined): string {
-  return Buffer.from(bytes ?? []).toString('latin1');
 }

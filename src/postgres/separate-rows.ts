@@ -41,8 +41,8 @@ type Part = 'type' | 'id' | 'object' | 'length' | 'body';
  * Takes rows out of what follows the table of contents of an uncompressed custom-format archive with numbers of four bytes
  * ([pg_backup_custom.c](https://github.com/postgres/postgres/blob/master/src/bin/pg_dump/pg_backup_custom.c)): blocks of a type, an id
  * and pieces with their lengths, of which an empty one is the last. A number is as long as the head of a message of the protocol, and is
- * made one where it stands, in a copy of the chunk, whose last
- * reader this is. Passes everything else on, what was taken as an empty block.
+ * made one where it stands, in a copy of the chunk. Passes everything else on, what was taken as an empty block. To be the last reader of
+ * `source`: what was copied is freed.
  * @throws what `source` and `sink` throw, or what `damaged` makes
  */
 export async function* separateRows(

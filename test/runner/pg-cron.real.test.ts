@@ -1,28 +1,16 @@
-import { execFile } from 'node:child_process';
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RestoreTask } from '../../src/domain/task.ts';
 import { scratchName } from '../../src/runner/restore/scratch-names.ts';
+import { hasExtension } from '../servers/has-extension.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { asFile, listAll } from './restore-task-of.ts';
 import { pgSecret, runWith, type RunEnd } from './run-with.ts';
 import { startTwoDatabases, type TwoDatabases } from './two-databases.ts';
 
 const [binDir = ''] = await listBinDirs(process.env['POSTGRES_BINDIRS']);
+const isThere = await hasExtension(binDir, 'pg_cron');
 
-async function hasCron(): Promise<boolean> {
-  try {
-    const { stdout } = await promisify(execFile)(join(binDir, 'pg_config'), ['--sharedir']);
-    await access(join(stdout.trim(), 'extension', 'pg_cron.control'));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-describe.skipIf(!(await hasCron()))('a database with pg_cron (Debian has it as postgresql-15-cron)', () => {
+describe.skipIf(!isThere)('a database with pg_cron (Debian has it as postgresql-15-cron)', () => {
   let stand: TwoDatabases;
   beforeAll(async () => {
     stand = await startTwoDatabases({

@@ -1,27 +1,15 @@
-import { access } from 'node:fs/promises';
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RestoreTask } from '../../src/domain/task.ts';
+import { hasExtension } from '../servers/has-extension.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { asFile } from './restore-task-of.ts';
 import { pgSecret, runWith, type RunEnd } from './run-with.ts';
 import { startTwoDatabases, type TwoDatabases } from './two-databases.ts';
 
 const [binDir = ''] = await listBinDirs(process.env['POSTGRES_BINDIRS']);
+const isThere = await hasExtension(binDir, 'postgis');
 
-async function hasPostgis(): Promise<boolean> {
-  try {
-    const { stdout } = await promisify(execFile)(join(binDir, 'pg_config'), ['--sharedir']);
-    await access(join(stdout.trim(), 'extension', 'postgis.control'));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-describe.skipIf(!(await hasPostgis()))('a database with PostGIS (Debian has it as postgresql-15-postgis-3)', () => {
+describe.skipIf(!isThere)('a database with PostGIS (Debian has it as postgresql-15-postgis-3)', () => {
   let stand: TwoDatabases;
   beforeAll(async () => {
     stand = await startTwoDatabases({
