@@ -124,8 +124,8 @@ describe('a restore whose runner is killed, after the cleanup, is as if it had n
     await expectUntouched(task);
   });
 
-  test('while it loads', async () => {
-    const task = stand.taskOf({ options });
+  test.each([1, 2])('while it loads by %i connections', async (jobs) => {
+    const task = stand.taskOf({ options: { ...options, jobs } });
     await killAt(task, () => busy(`${ours} AND query LIKE 'COPY public.t %'`));
     await expectUntouched(task);
   });
