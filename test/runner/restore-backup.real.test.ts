@@ -80,7 +80,7 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
     await server.sql(`DROP DATABASE ${quote(copy)}`);
   });
 
-  const options = { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: true };
+  const options = { noOwner: false, noPrivileges: false, globals: false, analyze: true };
   const targetOf = (...pairs: readonly (readonly [string, string])[]): RestoreTask['target'] => ({
     ...restoreTaskOf(server, []).target,
     databases: pairs.map(([source, target]) => ({ source, target })),

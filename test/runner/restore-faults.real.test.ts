@@ -83,7 +83,7 @@ const both = () => ({
     { source: 'stock', target: 'stock' },
   ],
 });
-const options = { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: true };
+const options = { noOwner: false, noPrivileges: false, globals: false, analyze: true };
 const check = (sql: string, value: string) => ({ sql, operator: 'Equal', value }) as const;
 
 /** Everything that a restore must not touch. */

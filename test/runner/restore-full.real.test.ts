@@ -66,7 +66,7 @@ describe.skipIf(!isRoot)('a restore that runs out of room (mounts, so as root)',
     await describeSchema(server, 'shop'),
     await checksumTables(server, 'shop'),
   ];
-  const options = { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: true };
+  const options = { noOwner: false, noPrivileges: false, globals: false, analyze: true };
   const restore = (root: string, changes: Partial<RestoreTask> = {}) =>
     runWith(root, restoreTaskOf(server, [place], changes), pgSecret(server), [binDir]);
 

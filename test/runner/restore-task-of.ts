@@ -45,7 +45,7 @@ export function restoreTaskOf(
     keepPrevious: false,
     clean: false,
     select: { schemaOnly: false, dataOnly: false },
-    options: { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: true },
+    options: { noOwner: false, noPrivileges: false, globals: false, analyze: true },
     afterSql: [],
     checks: [],
     waitForServerSeconds: 5,
