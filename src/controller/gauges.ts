@@ -6,7 +6,7 @@ import { readStamp, stamp } from '../domain/stamp.ts';
 import { findCondition } from './conditions.ts';
 import { endOf, resultOf, startOf } from './outcome.ts';
 import { runsOf } from './policy/backup-run.ts';
-import { endedRuns } from './policy/run.ts';
+import { endedRuns } from './schedule/run.ts';
 import { listRestoreSamples } from './restore-policy/gauges.ts';
 import { samples, secondsOf, truthOf, type GaugeSample, type IntervalOf } from './samples.ts';
 

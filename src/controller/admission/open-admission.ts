@@ -1,8 +1,8 @@
 import type { Clock } from '../../support/clock.ts';
-import { readBackupEntry } from '../backup/queue-entry.ts';
+import { readBackupEntry } from './read-backup-entry.ts';
 import { parseKey, printKey } from '../keys.ts';
 import type { ControllerMode } from '../mode.ts';
-import { readRestoreEntry } from '../restore/queue-entry.ts';
+import { readRestoreEntry } from './read-restore-entry.ts';
 import type { World } from '../world.ts';
 import { Admission } from './admission.ts';
 import type { QueueEntry } from './entry.ts';

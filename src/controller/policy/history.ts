@@ -4,7 +4,7 @@ import { findNothingLeft, keptAfterVanishingMs, type NothingLeft } from '../back
 import { earliest, type Plan } from '../action.ts';
 import { resources } from '../resources.ts';
 import type { BackupRun } from './backup-run.ts';
-import { endedRuns, lastSuccess } from './run.ts';
+import { endedRuns, lastSuccess } from '../schedule/run.ts';
 
 /** Objects that one look deletes; each deletion brings the next look. */
 const deletionsMax = 50;

@@ -12,17 +12,17 @@ import { awaitsInspection } from '../location/first-inspection.ts';
 import { programsCondition, programsCurrent } from '../programs-condition.ts';
 import { managedBy, resources } from '../resources.ts';
 import { runsOf, type BackupRun } from './backup-run.ts';
-import { judgeHealth } from './health.ts';
+import { judgeHealth } from '../schedule/health.ts';
 import { deleteOldBackups } from './history.ts';
 import type { PolicySeen } from './observe.ts';
-import { phaseOf } from './phase.ts';
-import { planUnreadable } from './plan-unreadable.ts';
-import { readSchedule } from './read-schedule.ts';
-import { endedRuns, lastSuccess, lastSuccessTime } from './run.ts';
-import { countRuns } from './runs.ts';
-import { slotStatus } from './slot-status.ts';
-import { decideSlots, type SlotsDecision } from './slots.ts';
-import { remarkSlots, tellChanges, tellSlots } from './tell-slots.ts';
+import { phaseOf } from '../schedule/phase.ts';
+import { planUnreadable } from '../schedule/plan-unreadable.ts';
+import { readSchedule } from '../schedule/read-schedule.ts';
+import { endedRuns, lastSuccess, lastSuccessTime } from '../schedule/run.ts';
+import { countRuns } from '../schedule/runs.ts';
+import { slotStatus } from '../schedule/slot-status.ts';
+import { decideSlots, type SlotsDecision } from '../schedule/slots.ts';
+import { remarkSlots, tellChanges, tellSlots } from '../schedule/tell-slots.ts';
 
 /** Somebody who suspends a policy for work on a server takes it back by then, or has forgotten it. */
 const suspendedMostMs = 7 * 86_400_000;

@@ -1,6 +1,6 @@
 import { labels, type RestorePolicy, type RestoreRequest } from '../../api/kinds.ts';
 import { restoreResults } from '../../api/restore-policy.ts';
-import { endedRuns } from '../policy/run.ts';
+import { endedRuns } from '../schedule/run.ts';
 import { samples, secondsOf, truthOf, type GaugeSample, type IntervalOf } from '../samples.ts';
 import { restoreRun } from './restore-run.ts';
 

@@ -7,7 +7,7 @@ import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from
 import { isControlledBy, type PodSeen } from '../pods.ts';
 import type { Read } from '../read-object.ts';
 import { restoreResultOf } from './outcome.ts';
-import { observeSource } from './queue-entry.ts';
+import { observeSource } from '../admission/read-restore-entry.ts';
 import type { SourceSeen } from './resolve-source.ts';
 
 /** All that the plan of a RestoreRequest looks at. */

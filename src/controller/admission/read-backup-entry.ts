@@ -1,14 +1,14 @@
 import { backupJobName } from '../../domain/names.ts';
 import { readStamp } from '../../domain/stamp.ts';
-import { serverOf, serverOfPolicy, type QueueEntry } from '../admission/entry.ts';
-import { findIdleAt } from '../admission/idle.ts';
+import { serverOf, serverOfPolicy, type QueueEntry } from './entry.ts';
+import { findIdleAt } from './idle.ts';
 import { checkDestinations } from '../destinations.ts';
 import type { ControllerMode } from '../mode.ts';
 import { isControlledBy } from '../pods.ts';
 import { resources } from '../resources.ts';
 import { type World } from '../world.ts';
 import { isUnfinished } from '../world-indexes.ts';
-import { readBackupTask } from './job.ts';
+import { readBackupTask } from '../backup/job.ts';
 
 /** Undefined: the Backup has ended, or could not have a Job whatever its turn. */
 export function readBackupEntry(

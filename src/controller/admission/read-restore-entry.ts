@@ -1,16 +1,16 @@
 import { labels, type Backup, type BackupLocation, type RestoreRequest } from '../../api/kinds.ts';
 import { restoreJobName } from '../../domain/names.ts';
 import { readStamp } from '../../domain/stamp.ts';
-import { serverOf, type QueueEntry } from '../admission/entry.ts';
-import { findIdleAt } from '../admission/idle.ts';
+import { serverOf, type QueueEntry } from './entry.ts';
+import { findIdleAt } from './idle.ts';
 import type { ControllerMode } from '../mode.ts';
 import { isControlledBy } from '../pods.ts';
 import type { Read } from '../read-object.ts';
 import { resources } from '../resources.ts';
 import { type World } from '../world.ts';
 import { isUnfinishedRestore } from '../world-indexes.ts';
-import { targetNames } from './finish.ts';
-import { resolveSource, type SourceSeen } from './resolve-source.ts';
+import { targetNames } from '../restore/finish.ts';
+import { resolveSource, type SourceSeen } from '../restore/resolve-source.ts';
 
 /** Undefined: the request has ended, or could not have a Job whatever its turn. */
 export function readRestoreEntry(
