@@ -1,4 +1,4 @@
-import type { ControllerMetrics } from '../controller/open-controller-metrics.ts';
+import type { ControllerMetrics } from '../controller/metrics/open-controller-metrics.ts';
 import type { HttpAnswer } from '../support/http.ts';
 
 /** The answer to a scrape of /metrics. */

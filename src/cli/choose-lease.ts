@@ -1,5 +1,5 @@
 import { Failure } from '../api/failure.ts';
-import { countRequests, type RequestSeen } from '../controller/count-requests.ts';
+import { countRequests, type RequestSeen } from '../controller/metrics/count-requests.ts';
 import { isKubeError } from '../kube/client.ts';
 import type { HttpKubeClient } from '../kube/http-client.ts';
 import { createLease, type Lease } from '../kube/lease.ts';

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { Failure } from '../api/failure.ts';
 import { createController } from '../controller/controller.ts';
 import { clusterMode, type ControllerMode } from '../controller/mode.ts';
-import { openControllerMetrics } from '../controller/open-controller-metrics.ts';
+import { openControllerMetrics } from '../controller/metrics/open-controller-metrics.ts';
 import { runLeading } from '../controller/run-leading.ts';
 import { openKubeClient, type KubeSource } from '../kube/http-client.ts';
 import { serveHttp, type HttpAnswer, type HttpOptions, type HttpServer } from '../support/http.ts';

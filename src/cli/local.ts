@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Failure } from '../api/failure.ts';
-import { openControllerMetrics, type ControllerMetrics } from '../controller/open-controller-metrics.ts';
+import { openControllerMetrics, type ControllerMetrics } from '../controller/metrics/open-controller-metrics.ts';
 import { runLocal } from '../local/run-local.ts';
 import type { Log } from '../support/log.ts';
 import { answerScrape } from './answer-scrape.ts';

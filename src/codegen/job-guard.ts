@@ -22,7 +22,7 @@ interface Validation {
 const owners = [backupKind, backupLocationKind, restoreRequestKind].map(({ kind }) => `'${kind}'`).join(', ');
 const all = (list: string, what: string): string => `variables.pod.?${list}.orValue([]).all(${what})`;
 
-/** What the runner needs, and where; a change of controller/runner-job.ts shows in the test that puts its Jobs to a real API server. */
+/** What the runner needs, and where; a change of controller/run/runner-job.ts shows in the test that puts its Jobs to a real API server. */
 const environment = "['NODE_OPTIONS', 'MALLOC_MMAP_THRESHOLD_', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY']";
 const volumes = ['downwardAPI', 'emptyDir', 'ephemeral', 'secret', 'persistentVolumeClaim'];
 const podOnly = ['hostNetwork', 'hostPID', 'hostIPC', 'shareProcessNamespace'];

@@ -3,7 +3,7 @@ import { sameValue } from '../domain/same-value.ts';
 import { isKubeError, type KubeClient, type KubeError, type KubeObject } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { Action, CreateAction, FinalizerAction, ObjectSeen, Ours } from './action.ts';
-import type { World } from './world.ts';
+import type { World } from './world/world.ts';
 
 export interface Writer {
   readonly client: KubeClient;

@@ -9,19 +9,19 @@ import type { Log } from '../support/log.ts';
 import type { Admission } from './admission/admission.ts';
 import { openAdmission } from './admission/open-admission.ts';
 import { applyActions } from './apply.ts';
-import { countRequests, type RequestSeen } from './count-requests.ts';
-import { admissionKey, isRunKey, keyKinds, keysOf, ownKey, parseKey, printKey, type KeyKind } from './keys.ts';
+import { countRequests, type RequestSeen } from './metrics/count-requests.ts';
+import { admissionKey, isRunKey, keyKinds, keysOf, ownKey, parseKey, printKey, type KeyKind } from './world/keys.ts';
 import { logEvents } from './log-events.ts';
 import { lookAt } from './look-at.ts';
 import type { ControllerMode } from './mode.ts';
 import { managedBy, resources } from './resources.ts';
-import { readBackup, readLocation, readPolicy, readRestorePolicy, readRestoreRequest } from './read-object.ts';
-import { openRunnerLogs } from './runner-logs.ts';
-import { keepJob, keepPod } from './pods.ts';
+import { readBackup, readLocation, readPolicy, readRestorePolicy, readRestoreRequest } from './world/read-object.ts';
+import { openRunnerLogs } from './run/runner-logs.ts';
+import { keepJob, keepPod } from './run/pods.ts';
 import { openTroubles } from './troubles.ts';
-import { followWatches, type Watches } from './watches.ts';
-import { World } from './world.ts';
-import { watchedKinds, worldIndexes, type WatchedKind } from './world-indexes.ts';
+import { followWatches, type Watches } from './world/watches.ts';
+import { World } from './world/world.ts';
+import { watchedKinds, worldIndexes, type WatchedKind } from './world/world-indexes.ts';
 
 export interface ControllerOptions {
   readonly client: KubeClient;

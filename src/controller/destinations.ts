@@ -1,7 +1,7 @@
 import type { BackupPolicySpec } from '../api/backup-policy.ts';
 import type { BackupLocation } from '../api/kinds.ts';
 import type { FailureReason } from '../api/reasons.ts';
-import type { Read } from './read-object.ts';
+import type { Read } from './world/read-object.ts';
 
 export interface UsableDestination {
   readonly location: BackupLocation;

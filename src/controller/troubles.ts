@@ -3,7 +3,7 @@ import type { Clock } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
 import { ShortMemory } from '../support/short-memory.ts';
 import { resources } from './resources.ts';
-import type { RunSeen } from './run-state.ts';
+import type { RunSeen } from './run/run-state.ts';
 
 /** What events tell that neither Job nor Pod does: a pod that is refused (quota, admission), a volume that cannot be mounted. */
 export interface Troubles {

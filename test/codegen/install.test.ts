@@ -5,7 +5,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { kinds } from '../../src/api/kinds.ts';
 import { printInstall, printNamespacedInstall } from '../../src/codegen/install.ts';
 import { resources } from '../../src/controller/resources.ts';
-import { watchedKinds } from '../../src/controller/world-indexes.ts';
+import { watchedKinds } from '../../src/controller/world/world-indexes.ts';
 import { programVersion } from '../../src/support/version.ts';
 
 interface Rule {

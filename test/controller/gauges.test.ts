@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { listSamples, type GaugesSeen } from '../../src/controller/gauges.ts';
-import { derivedMetrics, liveMetrics } from '../../src/controller/metric-names.ts';
+import { listSamples, type GaugesSeen } from '../../src/controller/metrics/gauges.ts';
+import { derivedMetrics, liveMetrics } from '../../src/controller/metrics/metric-names.ts';
 import { openMetrics } from '../../src/support/metrics.ts';
 import {
   buildBackup,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createBackupJob, readBackupTask } from '../../src/controller/backup/job.ts';
 import { createInspectJob } from '../../src/controller/location/job.ts';
 import { createCleanupJob, createRestoreJob } from '../../src/controller/restore/job.ts';
-import type { JobSeen } from '../../src/controller/pods.ts';
+import type { JobSeen } from '../../src/controller/run/pods.ts';
 import { failureReasons } from '../../src/api/reasons.ts';
 import type { BackupLocation } from '../../src/api/kinds.ts';
 import { inspectorOf } from '../../src/domain/layout.ts';

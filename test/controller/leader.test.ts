@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Backup } from '../../src/api/kinds.ts';
 import { createController, type Controller } from '../../src/controller/controller.ts';
-import { openControllerMetrics } from '../../src/controller/open-controller-metrics.ts';
+import { openControllerMetrics } from '../../src/controller/metrics/open-controller-metrics.ts';
 import { runLeading } from '../../src/controller/run-leading.ts';
 import { resources } from '../../src/controller/resources.ts';
 import { KubeError } from '../../src/kube/client.ts';

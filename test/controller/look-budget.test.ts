@@ -2,18 +2,18 @@ import { expect, it } from 'vitest';
 import { maxDatabases } from '../../src/api/backup-policy.ts';
 import { labels, type Backup, type RestoreRequest } from '../../src/api/kinds.ts';
 import { lookAt } from '../../src/controller/look-at.ts';
-import { printKey, type KeyKind } from '../../src/controller/keys.ts';
+import { printKey, type KeyKind } from '../../src/controller/world/keys.ts';
 import {
   readBackup,
   readLocation,
   readPolicy,
   readRestorePolicy,
   readRestoreRequest,
-} from '../../src/controller/read-object.ts';
-import { openRunnerLogs } from '../../src/controller/runner-logs.ts';
+} from '../../src/controller/world/read-object.ts';
+import { openRunnerLogs } from '../../src/controller/run/runner-logs.ts';
 import { openTroubles } from '../../src/controller/troubles.ts';
-import { World } from '../../src/controller/world.ts';
-import { watchedKinds, worldIndexes, type WatchedKind } from '../../src/controller/world-indexes.ts';
+import { World } from '../../src/controller/world/world.ts';
+import { watchedKinds, worldIndexes, type WatchedKind } from '../../src/controller/world/world-indexes.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import { ObjectCache } from '../../src/kube/object-cache.ts';
 import { silentLog } from '../../src/support/log.ts';

@@ -4,7 +4,7 @@ import { annotations, type BackupPolicy } from '../../src/api/kinds.ts';
 import type { BackupSeen } from '../../src/controller/backup/observe.ts';
 import { planBackup } from '../../src/controller/backup/plan.ts';
 import { findCondition } from '../../src/controller/conditions.ts';
-import type { JobSeen } from '../../src/controller/pods.ts';
+import type { JobSeen } from '../../src/controller/run/pods.ts';
 import { buildBackup, buildLocation, buildPolicy, buildRun, failed, succeeded } from '../builders/objects.ts';
 import { backupVerdict } from '../builders/verdicts.ts';
 import { terminated, testMode } from './fake-cluster.ts';

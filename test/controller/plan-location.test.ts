@@ -7,7 +7,7 @@ import { findCondition } from '../../src/controller/conditions.ts';
 import { inspectionName } from '../../src/controller/location/job.ts';
 import type { LocationSeen } from '../../src/controller/location/observe.ts';
 import { planLocation } from '../../src/controller/location/plan.ts';
-import type { JobSeen } from '../../src/controller/pods.ts';
+import type { JobSeen } from '../../src/controller/run/pods.ts';
 import type { InspectVerdict, ResultLine } from '../../src/domain/report.ts';
 import { parseTask } from '../../src/domain/parse-task.ts';
 import { buildBackup, buildLocation, buildRun, condition, failed, succeeded } from '../builders/objects.ts';

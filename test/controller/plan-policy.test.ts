@@ -4,9 +4,9 @@ import type { Backup, BackupLocation, BackupPolicy } from '../../src/api/kinds.t
 import type { Action } from '../../src/controller/action.ts';
 import { findCondition } from '../../src/controller/conditions.ts';
 import type { ControllerMode } from '../../src/controller/mode.ts';
-import { resultOf } from '../../src/controller/outcome.ts';
+import { resultOf } from '../../src/controller/run/outcome.ts';
 import { planPolicy } from '../../src/controller/policy/plan.ts';
-import type { Read } from '../../src/controller/read-object.ts';
+import type { Read } from '../../src/controller/world/read-object.ts';
 import {
   buildBackup,
   buildLocation,

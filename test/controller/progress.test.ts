@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { summarize } from '../../src/controller/progress.ts';
+import { summarize } from '../../src/controller/run/progress.ts';
 
 it.each([
   [{ plainBytes: 420_000_000, estimatedBytes: 1_000_000_000, bytesPerSecond: 18_240_000 }, '42% of 1.00 GB, 18.2 MB/s'],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Backup } from '../../src/api/kinds.ts';
-import { findStuckAt, stuckAfterMs } from '../../src/controller/backup/stuck.ts';
-import type { JobSeen, PodSeen } from '../../src/controller/pods.ts';
+import { findStuckAt, stuckAfterMs } from '../../src/controller/run/stuck.ts';
+import type { JobSeen, PodSeen } from '../../src/controller/run/pods.ts';
 import { buildBackup } from '../builders/objects.ts';
 
 const made = '2026-01-01T03:00:00Z';

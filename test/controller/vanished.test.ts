@@ -3,7 +3,7 @@ import type { BackupStatus } from '../../src/api/backup.ts';
 import { annotations, type Backup, type BackupLocation } from '../../src/api/kinds.ts';
 import { catalogue } from '../../src/controller/location/catalogue.ts';
 import { findVanished } from '../../src/controller/location/vanished.ts';
-import type { JobSeen } from '../../src/controller/pods.ts';
+import type { JobSeen } from '../../src/controller/run/pods.ts';
 import type { InspectVerdict, ResultLine } from '../../src/domain/report.ts';
 import { buildLocation, buildRun, succeeded } from '../builders/objects.ts';
 import { foundBackup, inspectVerdict } from '../builders/verdicts.ts';

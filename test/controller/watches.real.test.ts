@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { countRequests, type RequestSeen } from '../../src/controller/count-requests.ts';
+import { countRequests, type RequestSeen } from '../../src/controller/metrics/count-requests.ts';
 import { resources } from '../../src/controller/resources.ts';
-import { followWatches } from '../../src/controller/watches.ts';
-import { watchedKinds, type WatchedKind } from '../../src/controller/world-indexes.ts';
+import { followWatches } from '../../src/controller/world/watches.ts';
+import { watchedKinds, type WatchedKind } from '../../src/controller/world/world-indexes.ts';
 import { openKubeClient, type HttpKubeClient } from '../../src/kube/http-client.ts';
 import { createInformer, type Informer } from '../../src/kube/informer.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { createController } from '../../src/controller/controller.ts';
-import { openControllerMetrics } from '../../src/controller/open-controller-metrics.ts';
+import { openControllerMetrics } from '../../src/controller/metrics/open-controller-metrics.ts';
 import { runLeading } from '../../src/controller/run-leading.ts';
 import { KubeError, type KubeClient } from '../../src/kube/client.ts';
 import { silentLog } from '../../src/support/log.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { BackupLocation } from '../../src/api/kinds.ts';
-import { openControllerMetrics, type ControllerMetrics } from '../../src/controller/open-controller-metrics.ts';
+import { openControllerMetrics, type ControllerMetrics } from '../../src/controller/metrics/open-controller-metrics.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
 import { startLocalOperator, type LocalOperator } from '../../src/local/operator.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Backup } from '../../src/api/kinds.ts';
-import type { ControllerMetrics } from '../../src/controller/open-controller-metrics.ts';
+import type { ControllerMetrics } from '../../src/controller/metrics/open-controller-metrics.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { LocalOperator } from '../../src/local/operator.ts';
 import type { DatabaseServer } from './database-server.ts';

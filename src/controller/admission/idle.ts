@@ -1,8 +1,8 @@
 import type { Backup, RestoreRequest } from '../../api/kinds.ts';
 import { readStamp } from '../../domain/stamp.ts';
-import { findStuckAt, stuckAfterMs } from '../backup/stuck.ts';
+import { findStuckAt, stuckAfterMs } from '../run/stuck.ts';
 import { findCondition } from '../conditions.ts';
-import { runnerState, type JobSeen, type PodSeen } from '../pods.ts';
+import { runnerState, type JobSeen, type PodSeen } from '../run/pods.ts';
 
 /** What a runner waits for before it does anything: a Secret's key, a server that answers. */
 const waits: ReadonlySet<string> = new Set(['WaitingForSecret', 'WaitingForServer']);

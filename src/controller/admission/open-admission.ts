@@ -1,9 +1,9 @@
 import type { Clock } from '../../support/clock.ts';
 import { readBackupEntry } from './read-backup-entry.ts';
-import { parseKey, printKey } from '../keys.ts';
+import { parseKey, printKey } from '../world/keys.ts';
 import type { ControllerMode } from '../mode.ts';
 import { readRestoreEntry } from './read-restore-entry.ts';
-import type { World } from '../world.ts';
+import type { World } from '../world/world.ts';
 import { Admission } from './admission.ts';
 import type { QueueEntry } from './entry.ts';
 

@@ -4,10 +4,10 @@ import { serverOf, serverOfPolicy, type QueueEntry } from './entry.ts';
 import { findIdleAt } from './idle.ts';
 import { checkDestinations } from '../destinations.ts';
 import type { ControllerMode } from '../mode.ts';
-import { isControlledBy } from '../pods.ts';
+import { isControlledBy } from '../run/pods.ts';
 import { resources } from '../resources.ts';
-import { type World } from '../world.ts';
-import { isUnfinished } from '../world-indexes.ts';
+import { type World } from '../world/world.ts';
+import { isUnfinished } from '../world/world-indexes.ts';
 import { readBackupTask } from '../backup/job.ts';
 
 /** Undefined: the Backup has ended, or could not have a Job whatever its turn. */

@@ -4,11 +4,11 @@ import { readStamp } from '../../domain/stamp.ts';
 import { serverOf, type QueueEntry } from './entry.ts';
 import { findIdleAt } from './idle.ts';
 import type { ControllerMode } from '../mode.ts';
-import { isControlledBy } from '../pods.ts';
-import type { Read } from '../read-object.ts';
+import { isControlledBy } from '../run/pods.ts';
+import type { Read } from '../world/read-object.ts';
 import { resources } from '../resources.ts';
-import { type World } from '../world.ts';
-import { isUnfinishedRestore } from '../world-indexes.ts';
+import { type World } from '../world/world.ts';
+import { isUnfinishedRestore } from '../world/world-indexes.ts';
 import { targetNames } from '../restore/finish.ts';
 import { resolveSource, type SourceSeen } from '../restore/resolve-source.ts';
 

@@ -6,9 +6,9 @@ import { stamp } from '../../domain/stamp.ts';
 import type { CreateAction } from '../action.ts';
 import type { UsableDestination } from '../destinations.ts';
 import type { ControllerMode } from '../mode.ts';
-import type { JobSeen } from '../pods.ts';
+import type { JobSeen } from '../run/pods.ts';
 import { resources } from '../resources.ts';
-import { buildRunnerJob } from '../runner-job.ts';
+import { buildRunnerJob } from '../run/runner-job.ts';
 import { buildBackupTask, nameClaims } from './task.ts';
 
 /** The Job of a Backup. @throws Failure SpecInvalid when its task is too large */

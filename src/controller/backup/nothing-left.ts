@@ -1,9 +1,9 @@
 import { annotations, type Backup, type BackupLocation } from '../../api/kinds.ts';
 import { removableMax } from '../../api/remains.ts';
 import { readStamp } from '../../domain/stamp.ts';
-import { endOf, resultOf } from '../outcome.ts';
+import { endOf, resultOf } from '../run/outcome.ts';
 import { backupRun } from '../policy/backup-run.ts';
-import type { Read } from '../read-object.ts';
+import type { Read } from '../world/read-object.ts';
 
 /** A Backup without data in any location. */
 export interface NothingLeft {

@@ -1,12 +1,12 @@
 import type { Backup, BackupLocation, BackupPolicy } from '../../api/kinds.ts';
 import type { ControllerMode } from '../mode.ts';
-import { resultOf } from '../outcome.ts';
-import { isControlledBy } from '../pods.ts';
-import type { Read } from '../read-object.ts';
-import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
+import { resultOf } from '../run/outcome.ts';
+import { isControlledBy } from '../run/pods.ts';
+import type { Read } from '../world/read-object.ts';
+import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../run/observe-run.ts';
 import { backupJobName } from '../../domain/names.ts';
 import type { Admission, Turn } from '../admission/admission.ts';
-import { printKey } from '../keys.ts';
+import { printKey } from '../world/keys.ts';
 
 /** All that the plan of a Backup looks at. */
 export interface BackupSeen extends RunObserved {

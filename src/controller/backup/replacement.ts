@@ -1,6 +1,6 @@
 import type { Backup } from '../../api/kinds.ts';
 import { readStamp } from '../../domain/stamp.ts';
-import { resultOf } from '../outcome.ts';
+import { resultOf } from '../run/outcome.ts';
 import type { BackupSeen } from './observe.ts';
 
 /** concurrencyPolicy Replace: the newer scheduled run for which this one is ended. Manual Backups are nobody's to end. */

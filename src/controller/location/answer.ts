@@ -5,7 +5,7 @@ import type { InspectVerdict, ResultLine } from '../../domain/report.ts';
 import { stamp } from '../../domain/stamp.ts';
 import { setCondition, type ConditionChange } from '../conditions.ts';
 import { describeSize } from '../fit-status.ts';
-import type { JobSeen } from '../pods.ts';
+import type { JobSeen } from '../run/pods.ts';
 import { addRemains } from './remains.ts';
 
 /** Reasons that say nothing about the place: our own failures. */

@@ -7,7 +7,7 @@ import { sameValue } from '../../domain/same-value.ts';
 import type { Action } from '../action.ts';
 import { cutText, setCondition } from '../conditions.ts';
 import { fitStatus } from '../fit-status.ts';
-import { resultOf } from '../outcome.ts';
+import { resultOf } from '../run/outcome.ts';
 import { managedBy, resources } from '../resources.ts';
 
 /** What a page of a catalogue makes of the Backup objects. */

@@ -6,7 +6,7 @@ import type { CreateAction } from '../action.ts';
 import { nameClaims, taskLocation, waitForSecretSeconds } from '../backup/task.ts';
 import type { ControllerMode } from '../mode.ts';
 import { resources } from '../resources.ts';
-import { buildRunnerJob } from '../runner-job.ts';
+import { buildRunnerJob } from '../run/runner-job.ts';
 import { remainsTask, type RemainsKnown } from './remains.ts';
 
 /** Manifests that one inspection reads. */

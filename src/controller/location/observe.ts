@@ -1,12 +1,12 @@
 import type { Backup, BackupLocation } from '../../api/kinds.ts';
 import { labels } from '../../api/kinds.ts';
 import { readStamp } from '../../domain/stamp.ts';
-import { stuckAfterMs } from '../backup/stuck.ts';
+import { stuckAfterMs } from '../run/stuck.ts';
 import type { ControllerMode } from '../mode.ts';
-import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
-import { isFinished, runnerState, type JobSeen } from '../pods.ts';
-import type { Read } from '../read-object.ts';
-import type { World } from '../world.ts';
+import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../run/observe-run.ts';
+import { isFinished, runnerState, type JobSeen } from '../run/pods.ts';
+import type { Read } from '../world/read-object.ts';
+import type { World } from '../world/world.ts';
 import { inspectionName } from './job.ts';
 import type { RemainsKnown } from './remains.ts';
 

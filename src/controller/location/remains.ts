@@ -3,7 +3,7 @@ import type { Backup, BackupLocation, BackupPolicy } from '../../api/kinds.ts';
 import { removableMax } from '../../api/remains.ts';
 import type { InspectVerdict, ResultLine } from '../../domain/report.ts';
 import type { InspectTask } from '../../domain/task.ts';
-import { resultOf } from '../outcome.ts';
+import { resultOf } from '../run/outcome.ts';
 
 /** A task is bounded; policies beyond count as unknown, and more runs at once there are not. */
 const mostNamed = 1000;

@@ -3,8 +3,8 @@ import type { InspectVerdict, ResultLine } from '../../domain/report.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import type { Action } from '../action.ts';
 import { fitStatus } from '../fit-status.ts';
-import { endOf, resultOf } from '../outcome.ts';
-import type { JobSeen } from '../pods.ts';
+import { endOf, resultOf } from '../run/outcome.ts';
+import type { JobSeen } from '../run/pods.ts';
 import { resources } from '../resources.ts';
 
 /** What was stored so shortly before an inspection began may be later than its listing, by whatever clock. */

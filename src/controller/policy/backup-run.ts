@@ -1,7 +1,7 @@
 import { annotations, type Backup, type BackupPolicy } from '../../api/kinds.ts';
 import { backupName } from '../../domain/names.ts';
 import { readStamp } from '../../domain/stamp.ts';
-import { endOf, resultOf, startOf, type RunResult } from '../outcome.ts';
+import { endOf, resultOf, startOf, type RunResult } from '../run/outcome.ts';
 import type { Run } from '../schedule/run.ts';
 
 export type BackupRun = Run<Backup, RunResult>;

@@ -1,9 +1,9 @@
 import type { Backup, BackupLocation, BackupPolicy } from '../../api/kinds.ts';
 import { hasRemains } from '../backup/nothing-left.ts';
-import { findStuckAt } from '../backup/stuck.ts';
+import { findStuckAt } from '../run/stuck.ts';
 import type { ControllerMode } from '../mode.ts';
-import type { Read } from '../read-object.ts';
-import type { World } from '../world.ts';
+import type { Read } from '../world/read-object.ts';
+import type { World } from '../world/world.ts';
 
 /** All that the plan of a policy looks at. */
 export interface PolicySeen {

@@ -1,7 +1,7 @@
 import { labels, type RestorePolicy, type RestoreRequest } from '../../api/kinds.ts';
 import { restoreResults } from '../../api/restore-policy.ts';
 import { endedRuns } from '../schedule/run.ts';
-import { samples, secondsOf, truthOf, type GaugeSample, type IntervalOf } from '../samples.ts';
+import { samples, secondsOf, truthOf, type GaugeSample, type IntervalOf } from '../metrics/samples.ts';
 import { restoreRun } from './restore-run.ts';
 
 /** Turns RestorePolicies into samples. What is not known is absent, never 0; what counts up is kept in their status. */

@@ -1,9 +1,9 @@
 import type { BackupLocation, RestorePolicy, RestoreRequest } from '../../api/kinds.ts';
 import { restoreJobName } from '../../domain/names.ts';
-import { findStuckAt } from '../backup/stuck.ts';
+import { findStuckAt } from '../run/stuck.ts';
 import type { ControllerMode } from '../mode.ts';
-import type { Read } from '../read-object.ts';
-import type { World } from '../world.ts';
+import type { Read } from '../world/read-object.ts';
+import type { World } from '../world/world.ts';
 
 /** All that the plan of a RestorePolicy looks at. */
 export interface RestorePolicySeen {

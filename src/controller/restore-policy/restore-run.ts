@@ -1,7 +1,7 @@
 import type { RestorePolicy, RestoreRequest } from '../../api/kinds.ts';
 import { parseRestoreRequestName } from '../../domain/names.ts';
 import { readStamp } from '../../domain/stamp.ts';
-import { isControlledBy } from '../pods.ts';
+import { isControlledBy } from '../run/pods.ts';
 import type { Run } from '../schedule/run.ts';
 import { restoreEndOf, restoreResultOf, type RestoreResult } from '../restore/outcome.ts';
 

@@ -4,7 +4,7 @@ import type { CreateAction } from '../action.ts';
 import { nameClaims } from '../backup/task.ts';
 import type { ControllerMode } from '../mode.ts';
 import { resources } from '../resources.ts';
-import { buildRunnerJob } from '../runner-job.ts';
+import { buildRunnerJob } from '../run/runner-job.ts';
 import type { ResolvedSource } from './resolve-source.ts';
 import { buildCleanupTask, buildRestoreTask } from './task.ts';
 

@@ -1,11 +1,11 @@
 import { labels, type RestoreRequest } from '../../api/kinds.ts';
 import { cleanupJobName, restoreJobName } from '../../domain/names.ts';
 import type { Admission, Turn } from '../admission/admission.ts';
-import { printKey } from '../keys.ts';
+import { printKey } from '../world/keys.ts';
 import type { ControllerMode } from '../mode.ts';
-import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../observe-run.ts';
-import { isControlledBy, type PodSeen } from '../pods.ts';
-import type { Read } from '../read-object.ts';
+import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../run/observe-run.ts';
+import { isControlledBy, type PodSeen } from '../run/pods.ts';
+import type { Read } from '../world/read-object.ts';
 import { restoreResultOf } from './outcome.ts';
 import { observeSource } from '../admission/read-restore-entry.ts';
 import type { SourceSeen } from './resolve-source.ts';

@@ -3,9 +3,9 @@ import type { FailureReason, Reason } from '../../api/reasons.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { findCondition } from '../conditions.ts';
 import { findLocationProblem } from '../destinations.ts';
-import { resultOf } from '../outcome.ts';
+import { resultOf } from '../run/outcome.ts';
 import type { ControllerMode } from '../mode.ts';
-import type { Read } from '../read-object.ts';
+import type { Read } from '../world/read-object.ts';
 import { chooseBackup, explainMissing, findCopies, findLacking, listNames, type Copy } from './choose-backup.ts';
 import { findUnread } from './unread-locations.ts';
 

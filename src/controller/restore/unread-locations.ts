@@ -5,7 +5,7 @@ import { findCondition } from '../conditions.ts';
 import { findLocationProblem } from '../destinations.ts';
 import { awaitsInspection } from '../location/first-inspection.ts';
 import type { ControllerMode } from '../mode.ts';
-import type { Read } from '../read-object.ts';
+import type { Read } from '../world/read-object.ts';
 
 export interface CataloguesSeen {
   readonly nowMs: number;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Backup } from '../../../src/api/kinds.ts';
 import { findIdleAt } from '../../../src/controller/admission/idle.ts';
-import { stuckAfterMs } from '../../../src/controller/backup/stuck.ts';
-import type { PodSeen } from '../../../src/controller/pods.ts';
+import { stuckAfterMs } from '../../../src/controller/run/stuck.ts';
+import type { PodSeen } from '../../../src/controller/run/pods.ts';
 import { buildBackup } from '../../builders/objects.ts';
 
 const made = '2026-01-01T03:00:00Z';

@@ -1,7 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import type { Backup } from '../../../src/api/kinds.ts';
 import { resources } from '../../../src/controller/resources.ts';
-import { World } from '../../../src/controller/world.ts';
+import { World } from '../../../src/controller/world/world.ts';
 import { asSent, buildBackup, buildLocation, buildPolicy } from '../../builders/objects.ts';
 import { backupVerdict } from '../../builders/verdicts.ts';
 import { FakeCluster, startController, testMode, type Running } from '../fake-cluster.ts';

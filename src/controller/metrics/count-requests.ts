@@ -1,4 +1,4 @@
-import { isKubeError, type KubeClient, type ResourceType, type WatchEvent } from '../kube/client.ts';
+import { isKubeError, type KubeClient, type ResourceType, type WatchEvent } from '../../kube/client.ts';
 
 export interface RequestSeen {
   readonly verb: string;

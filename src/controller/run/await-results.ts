@@ -1,5 +1,5 @@
-import type { ResultLine } from '../domain/report.ts';
-import { readStamp } from '../domain/stamp.ts';
+import type { ResultLine } from '../../domain/report.ts';
+import { readStamp } from '../../domain/stamp.ts';
 import { runnerState, type PodSeen } from './pods.ts';
 
 /** How long details in the log of an ended pod are waited for. */

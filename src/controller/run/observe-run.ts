@@ -1,15 +1,15 @@
-import { labels } from '../api/kinds.ts';
-import { parseVerdict, type ProgressLine, type ResultLine, type Verdict } from '../domain/report.ts';
-import { readStamp } from '../domain/stamp.ts';
-import type { KubeClient } from '../kube/client.ts';
-import { listPages } from '../kube/list-pages.ts';
-import type { Clock } from '../support/clock.ts';
+import { labels } from '../../api/kinds.ts';
+import { parseVerdict, type ProgressLine, type ResultLine, type Verdict } from '../../domain/report.ts';
+import { readStamp } from '../../domain/stamp.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { listPages } from '../../kube/list-pages.ts';
+import type { Clock } from '../../support/clock.ts';
 import type { RunnerLogs } from './runner-logs.ts';
 import { hasEnded, isControlledBy, isFinished, newestFirst, runnerState, type JobSeen, type PodSeen } from './pods.ts';
-import { resources } from './resources.ts';
+import { resources } from '../resources.ts';
 import type { RunSeen } from './run-state.ts';
-import type { Troubles } from './troubles.ts';
-import type { World } from './world.ts';
+import type { Troubles } from '../troubles.ts';
+import type { World } from '../world/world.ts';
 
 export interface RunSources {
   readonly world: World;

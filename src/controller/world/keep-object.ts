@@ -1,4 +1,4 @@
-import type { KubeObject } from '../kube/client.ts';
+import type { KubeObject } from '../../kube/client.ts';
 
 /** What `kubectl apply` writes of a whole object. */
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';

@@ -1,16 +1,16 @@
 import type { z } from 'zod';
-import { annotations, apiVersion, type RestoreRequest } from '../api/kinds.ts';
-import type { runnerOptions } from '../api/parts.ts';
-import { Failure } from '../api/failure.ts';
-import { proxyEnvironment, runnerEnvironment } from '../domain/runner-environment.ts';
-import { runnerFiles, taskMaxBytes, type Task } from '../domain/task.ts';
-import type { Claims } from './backup/task.ts';
-import type { RunnerTemplate } from './mode.ts';
+import { annotations, apiVersion, type RestoreRequest } from '../../api/kinds.ts';
+import type { runnerOptions } from '../../api/parts.ts';
+import { Failure } from '../../api/failure.ts';
+import { proxyEnvironment, runnerEnvironment } from '../../domain/runner-environment.ts';
+import { runnerFiles, taskMaxBytes, type Task } from '../../domain/task.ts';
+import type { Claims } from '../backup/task.ts';
+import type { RunnerTemplate } from '../mode.ts';
 import { optional } from './optional.ts';
 import { podSecurity } from './pod-security.ts';
 import { runnerContainer } from './pods.ts';
-import { managedBy } from './resources.ts';
-import type { CreateAction } from './action.ts';
+import { managedBy } from '../resources.ts';
+import type { CreateAction } from '../action.ts';
 
 export interface RunnerJob {
   readonly name: string;

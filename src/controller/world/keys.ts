@@ -1,8 +1,8 @@
-import { labels, type RestoreRequest } from '../api/kinds.ts';
-import type { KubeObject } from '../kube/client.ts';
-import type { ObjectChange } from '../kube/object-cache.ts';
-import { sameValue } from '../domain/same-value.ts';
-import { resultOf } from './outcome.ts';
+import { labels, type RestoreRequest } from '../../api/kinds.ts';
+import type { KubeObject } from '../../kube/client.ts';
+import type { ObjectChange } from '../../kube/object-cache.ts';
+import { sameValue } from '../../domain/same-value.ts';
+import { resultOf } from '../run/outcome.ts';
 import { readBackup } from './read-object.ts';
 import type { World } from './world.ts';
 import { failedPlaces, type WatchedKind } from './world-indexes.ts';

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { runnerOptions } from '../api/parts.ts';
+import type { runnerOptions } from '../../api/parts.ts';
 import { optional } from './optional.ts';
 
 /** User and group of the image. */

@@ -3,7 +3,7 @@ import type { FailureReason } from '../../api/reasons.ts';
 import { backupJobName } from '../../domain/names.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { findCondition } from '../conditions.ts';
-import { newestFirst, runnerState, type JobSeen, type PodSeen } from '../pods.ts';
+import { newestFirst, runnerState, type JobSeen, type PodSeen } from './pods.ts';
 
 /** How long a run may have trouble starting and still count as one that is about to work: a node may be on its way. */
 export const stuckAfterMs = 2 * 60_000;

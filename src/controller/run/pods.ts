@@ -1,4 +1,4 @@
-import type { KubeObject, OwnerReference } from '../kube/client.ts';
+import type { KubeObject, OwnerReference } from '../../kube/client.ts';
 
 /** What is read of Jobs and Pods: anything may be absent. Times are RFC 3339. */
 interface Meta {

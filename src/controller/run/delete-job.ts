@@ -1,6 +1,6 @@
-import type { DeleteAction } from './action.ts';
+import type { DeleteAction } from '../action.ts';
 import type { JobSeen } from './pods.ts';
-import { resources } from './resources.ts';
+import { resources } from '../resources.ts';
 
 /** Foreground: the Job stays until its pods are gone. */
 export function deleteJob({ metadata }: JobSeen, propagation: DeleteAction['propagation']): DeleteAction {

@@ -1,5 +1,5 @@
-import { formatBytes, formatRate } from '../domain/format.ts';
-import type { ProgressLine } from '../domain/report.ts';
+import { formatBytes, formatRate } from '../../domain/format.ts';
+import type { ProgressLine } from '../../domain/report.ts';
 
 /** What a status tells of how far a run is (api/parts.ts, progressShape). */
 export function tellProgress(line: ProgressLine) {

@@ -1,4 +1,4 @@
-import type { FailureReason } from '../api/reasons.ts';
+import type { FailureReason } from '../../api/reasons.ts';
 import { runnerState, type PodSeen } from './pods.ts';
 
 const imageReasons = new Set([

@@ -1,7 +1,7 @@
-import type { Backup } from '../api/kinds.ts';
-import type { runResults } from '../api/backup-policy.ts';
-import { findCondition } from './conditions.ts';
-import { readStamp } from '../domain/stamp.ts';
+import type { Backup } from '../../api/kinds.ts';
+import type { runResults } from '../../api/backup-policy.ts';
+import { findCondition } from '../conditions.ts';
+import { readStamp } from '../../domain/stamp.ts';
 
 export type RunResult = (typeof runResults)[number];
 

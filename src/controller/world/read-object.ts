@@ -1,13 +1,13 @@
 import type { z } from 'zod';
-import { backupLocationSpec, backupLocationStatus } from '../api/backup-location.ts';
-import { backupPolicySpec, backupPolicyStatus } from '../api/backup-policy.ts';
-import { backupSpec, backupStatus } from '../api/backup.ts';
-import { describeIssue } from '../api/describe-issue.ts';
-import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../api/kinds.ts';
-import { readLeniently } from '../api/read-leniently.ts';
-import { restorePolicySpec, restorePolicyStatus } from '../api/restore-policy.ts';
-import { restoreRequestSpec, restoreRequestStatus } from '../api/restore-request.ts';
-import type { KubeObject } from '../kube/client.ts';
+import { backupLocationSpec, backupLocationStatus } from '../../api/backup-location.ts';
+import { backupPolicySpec, backupPolicyStatus } from '../../api/backup-policy.ts';
+import { backupSpec, backupStatus } from '../../api/backup.ts';
+import { describeIssue } from '../../api/describe-issue.ts';
+import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../../api/kinds.ts';
+import { readLeniently } from '../../api/read-leniently.ts';
+import { restorePolicySpec, restorePolicyStatus } from '../../api/restore-policy.ts';
+import { restoreRequestSpec, restoreRequestStatus } from '../../api/restore-request.ts';
+import type { KubeObject } from '../../kube/client.ts';
 import { keepOurs } from './keep-object.ts';
 
 /** An object of a cache in our types. With a fault its spec is not to be trusted: the object is only good for saying so. */

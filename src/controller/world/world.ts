@@ -1,10 +1,10 @@
-import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../api/kinds.ts';
-import type { KubeObject, ResourceType } from '../kube/client.ts';
-import type { Informer } from '../kube/informer.ts';
-import type { ObjectChange } from '../kube/object-cache.ts';
-import type { Clock } from '../support/clock.ts';
-import { ShortMemory } from '../support/short-memory.ts';
-import type { JobSeen, PodSeen } from './pods.ts';
+import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../../api/kinds.ts';
+import type { KubeObject, ResourceType } from '../../kube/client.ts';
+import type { Informer } from '../../kube/informer.ts';
+import type { ObjectChange } from '../../kube/object-cache.ts';
+import type { Clock } from '../../support/clock.ts';
+import { ShortMemory } from '../../support/short-memory.ts';
+import type { JobSeen, PodSeen } from '../run/pods.ts';
 import {
   readBackup,
   readLocation,
@@ -13,7 +13,7 @@ import {
   readRestoreRequest,
   type Read,
 } from './read-object.ts';
-import { resources } from './resources.ts';
+import { resources } from '../resources.ts';
 import { keyOf, watchedKinds, worldIndexes, type WatchedKind } from './world-indexes.ts';
 
 export type Cache = Pick<Informer, 'get' | 'list' | 'byOwner' | 'byIndex'>;

@@ -1,13 +1,13 @@
-import { probeOperations } from '../api/probe.ts';
-import { runResults } from '../api/backup-policy.ts';
-import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../api/kinds.ts';
-import { expectedIntervalMs, parseSchedule } from '../domain/schedule.ts';
-import { readStamp, stamp } from '../domain/stamp.ts';
-import { findCondition } from './conditions.ts';
-import { endOf, resultOf, startOf } from './outcome.ts';
-import { runsOf } from './policy/backup-run.ts';
-import { endedRuns } from './schedule/run.ts';
-import { listRestoreSamples } from './restore-policy/gauges.ts';
+import { probeOperations } from '../../api/probe.ts';
+import { runResults } from '../../api/backup-policy.ts';
+import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../../api/kinds.ts';
+import { expectedIntervalMs, parseSchedule } from '../../domain/schedule.ts';
+import { readStamp, stamp } from '../../domain/stamp.ts';
+import { findCondition } from '../conditions.ts';
+import { endOf, resultOf, startOf } from '../run/outcome.ts';
+import { runsOf } from '../policy/backup-run.ts';
+import { endedRuns } from '../schedule/run.ts';
+import { listRestoreSamples } from '../restore-policy/gauges.ts';
 import { samples, secondsOf, truthOf, type GaugeSample, type IntervalOf } from './samples.ts';
 
 export interface GaugesSeen {

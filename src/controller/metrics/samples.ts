@@ -1,7 +1,7 @@
-import type { Condition } from '../api/parts.ts';
-import { readStamp } from '../domain/stamp.ts';
-import { findCondition } from './conditions.ts';
-import type { Scheduler } from './schedule/run.ts';
+import type { Condition } from '../../api/parts.ts';
+import { readStamp } from '../../domain/stamp.ts';
+import { findCondition } from '../conditions.ts';
+import type { Scheduler } from '../schedule/run.ts';
 
 export interface GaugeSample {
   readonly name: string;

@@ -1,5 +1,5 @@
-import type { Informer } from '../kube/informer.ts';
-import type { Clock } from '../support/clock.ts';
+import type { Informer } from '../../kube/informer.ts';
+import type { Clock } from '../../support/clock.ts';
 import { watchedKinds, type WatchedKind } from './world-indexes.ts';
 
 /** How the caches fare, taken together. */

@@ -1,6 +1,6 @@
-import { openMetrics, type Metrics } from '../support/metrics.ts';
-import type { Clock } from '../support/clock.ts';
-import type { Controller, ControllerOptions } from './controller.ts';
+import { openMetrics, type Metrics } from '../../support/metrics.ts';
+import type { Clock } from '../../support/clock.ts';
+import type { Controller, ControllerOptions } from '../controller.ts';
 import { listSamples, rememberIntervals } from './gauges.ts';
 import { derivedMetrics, liveMetrics } from './metric-names.ts';
 

@@ -1,10 +1,10 @@
-import { labels, type Backup, type RestoreRequest } from '../api/kinds.ts';
-import type { KubeObject } from '../kube/client.ts';
-import type { IndexObject } from '../kube/object-cache.ts';
-import { findCondition } from './conditions.ts';
-import { resultOf } from './outcome.ts';
+import { labels, type Backup, type RestoreRequest } from '../../api/kinds.ts';
+import type { KubeObject } from '../../kube/client.ts';
+import type { IndexObject } from '../../kube/object-cache.ts';
+import { findCondition } from '../conditions.ts';
+import { resultOf } from '../run/outcome.ts';
 import { readBackup, readPolicy, readRestoreRequest } from './read-object.ts';
-import { restoreResultOf } from './restore/outcome.ts';
+import { restoreResultOf } from '../restore/outcome.ts';
 
 export const watchedKinds = ['policy', 'backup', 'location', 'restoreRequest', 'restorePolicy', 'job', 'pod'] as const;
 export type WatchedKind = (typeof watchedKinds)[number];

@@ -1,8 +1,8 @@
-import { findProgress, findResults, type ProgressLine, type ResultLine } from '../domain/report.ts';
-import { isKubeError, type KubeClient } from '../kube/client.ts';
-import type { Clock } from '../support/clock.ts';
-import type { Log } from '../support/log.ts';
-import { ShortMemory } from '../support/short-memory.ts';
+import { findProgress, findResults, type ProgressLine, type ResultLine } from '../../domain/report.ts';
+import { isKubeError, type KubeClient } from '../../kube/client.ts';
+import type { Clock } from '../../support/clock.ts';
+import type { Log } from '../../support/log.ts';
+import { ShortMemory } from '../../support/short-memory.ts';
 import { runnerContainer, type PodSeen } from './pods.ts';
 
 /** Hears runners by their logs. What cannot be read is undefined, never an exception: a log is never needed for a verdict. */

@@ -1,6 +1,6 @@
-import type { FailureReason, StateReason } from '../api/reasons.ts';
-import { parseVerdict, type ProgressLine, type Verdict } from '../domain/report.ts';
-import { readStamp } from '../domain/stamp.ts';
+import type { FailureReason, StateReason } from '../../api/reasons.ts';
+import { parseVerdict, type ProgressLine, type Verdict } from '../../domain/report.ts';
+import { readStamp } from '../../domain/stamp.ts';
 import { judgePending } from './pending-pod.ts';
 import { findTrue, hasEnded, isFinished, newestFirst, runnerState, type JobSeen, type PodSeen } from './pods.ts';
 
