@@ -30,6 +30,7 @@ export const rooms = {
       'node:stream',
     ],
   },
+  apiserver: { rooms: ['kube', 'support'], packages: [] },
   controller: {
     rooms: ['kube', 'domain', 'api', 'support'],
     packages: [],
@@ -46,7 +47,7 @@ export const rooms = {
   postgres: { rooms: ['pipeline', 'api', 'support'], packages: ['node:*', 'pg'] },
   runner: { rooms: ['domain', 'api', 'postgres', 'pipeline', 'storage', 'support'], packages: ['node:*'] },
   local: {
-    rooms: everyRoom,
+    rooms: [...everyRoom, 'apiserver'],
     packages: ['node:*', 'yaml', 'zod', 'commander', 'log-update'],
     typesOnly: ['@kubernetes/client-node'],
   },

@@ -59,6 +59,12 @@ describe('Its rules refuse', () => {
       'controller may not import storage/open.ts',
     ],
     [
+      'the embedded API server in the controller',
+      'controller/a.ts',
+      `import { createMemoryClient } from '../apiserver/memory-client.ts';`,
+      'controller may not import apiserver/memory-client.ts',
+    ],
+    [
       'Kubernetes in a runner',
       'runner/a.ts',
       `import { type KubeClient } from '../kube/client.ts';`,

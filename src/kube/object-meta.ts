@@ -1,5 +1,5 @@
 import { KubeError, type KubeObject, type ObjectMeta, type ResourceType } from './client.ts';
-import { invalid } from './memory-errors.ts';
+import { invalid } from './api-errors.ts';
 import { freezeCopy } from './plain-json.ts';
 import { apiVersionOf } from './resource-path.ts';
 

@@ -1,9 +1,10 @@
 import { kinds } from '../api/kinds.ts';
 import { validateObject } from '../api/validate.ts';
+import { createMemoryClient } from '../apiserver/memory-client.ts';
+import type { MemoryType } from '../apiserver/memory-type.ts';
 import { resources } from '../controller/resources.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { leaseType } from '../kube/lease-record.ts';
-import { createMemoryClient, type MemoryType } from '../kube/memory-client.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import { uidFor } from './uid.ts';
 import { jobType, podType, secretType } from './workload-types.ts';

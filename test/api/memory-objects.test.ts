@@ -3,7 +3,7 @@ import type { Kind } from '../../src/api/kind.ts';
 import { apiGroup, apiVersionName, kinds } from '../../src/api/kinds.ts';
 import { validateObject } from '../../src/api/validate.ts';
 import type { KubeObject, ResourceType } from '../../src/kube/client.ts';
-import { createMemoryClient } from '../../src/kube/memory-client.ts';
+import { createMemoryClient } from '../../src/apiserver/memory-client.ts';
 import { systemRandom } from '../../src/support/clock.ts';
 import { ManualClock } from '../kube/manual-clock.ts';
 import { badObjects } from './bad-objects.ts';

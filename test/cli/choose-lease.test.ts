@@ -3,7 +3,7 @@ import { chooseLease } from '../../src/cli/choose-lease.ts';
 import { KubeError, type KubeClient } from '../../src/kube/client.ts';
 import { leaseType } from '../../src/kube/lease-record.ts';
 import type { Lease } from '../../src/kube/lease.ts';
-import { createMemoryClient } from '../../src/kube/memory-client.ts';
+import { createMemoryClient } from '../../src/apiserver/memory-client.ts';
 import { silentLog } from '../../src/support/log.ts';
 import { ManualClock, seededRandom } from '../kube/manual-clock.ts';
 

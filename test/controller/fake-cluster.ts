@@ -5,7 +5,7 @@ import { clusterMode, type ControllerMode } from '../../src/controller/mode.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { KubeClient, KubeObject, ResourceType } from '../../src/kube/client.ts';
 import { leaseType } from '../../src/kube/lease-record.ts';
-import { createMemoryClient, type MemoryClient } from '../../src/kube/memory-client.ts';
+import { createMemoryClient, type MemoryClient } from '../../src/apiserver/memory-client.ts';
 import { silentLog } from '../../src/support/log.ts';
 import { ManualClock, seededRandom, settle } from '../kube/manual-clock.ts';
 

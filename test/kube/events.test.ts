@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { KubeError, type KubeClient, type KubeObject } from '../../src/kube/client.ts';
 import { createEventRecorder, cutText, eventType, type EventRecorderOptions } from '../../src/kube/events.ts';
-import { createMemoryClient } from '../../src/kube/memory-client.ts';
+import { createMemoryClient } from '../../src/apiserver/memory-client.ts';
 import { buildWidget, widgetMemoryTypes, widgetType } from '../suites/widget.ts';
 import { ManualClock, seededRandom, settle } from './manual-clock.ts';
 

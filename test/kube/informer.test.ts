@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from 'vitest';
 import type { KubeClient, KubeObject } from '../../src/kube/client.ts';
 import { createInformer, type InformerOptions, type InformerState } from '../../src/kube/informer.ts';
-import { createMemoryClient } from '../../src/kube/memory-client.ts';
+import { createMemoryClient } from '../../src/apiserver/memory-client.ts';
 import type { ObjectChange } from '../../src/kube/object-cache.ts';
 import { buildWidget, widgetMemoryTypes, widgetType } from '../suites/widget.ts';
 import { ManualClock, seededRandom, settle } from './manual-clock.ts';

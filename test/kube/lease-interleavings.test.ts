@@ -3,7 +3,7 @@ import { KubeError, isKubeError, type KubeClient, type ResourceType } from '../.
 import { NotLeading, guardWrites } from '../../src/kube/guard-writes.ts';
 import { leaseType } from '../../src/kube/lease-record.ts';
 import { createLease, type Lease } from '../../src/kube/lease.ts';
-import { createMemoryClient } from '../../src/kube/memory-client.ts';
+import { createMemoryClient } from '../../src/apiserver/memory-client.ts';
 import type { Random } from '../../src/support/clock.ts';
 import { FakeProcess, type Fate } from './fake-process.ts';
 import { ManualClock, seededRandom } from './manual-clock.ts';

@@ -3,7 +3,7 @@ import { KubeError, type KubeObject } from '../../src/kube/client.ts';
 import { NotLeading, guardWrites } from '../../src/kube/guard-writes.ts';
 import { leaseType } from '../../src/kube/lease-record.ts';
 import { createLease, type Lease, type LeaseOptions, type LeaseState } from '../../src/kube/lease.ts';
-import { createMemoryClient, type MemoryClient } from '../../src/kube/memory-client.ts';
+import { createMemoryClient, type MemoryClient } from '../../src/apiserver/memory-client.ts';
 import { buildWidget, widgetType } from '../suites/widget.ts';
 import { FakeProcess, type Fate } from './fake-process.ts';
 import { ManualClock, seededRandom, settle } from './manual-clock.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeClient, KubeObject } from '../../src/kube/client.ts';
-import { createMemoryClient } from '../../src/kube/memory-client.ts';
+import { createMemoryClient } from '../../src/apiserver/memory-client.ts';
 import { startExecutor, type Executor } from '../../src/local/executor.ts';
 import { jobType, podType, secretType, type Job, type JobSpec, type Pod } from '../../src/local/workload-types.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';

@@ -1,5 +1,5 @@
 import type { KubeObject, ResourceType } from '../../src/kube/client.ts';
-import type { MemoryType, Validate } from '../../src/kube/memory-client.ts';
+import type { MemoryType, Validate } from '../../src/apiserver/memory-type.ts';
 
 /** A kind for tests, told twice with the same meaning: as a CRD for a real API server and as a validator for the embedded one. */
 export const widgetType: ResourceType = {

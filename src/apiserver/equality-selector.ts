@@ -1,4 +1,4 @@
-import { KubeError } from './client.ts';
+import { KubeError } from '../kube/client.ts';
 
 /**
  * The terms of an equality selector (`key=value,key2=value2`), all of which are to hold; none of an empty one. BadRequest for what it

@@ -1,4 +1,4 @@
-import type { KubeObject } from './client.ts';
+import type { KubeObject } from '../kube/client.ts';
 import { parseEqualities } from './equality-selector.ts';
 
 /** Whether an object has all labels of an equality selector (`key=value,key2=value2`; undefined selects all); BadRequest otherwise. */

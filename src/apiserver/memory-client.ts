@@ -1,13 +1,14 @@
 import type { Clock, Random } from '../support/clock.ts';
-import { KubeError, type KubeClient, type KubeObject, type ObjectMeta, type ResourceType } from './client.ts';
+import { KubeError, type KubeClient, type KubeObject, type ObjectMeta, type ResourceType } from '../kube/client.ts';
 import { parseFieldSelector } from './field-selector.ts';
 import { parseLabelSelector } from './label-selector.ts';
 import { MemoryStore, type MemoryStoreOptions } from './memory-store.ts';
-import { dropEmpty, findMetadataFaults, requireKind, withMeta } from './object-meta.ts';
+import type { MemoryType } from './memory-type.ts';
+import { dropEmpty, findMetadataFaults, requireKind, withMeta } from '../kube/object-meta.ts';
 import { createDeletion } from './memory-deletion.ts';
-import { conflict, invalid, notFound, resourceOf } from './memory-errors.ts';
-import { freezeCopy, omit, pick, sameJson } from './plain-json.ts';
-import { forbidVersion, nameOf, namespaceOf, requireVersion } from './resource-path.ts';
+import { conflict, invalid, notFound, resourceOf } from '../kube/api-errors.ts';
+import { freezeCopy, omit, pick, sameJson } from '../kube/plain-json.ts';
+import { forbidVersion, nameOf, namespaceOf, requireVersion } from '../kube/resource-path.ts';
 
 /** What the server alone writes. */
 const systemMembers = [
@@ -18,20 +19,6 @@ const systemMembers = [
   'creationTimestamp',
   'deletionTimestamp',
 ] as const satisfies readonly (keyof ObjectMeta)[];
-
-/** The object with its defaults, or why it is not valid. Both objects are frozen; `old` is undefined on create. */
-export type Validate = (
-  object: KubeObject,
-  old: KubeObject | undefined,
-) => { readonly object: KubeObject } | { readonly errors: readonly string[] };
-
-/** A kind that the memory client knows. */
-export interface MemoryType {
-  readonly type: ResourceType;
-  /** Status is written through putStatus only, and a change of anything else but metadata counts up the generation. */
-  readonly statusSubresource?: boolean;
-  readonly validate?: Validate;
-}
 
 export interface MemoryClientOptions {
   readonly clock: Clock;

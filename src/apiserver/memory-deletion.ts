@@ -1,7 +1,7 @@
-import type { DeleteOptions, KubeObject, ResourceType } from './client.ts';
+import type { DeleteOptions, KubeObject, ResourceType } from '../kube/client.ts';
 import type { MemoryStore, StoredObject } from './memory-store.ts';
-import { withMeta } from './object-meta.ts';
-import { sameJson } from './plain-json.ts';
+import { withMeta } from '../kube/object-meta.ts';
+import { sameJson } from '../kube/plain-json.ts';
 
 const orphanFinalizer = 'orphan';
 const foregroundFinalizer = 'foregroundDeletion';

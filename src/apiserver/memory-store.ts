@@ -1,9 +1,9 @@
 import type { Clock } from '../support/clock.ts';
 import { ChangeLog } from './change-log.ts';
-import { KubeError, type KubeObject, type ResourceType, type WatchEvent, type WatchOptions } from './client.ts';
-import type { MemoryType } from './memory-client.ts';
-import { deepFreeze } from './plain-json.ts';
-import { apiVersionOf } from './resource-path.ts';
+import { KubeError, type KubeObject, type ResourceType, type WatchEvent, type WatchOptions } from '../kube/client.ts';
+import type { MemoryType } from './memory-type.ts';
+import { deepFreeze } from '../kube/plain-json.ts';
+import { apiVersionOf } from '../kube/resource-path.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: Clock;

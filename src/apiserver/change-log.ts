@@ -1,7 +1,7 @@
 import type { Clock } from '../support/clock.ts';
-import { KubeError, type KubeObject, type WatchEvent, type WatchOptions } from './client.ts';
+import { KubeError, type KubeObject, type WatchEvent, type WatchOptions } from '../kube/client.ts';
 import { parseLabelSelector } from './label-selector.ts';
-import { requireWatchVersion } from './resource-path.ts';
+import { requireWatchVersion } from '../kube/resource-path.ts';
 
 interface Change {
   readonly version: number;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { createMemoryClient } from '../../src/kube/memory-client.ts';
+import { createMemoryClient } from '../../src/apiserver/memory-client.ts';
 import { systemClock } from '../../src/support/clock.ts';
 import { describeKubeConformance } from '../suites/kube-conformance.ts';
 import { buildWidget, widgetMemoryTypes, widgetType } from '../suites/widget.ts';
-import { ManualClock, seededRandom, settle } from './manual-clock.ts';
+import { ManualClock, seededRandom, settle } from '../kube/manual-clock.ts';
 
 describe('the embedded client', () => {
   describeKubeConformance(async () => {

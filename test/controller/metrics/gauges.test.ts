@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { listSamples, type GaugesSeen } from '../../src/controller/metrics/gauges.ts';
-import { derivedMetrics, liveMetrics } from '../../src/controller/metrics/metric-names.ts';
-import { openMetrics } from '../../src/support/metrics.ts';
+import { listSamples, type GaugesSeen } from '../../../src/controller/metrics/gauges.ts';
+import { derivedMetrics, liveMetrics } from '../../../src/controller/metrics/metric-names.ts';
+import { openMetrics } from '../../../src/support/metrics.ts';
 import {
   buildBackup,
   buildLocation,
@@ -12,7 +12,7 @@ import {
   condition,
   failed,
   succeeded,
-} from '../builders/objects.ts';
+} from '../../builders/objects.ts';
 
 const idle = { depth: 0, oldestMs: 0, longestRunMs: 0, retries: 0 };
 const empty: GaugesSeen = {
