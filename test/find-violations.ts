@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { findCircles } from './find-circles.ts';
 import {
   bannedFileNames,
   bannedWords,
@@ -27,6 +28,7 @@ export function findViolations(files: ReadonlyMap<string, string>): string[] {
     ]),
     ...checkOncePerRoom(sources),
     ...checkDeciding(sources),
+    ...findCircles(sources),
   ];
 }
 

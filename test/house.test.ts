@@ -232,6 +232,32 @@ describe('Its rules refuse', () => {
   });
 });
 
+describe('Its rules refuse circles', () => {
+  it('of files that import each other, types included', () => {
+    const files = {
+      'api/a.ts': `import type { B } from './b.ts';`,
+      'api/b.ts': `import { a } from './a.ts';`,
+      'api/c.ts': `import { a } from './a.ts';`,
+    };
+
+    expect(check(files)).toEqual(['api/a.ts: imports itself: api/a.ts → api/b.ts → api/a.ts']);
+  });
+
+  it('through other files, of a file with itself, and of one that is imported late', () => {
+    const files = {
+      'cli/a.ts': `import { b } from './b.ts';`,
+      'cli/b.ts': `import { c } from './c.ts';`,
+      'cli/c.ts': `await import('./a.ts');`,
+      'cli/d.ts': `import type { D } from './d.ts';`,
+    };
+
+    expect(check(files)).toEqual([
+      'cli/a.ts: imports itself: cli/a.ts → cli/b.ts → cli/c.ts → cli/a.ts',
+      'cli/d.ts: imports itself: cli/d.ts → cli/d.ts',
+    ]);
+  });
+});
+
 describe('Its rules allow', () => {
   const samples: readonly (readonly [what: string, path: string, text: string])[] = [
     ['zod in api', 'api/a.ts', `import { z } from 'zod';`],

@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { leavableKinds, onErrors, type LeavableKind } from '../api/restore-options.ts';
 import type { RestoreFlags } from '../local/restore-flags.ts';
 import { wholeNumber } from './parse-number.ts';
-import type { LocalRestoreOptions } from './local-restore.ts';
+import type { LocalRestoreOptions } from './local-restore-options.ts';
 
 const examples = `
 Examples:

@@ -1,21 +1,10 @@
 import { join } from 'node:path';
 import { chooseRestores } from '../local/choose-restores.ts';
-import type { RestoreFlags } from '../local/restore-flags.ts';
 import { runRestore } from '../local/run-restore.ts';
-import { loadFiles, prepareLocal, type LocalWorkOptions } from './prepare-local.ts';
+import type { LocalRestoreOptions } from './local-restore-options.ts';
+import { loadFiles, prepareLocal } from './prepare-local.ts';
 import { print } from './print.ts';
 import type { World } from './world.ts';
-
-export interface LocalRestoreOptions extends LocalWorkOptions {
-  readonly flags: RestoreFlags;
-  /** Only tell what the locations hold. */
-  readonly list: boolean;
-  readonly output: 'table' | 'json';
-  /** Of each location, with `list`. */
-  readonly limit: number;
-  /** Only print the RestoreRequests. */
-  readonly print: boolean;
-}
 
 /** `pgbackup local restore`: see chooseRestores and runRestore. */
 export async function runLocalRestore(

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { programVersion } from '../support/version.ts';
 import { addLocalRestore } from './add-local-restore.ts';
-import type { LocalRestoreOptions } from './local-restore.ts';
+import type { LocalRestoreOptions } from './local-restore-options.ts';
 import type { LocalOptions } from './local.ts';
 import { wholeNumber } from './parse-number.ts';
 import type { World } from './world.ts';

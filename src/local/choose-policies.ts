@@ -1,5 +1,5 @@
 import { Failure } from '../api/failure.ts';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 
 export interface Choice {
   /** What is run: without RestoreRequests, the policies that were not chosen, and Backups that name them. */

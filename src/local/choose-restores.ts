@@ -1,7 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import { findObject } from './find-object.ts';
 import { listSecretNames } from './list-secret-names.ts';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 import { makeRequest, makeScheduledRequest } from './make-request.ts';
 import { listGivenFlags, type RestoreFlags } from './restore-flags.ts';
 

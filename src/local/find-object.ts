@@ -1,6 +1,6 @@
 import { Failure } from '../api/failure.ts';
 import type { FailureReason } from '../api/reasons.ts';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 
 const words: Readonly<Record<string, string>> = {
   BackupLocation: 'location',

@@ -3,16 +3,11 @@ import { isMap, isNode, isPair, isScalar, LineCounter, parseAllDocuments, type D
 import type { Kind } from '../api/kind.ts';
 import { apiVersion, kinds } from '../api/kinds.ts';
 import { validateObject } from '../api/validate.ts';
-import type { KubeObject, ObjectMeta } from '../kube/client.ts';
+import type { ObjectMeta } from '../kube/client.ts';
 import { findMetadataFaults } from '../kube/object-meta.ts';
+import type { LoadedObject } from './loaded-object.ts';
 import { readSecret } from './read-secret.ts';
 import type { SourceText } from './read-sources.ts';
-
-export interface LoadedObject {
-  readonly object: KubeObject & { readonly metadata: { readonly name: string; readonly namespace: string } };
-  /** `file:line` of its beginning. */
-  readonly origin: string;
-}
 
 export interface Loaded {
   readonly objects: readonly LoadedObject[];

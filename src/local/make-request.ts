@@ -4,7 +4,7 @@ import { validateObject } from '../api/validate.ts';
 import { compactTime } from '../domain/names.ts';
 import { parseUri } from '../postgres/server-uri.ts';
 import { findObject, findOnlyNamespace, namesOf } from './find-object.ts';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 import type { RestoreFlags } from './restore-flags.ts';
 
 type Fields = Readonly<Record<string, unknown>>;

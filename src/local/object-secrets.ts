@@ -1,7 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import type { Secrets, SecretValues } from '../runner/secrets.ts';
 import type { Redactor } from '../support/redaction.ts';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 
 /** Secrets of loaded objects in one namespace, for what is opened by this process itself. Nothing is waited for: what is missing stays so. */
 export function openObjectSecrets(objects: readonly LoadedObject[], namespace: string, redactor: Redactor): Secrets {

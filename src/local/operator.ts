@@ -11,7 +11,7 @@ import type { ObjectChange } from '../kube/object-cache.ts';
 import { nextTurn, type Clock, type Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
 import { startExecutor, type Executor } from './executor.ts';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 import { lockState } from './lock-state.ts';
 import { openLocalClient } from './open-client.ts';
 import { recoverRestores, type Recovery } from './recover-restores.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 
 const key = z.string().regex(/^[-._a-zA-Z0-9]{1,253}$/, 'a key consists of letters, digits, -, _ and .');
 const base64 = /^(?:[A-Za-z0-9+/\s]{4})*[A-Za-z0-9+/=\s]*$/;

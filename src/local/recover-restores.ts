@@ -3,7 +3,7 @@ import { resources } from '../controller/resources.ts';
 import { stamp } from '../domain/stamp.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { listSecretNames } from './list-secret-names.ts';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 
 export interface Recovery {
   /** What the controller now clears up after. */

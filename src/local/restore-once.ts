@@ -1,7 +1,7 @@
 import type { RestoreRequest } from '../api/kinds.ts';
 import { resources } from '../controller/resources.ts';
 import type { Clock } from '../support/clock.ts';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 import type { LocalOperator } from './operator.ts';
 import { hasEnded } from './progress.ts';
 

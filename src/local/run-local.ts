@@ -1,7 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import type { Clock } from '../support/clock.ts';
 import { choosePolicies, withoutSchedules } from './choose-policies.ts';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 import { startLocalOperator, type LocalOperator, type LocalOperatorOptions } from './operator.ts';
 import type { Paint } from './paint.ts';
 import { hasSucceeded, renderTable } from './progress.ts';

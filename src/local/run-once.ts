@@ -3,7 +3,7 @@ import { apiVersion } from '../api/kinds.ts';
 import { resources } from '../controller/resources.ts';
 import { backupName } from '../domain/names.ts';
 import type { Clock } from '../support/clock.ts';
-import type { LoadedObject } from './load.ts';
+import type { LoadedObject } from './loaded-object.ts';
 import type { LocalOperator } from './operator.ts';
 import { hasEnded } from './progress.ts';
 

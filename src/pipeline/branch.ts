@@ -1,6 +1,6 @@
 import { Failure, toFailure } from '../api/failure.ts';
 import { aborted } from './aborted.ts';
-import type { Sink, SinkOutcome } from './fan-out.ts';
+import type { Sink, SinkOutcome } from './sink.ts';
 
 /** One sink of a fan-out with what waits for it. */
 export interface Branch<R> {

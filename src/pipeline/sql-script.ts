@@ -1,6 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import type { Bytes } from './bytes.ts';
 import { countLines } from './sql-bytes.ts';
+import type { SqlScriptOptions } from './sql-script-options.ts';
 import { trackSections } from './sql-sections.ts';
 import { countLeftOut } from './sql-left-out.ts';
 import { openSqlLexer } from './sql-lexer.ts';
@@ -14,17 +15,6 @@ import {
 } from './sql-rules.ts';
 import type { SqlEvents } from './sql-statement.ts';
 import { withoutByteOrderMark } from './byte-order-mark.ts';
-
-export interface SqlScriptOptions {
-  /** whole: a script for one database. Of one of pg_dumpall: what stands before the first database, one database, or nothing. */
-  readonly part: 'whole' | 'globals' | 'nothing' | { readonly database: string };
-  /** All of it will run in one transaction of ours: those of the script are left out. */
-  readonly oneTransaction: boolean;
-  /** Of a pg_restore of ours: nothing but transactions is left out, and it is whole only with its last line. */
-  readonly ofOurOwn?: boolean;
-  /** Nothing but transactions is left out. */
-  readonly takesAll?: boolean;
-}
 
 export interface SqlStatement {
   /** As it stands in the script, with its semicolon if it has one; never empty. */

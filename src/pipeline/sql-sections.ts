@@ -1,6 +1,6 @@
 import { Failure } from '../api/failure.ts';
 import { parsePsqlCommand, psqlCommandName, type PsqlCommand } from './psql-command.ts';
-import type { SqlScriptOptions } from './sql-script.ts';
+import type { SqlScriptOptions } from './sql-script-options.ts';
 
 /** Which database of a script is being read, what psql's words in it mean, and whether it is whole. */
 export interface SqlSections {

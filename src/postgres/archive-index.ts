@@ -1,6 +1,6 @@
 import type { ArchiveContents, ArchiveEntry } from './load-types.ts';
 import { quoteName } from './quote.ts';
-import { typesNamedAfterTable } from './read-contents.ts';
+import { typesNamedAfterTable } from './types-named-after-table.ts';
 
 const relationTypes: ReadonlySet<string> = new Set(['TABLE', 'FOREIGN TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE']);
 

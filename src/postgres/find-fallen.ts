@@ -1,7 +1,7 @@
 import type { Connection } from './connection.ts';
 import { fallenQuery } from './fallen-query.ts';
 import type { ArchiveEntry } from './load-types.ts';
-import { typesNamedAfterTable } from './read-contents.ts';
+import { typesNamedAfterTable } from './types-named-after-table.ts';
 
 /** In words, such as `the partition b.p2 of t`. */
 export interface Fallen {

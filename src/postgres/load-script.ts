@@ -1,7 +1,8 @@
 import { Failure, toFailure } from '../api/failure.ts';
 import { aborted } from '../pipeline/aborted.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
-import { readSqlScript, type SqlScriptOptions } from '../pipeline/sql-script.ts';
+import { readSqlScript } from '../pipeline/sql-script.ts';
+import type { SqlScriptOptions } from '../pipeline/sql-script-options.ts';
 import { mayBeDamage, type LoadSubject } from './classify-load-end.ts';
 import { CommitLost } from './commit-lost.ts';
 import { openLoadSession } from './load-session.ts';

@@ -13,19 +13,9 @@ import { passChooser } from './choose-pass.ts';
 import { openEntries } from './open-entries.ts';
 import { createsPublic } from './public-schema.ts';
 import { TocCursor } from './toc-cursor.ts';
+import { typesNamedAfterTable } from './types-named-after-table.ts';
 
 const tarBlock = 512;
-
-/** Named `table thing`: which table, the statement that drops it tells when there are several that could be meant. */
-export const typesNamedAfterTable: ReadonlySet<string> = new Set([
-  'DEFAULT',
-  'CONSTRAINT',
-  'CHECK CONSTRAINT',
-  'FK CONSTRAINT',
-  'TRIGGER',
-  'RULE',
-  'POLICY',
-]);
 
 /**
  * Reads the table of contents at the head of an archive, and nothing more of it. Not by pg_restore --list: that shows names with

@@ -1,4 +1,3 @@
-import type { Connection } from './connection.ts';
 import { quoteText } from './quote.ts';
 import type { Server } from './server.ts';
 
@@ -45,6 +44,8 @@ const privileged: Readonly<Record<string, string>> = {
 /** The same, of sessions that only read: since 17 a login can run what a user of the database wrote. */
 const privilegedOfReaders: Readonly<Record<string, string>> = { event_triggers: 'off' };
 
+export const privilegedNames: readonly string[] = Object.keys({ ...privileged, ...privilegedOfReaders });
+
 /** Only of our own sessions. The programs have theirs; a script that is loaded has its own, too. */
 const ours: Readonly<Record<string, string>> = {
   // As pg_dump does: whoever owns the database could have set a search_path on which their own functions come first.
@@ -63,23 +64,14 @@ const ours: Readonly<Record<string, string>> = {
 };
 
 /** What is at the other end, as the first session found it. */
-export interface OtherEnd extends Pick<Connection, 'direct'> {
+export interface OtherEnd {
+  /** The server itself, not a pooler. */
+  readonly direct: boolean;
   readonly major: number;
-  /** Which privileged settings the user may change; see `readSettable`. */
+  /** Which privileged settings the user may change; see read-settable.ts. */
   readonly settable?: readonly string[];
   /** Nothing is written there. */
   readonly onlyReads?: boolean;
-}
-
-/** The privileged settings that this user may change. Without a right to look there is none. */
-export async function readSettable(connection: Connection, serverMajor: number): Promise<readonly string[]> {
-  const granted = serverMajor >= 15 ? "pg_catalog.has_parameter_privilege(name, 'SET')" : 'false';
-  const rows = await connection.query<{ name: string }>(
-    `SELECT name FROM pg_catalog.pg_settings
-      WHERE name = ANY ($1) AND (pg_catalog.current_setting('is_superuser') = 'on' OR ${granted})`,
-    [Object.keys({ ...privileged, ...privilegedOfReaders })],
-  );
-  return rows.map(({ name }) => name);
 }
 
 /**

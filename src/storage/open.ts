@@ -2,7 +2,7 @@ import { Failure } from '../api/failure.ts';
 import type { Credentials, Place, S3Place, SftpPlace, StorageTools } from './place.ts';
 import { prefixStorage } from './prefix.ts';
 import { retryStorage } from './retry.ts';
-import type { S3Credentials } from './s3.ts';
+import type { S3Credentials } from './s3-options.ts';
 import type { Storage } from './storage.ts';
 
 /**

@@ -7,7 +7,7 @@ import type { StorageTools } from './place.ts';
 import { makeAgents } from './s3-agent.ts';
 import { checkAnswer } from './s3-answer.ts';
 import { s3ProblemOf, toS3Failure } from './s3-errors.ts';
-import type { S3Credentials, S3Options } from './s3.ts';
+import type { S3Credentials, S3Options } from './s3-options.ts';
 
 /** Makes one request. Every error is a Failure; `what` begins its message. */
 export type Ask = <T>(

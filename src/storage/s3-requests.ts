@@ -17,7 +17,7 @@ import { connectS3 } from './s3-client.ts';
 import { isBare404, s3CodeOf } from './s3-errors.ts';
 import { makeReadRequests } from './s3-read-requests.ts';
 import { readAcknowledged } from './s3-told.ts';
-import type { S3Options } from './s3.ts';
+import type { S3Options } from './s3-options.ts';
 
 /** The requests of the driver, made with the SDK. */
 export function makeS3Calls(options: S3Options, tools: StorageTools): S3Calls {

@@ -2,36 +2,16 @@ import { Failure } from '../api/failure.ts';
 import { throwIfAborted } from './abortable.ts';
 import type { Patience } from './attempt.ts';
 import { checkObjectKey, checkWrittenKey } from './keys.ts';
-import type { ProxySettings, S3Place, StorageTools } from './place.ts';
+import type { StorageTools } from './place.ts';
 import { downloadObject } from './s3-download.ts';
 import { listObjects } from './s3-list.ts';
 import type { Offers } from './s3-offers.ts';
+import type { S3Options } from './s3-options.ts';
 import { Pace } from './s3-pace.ts';
 import { makeS3Calls } from './s3-requests.ts';
 import { listUploads, removeUpload } from './s3-unfinished.ts';
 import { uploadBody } from './s3-upload.ts';
 import type { Storage } from './storage.ts';
-
-export interface S3Credentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken?: string;
-}
-
-export interface S3Options extends Omit<S3Place, 'prefix'> {
-  /** Certificate authorities (PEM) that the endpoint's certificate is checked against, instead of the public ones. */
-  readonly ca?: string;
-  /** Without them the SDK's default chain looks for the process's own identity, at the first request. */
-  readonly credentials?: S3Credentials;
-  /** Reads them again where they came from, for when the store refuses them: they may have been renewed meanwhile. */
-  readonly renew?: (signal: AbortSignal) => Promise<S3Credentials | undefined>;
-  readonly proxy?: ProxySettings;
-  /** Parts of 8 MiB that are sent at the same time by one put; default 3. One more is being filled. */
-  readonly partsInFlight?: number;
-  /** How long a connection may say nothing at all; default two minutes (completing large uploads takes a while on some servers). */
-  readonly idleTimeoutMs?: number;
-  readonly connectTimeoutMs?: number;
-}
 
 /** A bucket of an S3-compatible store. It must exist. @throws Failure SecretInvalid, StorageConfigInvalid */
 export function openS3(options: S3Options, tools: StorageTools): Storage {

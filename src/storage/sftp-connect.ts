@@ -16,8 +16,9 @@ import { sftpStatus, sftpStatusOf, toConnectFailure } from './sftp-errors.ts';
 import { chooseLimits, limitsOfChannel } from './sftp-limits.ts';
 import { LoginPlan, makeLogin, startSftp } from './sftp-login.ts';
 import { isFolder, kindOfMode } from './sftp-look.ts';
-import { type SftpAttributes, SftpSession } from './sftp-session.ts';
-import type { SftpOptions } from './sftp.ts';
+import { SftpSession } from './sftp-session.ts';
+import type { SftpAttributes } from './sftp-channel.ts';
+import type { SftpOptions } from './sftp-options.ts';
 
 export interface Connected {
   readonly session: SftpSession;

@@ -2,7 +2,8 @@ import { Failure } from '../api/failure.ts';
 import { throwIfAborted } from './abortable.ts';
 import { sftpStatusOf } from './sftp-errors.ts';
 import { lookAt, measure } from './sftp-look.ts';
-import { type SftpAttributes, type SftpSession, sftpOpen } from './sftp-session.ts';
+import { type SftpSession, sftpOpen } from './sftp-session.ts';
+import type { SftpAttributes } from './sftp-channel.ts';
 import type { Range } from './storage.ts';
 
 /** In one block; a block is a buffer, and there are few of them. */

@@ -2,7 +2,8 @@ import { leadsOut } from './inner-links.ts';
 import { isTemporaryName } from './keys.ts';
 import { sftpStatusOf } from './sftp-errors.ts';
 import { findObstacle, kindAt, lookAt, type SftpKind } from './sftp-look.ts';
-import type { SftpAttributes, SftpSession } from './sftp-session.ts';
+import type { SftpSession } from './sftp-session.ts';
+import type { SftpAttributes } from './sftp-channel.ts';
 
 /** As many links as Linux follows for one path. */
 const mostLinks = 40;

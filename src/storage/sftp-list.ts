@@ -6,7 +6,8 @@ import { sftpStatus, sftpStatusOf } from './sftp-errors.ts';
 import { missingRoot } from './sftp-folders.ts';
 import { findAtKey, resolveLinks } from './sftp-links.ts';
 import { findObstacle, kindAt, kindOfMode, lookAt, modifiedAtMs, sizeAt, type SftpKind } from './sftp-look.ts';
-import type { SftpEntry, SftpSession } from './sftp-session.ts';
+import type { SftpSession } from './sftp-session.ts';
+import type { SftpEntry } from './sftp-channel.ts';
 import type { LeftOut, ObjectStat } from './storage.ts';
 
 /** Of one folder; they are kept until they are sorted. */

@@ -2,7 +2,7 @@ import ssh2 from 'ssh2';
 import SftpClient from 'ssh2-sftp-client';
 import { Failure } from '../api/failure.ts';
 import { fingerprintOf } from './host-keys.ts';
-import type { SftpChannel } from './sftp-session.ts';
+import type { SftpChannel } from './sftp-channel.ts';
 
 /** Ways to log in that we know, the surest first. */
 const methods = ['publickey', 'password', 'keyboard-interactive'] as const;

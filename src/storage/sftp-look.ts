@@ -1,6 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import { sftpStatus, sftpStatusOf } from './sftp-errors.ts';
-import { type SftpAttributes, type SftpSession, sftpOpen } from './sftp-session.ts';
+import { type SftpSession, sftpOpen } from './sftp-session.ts';
+import type { SftpAttributes } from './sftp-channel.ts';
 
 export type SftpKind = 'file' | 'folder' | 'link' | 'other';
 

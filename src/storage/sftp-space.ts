@@ -1,6 +1,7 @@
 import { Failure } from '../api/failure.ts';
 import { sftpStatus, sftpStatusOf } from './sftp-errors.ts';
-import type { SftpSession, SftpSpace } from './sftp-session.ts';
+import type { SftpSession } from './sftp-session.ts';
+import type { SftpSpace } from './sftp-channel.ts';
 
 /** Less than this is none: the failed write was of up to 255 KiB, and some of it may have fitted. */
 const leastBytes = 1 << 20;

@@ -4,7 +4,7 @@ import { attempt } from './attempt.ts';
 import { type HostKeyPins, parseHostKeys } from './host-keys.ts';
 import { notThroughLinks } from './inner-links.ts';
 import { checkReadKey, checkTemporaryKey, checkWrittenKey, isTemporaryName, makeTemporaryName } from './keys.ts';
-import type { SftpPlace, StorageTools } from './place.ts';
+import type { StorageTools } from './place.ts';
 import type { SftpAbility } from './sftp-abilities.ts';
 import { type Connected, connectPinned } from './sftp-connect.ts';
 import { createFile, missingRoot, removeEmptyFolders, removeFile, syncFolder } from './sftp-folders.ts';
@@ -13,24 +13,12 @@ import { readPrivateKey } from './sftp-key.ts';
 import { listFrom } from './sftp-list.ts';
 import { findAtKey, type FoundAtKey, resolveLinks } from './sftp-links.ts';
 import { findObstacle, lookAt, modifiedAtMs, sizeAt, type SftpKind } from './sftp-look.ts';
+import type { SftpOptions } from './sftp-options.ts';
 import { publishFile, settleAside } from './sftp-publish.ts';
 import type { SftpSession } from './sftp-session.ts';
 import { explainFull } from './sftp-space.ts';
 import { writeTemporary } from './sftp-write.ts';
 import type { Bytes, LeftOut, ObjectStat, PutOptions, Range, Storage, StoredObject, Unfinished } from './storage.ts';
-
-export interface SftpOptions extends SftpPlace {
-  readonly username: string;
-  readonly password?: string;
-  readonly privateKey?: string;
-  readonly passphrase?: string;
-  /** From the first packet to the folder being found; default 20 s. */
-  readonly connectTimeoutMs?: number;
-  /** How long a server that was asked something may say nothing; default five minutes; syncing may take longer. */
-  readonly silenceTimeoutMs?: number;
-  /** How often an SSH keep-alive is sent; four unanswered ones end the connection. Default 15 s. */
-  readonly keepAliveMs?: number;
-}
 
 const tidyMs = 20_000;
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
 import { listProgramFolders } from '../../src/cli/program-folders.ts';
-import type { LocalRestoreOptions } from '../../src/cli/local-restore.ts';
+import type { LocalRestoreOptions } from '../../src/cli/local-restore-options.ts';
 import type { Commands } from '../../src/cli/program.ts';
 import { runCommandLine } from '../../src/cli/run-command-line.ts';
 import { KubeError } from '../../src/kube/client.ts';

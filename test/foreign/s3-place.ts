@@ -5,7 +5,8 @@ import {
   ListPartsCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import { openS3, type S3Options } from '../../src/storage/s3.ts';
+import { openS3 } from '../../src/storage/s3.ts';
+import type { S3Options } from '../../src/storage/s3-options.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import type { PlaceUnderTest } from '../suites/storage-conformance.ts';
 

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { LocalRestoreOptions } from '../../src/cli/local-restore.ts';
+import type { LocalRestoreOptions } from '../../src/cli/local-restore-options.ts';
 import { listLocations } from '../../src/cli/list-locations.ts';
 import { printManifest, type ManifestArtifact } from '../../src/domain/manifest.ts';
 import { loadObjects } from '../../src/local/load.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { resources } from '../../src/controller/resources.ts';
 import { choosePolicies, withoutSchedules } from '../../src/local/choose-policies.ts';
-import type { LoadedObject } from '../../src/local/load.ts';
+import type { LoadedObject } from '../../src/local/loaded-object.ts';
 import { openLocalClient } from '../../src/local/open-client.ts';
 import { endStrays } from '../../src/local/stray-processes.ts';
 import { podType } from '../../src/local/workload-types.ts';

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { finalizer, type RestoreRequest } from '../../src/api/kinds.ts';
 import { resources } from '../../src/controller/resources.ts';
 import type { ObjectChange } from '../../src/kube/object-cache.ts';
-import type { LoadedObject } from '../../src/local/load.ts';
+import type { LoadedObject } from '../../src/local/loaded-object.ts';
 import { openLocalClient } from '../../src/local/open-client.ts';
 import { recoverRestores } from '../../src/local/recover-restores.ts';
 import { openRestoreRecords } from '../../src/local/restore-records.ts';

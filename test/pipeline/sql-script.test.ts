@@ -1,7 +1,8 @@
 import { array, assert, asyncProperty, constantFrom, integer } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
-import { readSqlScript, textOf, type SqlScriptOptions } from '../../src/pipeline/sql-script.ts';
+import { readSqlScript, textOf } from '../../src/pipeline/sql-script.ts';
+import type { SqlScriptOptions } from '../../src/pipeline/sql-script-options.ts';
 import { collect, inPieces, rejection } from './streams.ts';
 
 const whole: SqlScriptOptions = { part: 'whole', oneTransaction: false };

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach } from 'vitest';
-import { openS3, type S3Options } from '../../src/storage/s3.ts';
+import { openS3 } from '../../src/storage/s3.ts';
+import type { S3Options } from '../../src/storage/s3-options.ts';
 import type { Storage, StoredObject } from '../../src/storage/storage.ts';
 import { type Clock, systemClock, systemRandom } from '../../src/support/clock.ts';
 import { type S3Request, type ScriptedS3, startScriptedS3 } from '../servers/scripted-s3.ts';

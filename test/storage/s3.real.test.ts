@@ -6,7 +6,8 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openS3, type S3Options } from '../../src/storage/s3.ts';
+import { openS3 } from '../../src/storage/s3.ts';
+import type { S3Options } from '../../src/storage/s3-options.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { type Authority, makeAuthority } from '../servers/certificates.ts';
 import { type S3Server, startS3 } from '../servers/s3.ts';

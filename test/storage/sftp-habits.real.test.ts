@@ -2,7 +2,8 @@ import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Failure } from '../../src/api/failure.ts';
-import { openSftp, type SftpOptions } from '../../src/storage/sftp.ts';
+import { openSftp } from '../../src/storage/sftp.ts';
+import type { SftpOptions } from '../../src/storage/sftp-options.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import type { SftpHabits, ToldAttributes } from '../servers/scripted-sftp-files.ts';

@@ -1,29 +1,12 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import type { Note } from '../../domain/note.ts';
-import type { BackupTask } from '../../domain/task.ts';
-import type { Meter } from '../../pipeline/meter.ts';
 import { isoTime } from '../iso-time.ts';
-import type { Workshop } from '../workshop.ts';
 import type { DatabaseOutcome } from './database-outcome.ts';
-import type { Destination } from './destination.ts';
+import type { DumpRun } from './dump-run.ts';
 import { findLost, mayBeLost } from './find-lost.ts';
 import type { SelectedDatabase } from './select-databases.ts';
-import type { Source } from './source.ts';
 import { requireLive, storeArtifact } from './store-artifact.ts';
 import { tellMessages } from './tell-messages.ts';
-
-/** What all databases of a run share. */
-export interface DumpRun {
-  readonly task: BackupTask;
-  readonly source: Source;
-  readonly destinations: readonly Destination[];
-  readonly workshop: Workshop;
-  readonly passed: Meter;
-  /** The server broke off and did not come back. */
-  readonly isGone: () => Failure | undefined;
-  /** Whether a database of that name is still to be dumped, or has been, or is not wanted. */
-  readonly plansFor: (name: string) => 'coming' | 'done' | 'unwanted' | undefined;
-}
 
 const keptWhy =
   'a restore replaced it and kept it (keepPrevious); drop it when it is not needed any more, or name it to back it up';

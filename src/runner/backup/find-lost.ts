@@ -1,7 +1,7 @@
 import type { Failure } from '../../api/failure.ts';
 import { isOfRestores } from '../../postgres/inspect.ts';
 import type { SelectedDatabase } from './select-databases.ts';
-import type { DumpRun } from './dump-one.ts';
+import type { DumpRun } from './dump-run.ts';
 
 /** What a database is that could not be reached under its name. */
 export type Lost =

@@ -19,7 +19,8 @@ import { areOutdated, choosePrograms, findPrograms, findStdbuf } from '../../pos
 import { applicationName, type Server } from '../../postgres/server.ts';
 import { costsTheDump, isUnspoken, readFacts, readFactsFrom } from '../../postgres/read-facts.ts';
 import { surveyDatabase, unknownSurvey } from '../../postgres/survey-database.ts';
-import { readSettable, steadied } from '../../postgres/steady-session.ts';
+import { readSettable } from '../../postgres/read-settable.ts';
+import { steadied } from '../../postgres/steady-session.ts';
 import { waitForServer } from '../../postgres/wait-for-server.ts';
 import { readServer } from '../read-server.ts';
 import { makeSecretFolder } from '../secret-folder.ts';

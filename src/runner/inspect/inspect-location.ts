@@ -8,7 +8,8 @@ import { isoTime } from '../iso-time.ts';
 import type { Workshop } from '../workshop.ts';
 import { findManifest, readCatalogue, type CataloguePage } from './catalogue.ts';
 import { inspectRemains } from './remains.ts';
-import { probeAppendOnly, probeRead, probeWrite, type Operation, type ProbeResult } from './probe.ts';
+import type { Operation } from './probe-types.ts';
+import { probeAppendOnly, probeRead, probeWrite, type ProbeResult } from './probe.ts';
 
 /**
  * Probes a location and reads one page of its catalogue. The verdict is Failed when either fails; only an abort is thrown.

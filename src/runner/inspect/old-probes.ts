@@ -1,7 +1,7 @@
 import { keptProbe, parseProbeKey, probeFolder, probePrefix } from '../../domain/layout.ts';
 import type { ObjectStat } from '../../storage/storage.ts';
 import { findUnfinished } from './probe-steps.ts';
-import type { Probe } from './probe.ts';
+import type { Probe } from './probe-types.ts';
 
 /** By the place's own clock. No probe takes so long. */
 const oldMs = 24 * 3600 * 1000;

@@ -1,6 +1,6 @@
 import type { PlaceOffers } from '../../domain/report.ts';
 import { WholeBytes } from '../../storage/whole-bytes.ts';
-import type { Probe, Step } from './probe.ts';
+import type { Probe, Step } from './probe-types.ts';
 import {
   compareWith,
   findInListing,

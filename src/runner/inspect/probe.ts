@@ -1,8 +1,6 @@
 import { toFailure, type Failure } from '../../api/failure.ts';
 import { keptProbe, probeFolder } from '../../domain/layout.ts';
 import type { InspectVerdict, PlaceOffers } from '../../domain/report.ts';
-import type { Storage } from '../../storage/storage.ts';
-import type { Clock, Random } from '../../support/clock.ts';
 import { removeOldProbes } from './old-probes.ts';
 import { probeAppend } from './probe-append.ts';
 import {
@@ -14,8 +12,8 @@ import {
   putInParts,
   putPlain,
 } from './probe-steps.ts';
+import type { Operation, Probe, Step } from './probe-types.ts';
 
-export type Operation = NonNullable<InspectVerdict['failedOperation']>;
 type Latencies = InspectVerdict['latencies'];
 
 export interface ProbeResult {
@@ -25,20 +23,6 @@ export interface ProbeResult {
   readonly placeNowMs?: number;
   readonly failure?: { readonly operation: Operation; readonly failure: Failure };
 }
-
-/** One try of one inspector at a place. */
-export interface Probe {
-  readonly storage: Storage;
-  readonly inspector: string;
-  readonly attempt: string;
-  /** Store a part of full size, too. */
-  readonly fullPart: boolean;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly signal: AbortSignal;
-}
-
-export type Step = readonly [Operation, () => Promise<PlaceOffers | void>];
 
 /**
  * Does what a run does, under keys of its own: puts, reads back whole and in part, puts only if absent and is refused the second time,

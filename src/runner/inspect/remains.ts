@@ -3,26 +3,18 @@ import { maxDeadlineSeconds } from '../../api/parts.ts';
 import { removableMax } from '../../api/remains.ts';
 import { parseManifestKey, parseUnfinishedKey } from '../../domain/layout.ts';
 import type { RemainsSeen } from '../../domain/remains-report.ts';
-import type { InspectTask } from '../../domain/task.ts';
 import type { Storage, Unfinished } from '../../storage/storage.ts';
 import { bounded } from '../bounded.ts';
 import { isoOf } from '../iso-time.ts';
 import type { Workshop } from '../workshop.ts';
 import { addToFolder, findUnnamed, folderOf, type FolderSeen } from './judge-folder.ts';
+import type { RemainsWork } from './remains-work.ts';
 import { removeFolders } from './remove-folders.ts';
 
 const dayMs = 24 * 3600 * 1000;
 /** A listing that takes longer tells nothing: what remains is then not known. */
 const budgetMilliseconds = 600_000;
 const mostUnfinished = 10_000;
-
-export interface RemainsWork {
-  readonly task: InspectTask;
-  readonly given: NonNullable<InspectTask['remains']>;
-  readonly storage: Storage;
-  /** By the place's clock; undefined where nothing may be removed. */
-  readonly placeNowMs: number | undefined;
-}
 
 /**
  * Removes what the controller agreed to, and counts what else remains of runs: volumes without a manifest that names them, and what is

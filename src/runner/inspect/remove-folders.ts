@@ -4,7 +4,7 @@ import type { Storage } from '../../storage/storage.ts';
 import { deleteKeys } from '../delete-keys.ts';
 import type { Workshop } from '../workshop.ts';
 import { addToFolder, findUnnamed, type FolderSeen } from './judge-folder.ts';
-import type { RemainsWork } from './remains.ts';
+import type { RemainsWork } from './remains-work.ts';
 
 /** Of one folder at one inspection; the next one goes on. */
 const mostKeys = 10_000;
