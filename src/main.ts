@@ -6,7 +6,7 @@ import { Failure } from './api/failure.ts';
 import { describeError } from './cli/describe-error.ts';
 import type { Commands } from './cli/program.ts';
 import { runCommandLine } from './cli/run-command-line.ts';
-import type { World } from './cli/world.ts';
+import type { CommandWorld } from './cli/command-world.ts';
 import { systemClock, systemRandom } from './support/clock.ts';
 
 // The front door: the only place that reads argv and the environment, hears signals and exits.
@@ -51,7 +51,7 @@ function leave(code: number): never {
   process.exit(code);
 }
 
-const world: World = {
+const world: CommandWorld = {
   clock: systemClock,
   random: systemRandom,
   env: process.env,

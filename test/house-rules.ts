@@ -28,9 +28,10 @@ export const rooms = {
       'node:fs/promises',
       'node:path',
       'node:stream',
+      'node:util',
     ],
   },
-  apiserver: { rooms: ['kube', 'support'], packages: [] },
+  apiserver: { rooms: ['kube', 'support'], packages: ['node:util'] },
   controller: {
     rooms: ['kube', 'domain', 'api', 'support'],
     packages: [],

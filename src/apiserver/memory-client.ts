@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock, Random } from '../support/clock.ts';
 import { KubeError, type KubeClient, type KubeObject, type ObjectMeta, type ResourceType } from '../kube/client.ts';
 import { parseFieldSelector } from './field-selector.ts';
@@ -7,7 +8,7 @@ import type { MemoryType } from './memory-type.ts';
 import { dropEmpty, findMetadataFaults, requireKind, withMeta } from '../kube/object-meta.ts';
 import { createDeletion } from './memory-deletion.ts';
 import { conflict, invalid, notFound, resourceOf } from '../kube/api-errors.ts';
-import { freezeCopy, omit, pick, sameJson } from '../kube/plain-json.ts';
+import { freezeCopy, omit, pick } from '../kube/plain-json.ts';
 import { forbidVersion, nameOf, namespaceOf, requireVersion } from '../kube/resource-path.ts';
 
 /** What the server alone writes. */
@@ -153,7 +154,7 @@ export function createMemoryClient(options: MemoryClientOptions): MemoryClient {
       const fault = 'metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted';
       throw invalid(type, old.metadata.name, [`${fault}, found new finalizers ${JSON.stringify(added)}`]);
     }
-    const changed = known.statusSubresource && !sameJson(contentOf(accepted), contentOf(old));
+    const changed = known.statusSubresource && !isDeepStrictEqual(contentOf(accepted), contentOf(old));
     const next = changed ? withMeta(accepted, { generation: (old.metadata.generation ?? 0) + 1 }) : accepted;
     return deletion.settle(type, old, next);
   };

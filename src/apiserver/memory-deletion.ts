@@ -1,7 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { DeleteOptions, KubeObject, ResourceType } from '../kube/client.ts';
 import type { MemoryStore, StoredObject } from './memory-store.ts';
 import { withMeta } from '../kube/object-meta.ts';
-import { sameJson } from '../kube/plain-json.ts';
 
 const orphanFinalizer = 'orphan';
 const foregroundFinalizer = 'foregroundDeletion';
@@ -26,9 +26,9 @@ export function createDeletion(store: MemoryStore, stamp: () => string): Deletio
     if (next.metadata.deletionTimestamp !== undefined && (next.metadata.finalizers ?? []).length === 0) {
       return remove(type, old, next);
     }
-    if (sameJson(old, next)) return old;
+    if (isDeepStrictEqual(old, next)) return old;
     const written = store.write(type, old, next);
-    if (!sameJson(old.metadata.ownerReferences, next.metadata.ownerReferences)) releaseForeground();
+    if (!isDeepStrictEqual(old.metadata.ownerReferences, next.metadata.ownerReferences)) releaseForeground();
     return written;
   };
 
@@ -86,7 +86,7 @@ export function createDeletion(store: MemoryStore, stamp: () => string): Deletio
       deletionTimestamp: deletionTimestamp ?? stamp(),
       ...(generation === undefined || deletionTimestamp !== undefined ? {} : { generation: generation + 1 }),
     });
-    if (!sameJson(object, next)) store.write(type, object, next);
+    if (!isDeepStrictEqual(object, next)) store.write(type, object, next);
     if (!waits) return;
     for (const child of dependents) {
       const now = current(child);

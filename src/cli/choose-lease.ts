@@ -5,11 +5,11 @@ import type { HttpKubeClient } from '../kube/http-client.ts';
 import { createLease, type Lease } from '../kube/lease.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
-import type { ControllerOptions } from './program.ts';
+import type { ControllerFlags } from './program.ts';
 
 /** The Lease that a controller contends for; undefined when it works alone. @throws Failure SpecInvalid without a namespace */
 export function chooseLease(
-  options: Pick<ControllerOptions, 'leaderElection' | 'leaseName' | 'leaseNamespace' | 'identity'>,
+  options: Pick<ControllerFlags, 'leaderElection' | 'leaseName' | 'leaseNamespace' | 'identity'>,
   world: {
     readonly client: HttpKubeClient;
     readonly clock: Clock;

@@ -12,14 +12,14 @@ import { programVersion } from '../support/version.ts';
 import { answerScrape } from './answer-scrape.ts';
 import { chooseLease } from './choose-lease.ts';
 import { findOwnImage } from './find-own-image.ts';
-import type { ControllerOptions } from './program.ts';
-import type { World } from './world.ts';
+import type { ControllerFlags } from './program.ts';
+import type { CommandWorld } from './command-world.ts';
 
 /** A look that takes so long hangs: a restart is the only thing that helps. */
 const hangingMs = 15 * 60_000;
 
 /** `pgbackup controller`: watches a cluster until SIGTERM. */
-export async function runController(world: World, options: ControllerOptions): Promise<number> {
+export async function runController(world: CommandWorld, options: ControllerFlags): Promise<number> {
   const { clock, random, env, signal } = world;
   const source = await findCluster(world, options);
   const client = await openKubeClient({
@@ -65,7 +65,7 @@ export async function runController(world: World, options: ControllerOptions): P
   return 0;
 }
 
-function modeOf(options: ControllerOptions, image: string): ControllerMode {
+function modeOf(options: ControllerFlags, image: string): ControllerMode {
   const { runnerImagePullPolicy, runnerImagePullSecrets } = options;
   return {
     ...clusterMode,
@@ -82,8 +82,8 @@ function modeOf(options: ControllerOptions, image: string): ControllerMode {
 
 /** As kubectl looks for it: the flag, KUBECONFIG, the pod's own account, then the home folder. @throws Failure SpecInvalid */
 async function findCluster(
-  { env, folder }: World,
-  { kubeconfig, context }: Pick<ControllerOptions, 'kubeconfig' | 'context'>,
+  { env, folder }: CommandWorld,
+  { kubeconfig, context }: Pick<ControllerFlags, 'kubeconfig' | 'context'>,
 ): Promise<KubeSource> {
   const named = kubeconfig ?? (env['KUBECONFIG'] || undefined);
   const inCluster = env['KUBERNETES_SERVICE_HOST'] !== undefined && context === undefined;

@@ -16,7 +16,7 @@ import { redactor } from '../support/redaction.ts';
 import type { LocalRestoreOptions } from './local-restore-options.ts';
 import { print } from './print.ts';
 import { readProxy } from './read-proxy.ts';
-import type { World } from './world.ts';
+import type { CommandWorld } from './command-world.ts';
 
 /** A place that does not answer is told with the others. */
 const answerMilliseconds = 30_000;
@@ -27,7 +27,7 @@ const tidyMilliseconds = 2_000;
  * the first location that cannot be listed; the others are shown all the same.
  */
 export async function listLocations(
-  world: World,
+  world: CommandWorld,
   objects: readonly LoadedObject[],
   { flags, limit, output, color }: LocalRestoreOptions,
 ): Promise<number> {
@@ -54,7 +54,7 @@ export async function listLocations(
 }
 
 async function listOne(
-  { clock, random, env, signal }: World,
+  { clock, random, env, signal }: CommandWorld,
   object: LoadedObject['object'],
   objects: readonly LoadedObject[],
   limit: number,

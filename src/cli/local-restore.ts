@@ -4,11 +4,11 @@ import { runRestore } from '../local/run-restore.ts';
 import type { LocalRestoreOptions } from './local-restore-options.ts';
 import { loadFiles, prepareLocal } from './prepare-local.ts';
 import { print } from './print.ts';
-import type { World } from './world.ts';
+import type { CommandWorld } from './command-world.ts';
 
 /** `pgbackup local restore`: see chooseRestores and runRestore. */
 export async function runLocalRestore(
-  world: World,
+  world: CommandWorld,
   paths: readonly string[],
   options: LocalRestoreOptions,
 ): Promise<number> {

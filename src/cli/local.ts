@@ -5,7 +5,7 @@ import { runLocal } from '../local/run-local.ts';
 import type { Log } from '../support/log.ts';
 import { answerScrape } from './answer-scrape.ts';
 import { loadFiles, prepareLocal, type LocalWorkOptions } from './prepare-local.ts';
-import type { World } from './world.ts';
+import type { CommandWorld } from './command-world.ts';
 
 export interface LocalOptions extends LocalWorkOptions {
   readonly once: boolean;
@@ -15,7 +15,11 @@ export interface LocalOptions extends LocalWorkOptions {
 }
 
 /** `pgbackup local`: see RunLocalOptions. */
-export async function runLocalCommand(world: World, paths: readonly string[], options: LocalOptions): Promise<number> {
+export async function runLocalCommand(
+  world: CommandWorld,
+  paths: readonly string[],
+  options: LocalOptions,
+): Promise<number> {
   const { clock, stderr } = world;
   const { once, policies } = options;
   const objects = await loadFiles(world, paths);
@@ -51,7 +55,7 @@ async function serveMetrics(
   metrics: ControllerMetrics,
   port: number | undefined,
   log: Log,
-  stderr: World['stderr'],
+  stderr: CommandWorld['stderr'],
 ): Promise<() => Promise<void>> {
   if (port === undefined) return async () => undefined;
   const { serveHttp } = await import('../support/http.ts');

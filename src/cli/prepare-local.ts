@@ -11,7 +11,7 @@ import type { Screen } from '../local/show-progress.ts';
 import { fileTransport, openLog, type Log } from '../support/log.ts';
 import { listProgramFolders } from './program-folders.ts';
 import { readProxy } from './read-proxy.ts';
-import type { World } from './world.ts';
+import type { CommandWorld } from './command-world.ts';
 
 const logBytes = 10 * 1024 * 1024;
 const logFiles = 3;
@@ -36,7 +36,7 @@ export interface LocalWork {
 }
 
 /** The objects of YAML files. @throws Failure SpecInvalid with all that is wrong in them */
-export async function loadFiles(world: World, paths: readonly string[]): Promise<readonly LoadedObject[]> {
+export async function loadFiles(world: CommandWorld, paths: readonly string[]): Promise<readonly LoadedObject[]> {
   const sources = await readSources(
     paths.map((path) => (path === '-' ? path : resolve(world.folder, path))),
     async () => text(world.stdin),
@@ -49,7 +49,7 @@ export async function loadFiles(world: World, paths: readonly string[]): Promise
 }
 
 /** Makes the state folder and opens the log in it, which the caller closes. @throws Failure SpecInvalid */
-export async function prepareLocal(world: World, options: LocalWorkOptions): Promise<LocalWork> {
+export async function prepareLocal(world: CommandWorld, options: LocalWorkOptions): Promise<LocalWork> {
   const { clock, random, env, stderr, stdout } = world;
   const stateDir = options.stateDir === undefined ? defaultStateDir(env) : resolve(world.folder, options.stateDir);
   await mkdir(stateDir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
@@ -105,7 +105,7 @@ function runnerEnvironment(
   );
 }
 
-function defaultStateDir(env: World['env']): string {
+function defaultStateDir(env: CommandWorld['env']): string {
   const states = env['XDG_STATE_HOME'] ?? (env['HOME'] && join(env['HOME'], '.local/state'));
   if (states !== undefined && states !== '') return join(states, 'pgbackup');
   throw new Failure('SpecInvalid', 'neither HOME nor XDG_STATE_HOME is set', {

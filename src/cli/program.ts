@@ -4,9 +4,9 @@ import { addLocalRestore } from './add-local-restore.ts';
 import type { LocalRestoreOptions } from './local-restore-options.ts';
 import type { LocalOptions } from './local.ts';
 import { wholeNumber } from './parse-number.ts';
-import type { World } from './world.ts';
+import type { CommandWorld } from './command-world.ts';
 
-export interface ControllerOptions {
+export interface ControllerFlags {
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
   /** All namespaces if absent. */
@@ -32,14 +32,14 @@ export interface ControllerOptions {
 
 /** What the commands do; each resolves with the exit code. */
 export interface Commands {
-  local(world: World, paths: readonly string[], options: LocalOptions): Promise<number>;
-  localRestore(world: World, paths: readonly string[], options: LocalRestoreOptions): Promise<number>;
-  controller(world: World, options: ControllerOptions): Promise<number>;
-  runner(world: World): Promise<number>;
+  local(world: CommandWorld, paths: readonly string[], options: LocalOptions): Promise<number>;
+  localRestore(world: CommandWorld, paths: readonly string[], options: LocalRestoreOptions): Promise<number>;
+  controller(world: CommandWorld, options: ControllerFlags): Promise<number>;
+  runner(world: CommandWorld): Promise<number>;
 }
 
 /** The `pgbackup` command line. `done` is told the exit code of the command that ran. */
-export function makeProgram(world: World, commands: Commands, done: (exitCode: number) => void): Command {
+export function makeProgram(world: CommandWorld, commands: Commands, done: (exitCode: number) => void): Command {
   const program = new Command('pgbackup')
     .description('Logical PostgreSQL backups that prove themselves.')
     .version(programVersion, '--version', 'print the version')
@@ -62,7 +62,7 @@ export function makeProgram(world: World, commands: Commands, done: (exitCode: n
   return program;
 }
 
-function addLocal(program: Command, world: World, commands: Commands, done: (exitCode: number) => void): void {
+function addLocal(program: Command, world: CommandWorld, commands: Commands, done: (exitCode: number) => void): void {
   const local = program
     .command('local')
     .summary('the operator without Kubernetes')
@@ -91,7 +91,12 @@ function addLocal(program: Command, world: World, commands: Commands, done: (exi
   addLocalRestore(local, async (paths, options) => done(await commands.localRestore(world, paths, options)));
 }
 
-function addController(program: Command, world: World, commands: Commands, done: (exitCode: number) => void): void {
+function addController(
+  program: Command,
+  world: CommandWorld,
+  commands: Commands,
+  done: (exitCode: number) => void,
+): void {
   program
     .command('controller')
     .summary('the operator in a cluster')
@@ -142,7 +147,7 @@ function addController(program: Command, world: World, commands: Commands, done:
         ...rest,
         runnerImagePullSecrets: runnerImagePullSecret,
       };
-      done(await commands.controller(world, given as unknown as ControllerOptions));
+      done(await commands.controller(world, given as unknown as ControllerFlags));
     });
 }
 

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
 import { describeError } from './describe-error.ts';
 import { makeProgram, type Commands } from './program.ts';
-import type { World } from './world.ts';
+import type { CommandWorld } from './command-world.ts';
 
 const usageError = 64;
 
@@ -9,7 +9,11 @@ const usageError = 64;
  * Runs one command line (without the names of node and script) and resolves with the exit code: 0, that of the command, 64 for a
  * command line that cannot be understood, else that of the failure, which is told on stderr. Never rejects.
  */
-export async function runCommandLine(argv: readonly string[], world: World, commands: Commands): Promise<number> {
+export async function runCommandLine(
+  argv: readonly string[],
+  world: CommandWorld,
+  commands: Commands,
+): Promise<number> {
   let exitCode = 0;
   const program = makeProgram(world, commands, (code) => (exitCode = code));
   try {

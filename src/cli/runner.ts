@@ -5,10 +5,10 @@ import { runnerFiles } from '../domain/task.ts';
 import { runTask } from '../runner/run.ts';
 import { listProgramFolders } from './program-folders.ts';
 import { readProxy } from './read-proxy.ts';
-import type { World } from './world.ts';
+import type { CommandWorld } from './command-world.ts';
 
 /** `pgbackup runner`: the one task below PGBACKUP_ROOT. */
-export async function runRunner(world: World): Promise<number> {
+export async function runRunner(world: CommandWorld): Promise<number> {
   const { clock, random, env, signal } = world;
   const redact = redactor();
   return runTask({

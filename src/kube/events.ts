@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock, Random } from '../support/clock.ts';
+import { cutToBytes } from '../support/cut-to-bytes.ts';
 import { backOffMs } from './back-off.ts';
 import { isKubeError, type KubeClient, type KubeError, type KubeObject, type ResourceType } from './client.ts';
 
@@ -232,7 +233,7 @@ function buildEvent(
     involvedObject: involved,
     type,
     reason,
-    message: cutText(message, maxMessageBytes),
+    message: cutToBytes(message, maxMessageBytes),
     source: { component: options.component },
     reportingComponent: options.component,
     reportingInstance: options.instance,
@@ -240,11 +241,4 @@ function buildEvent(
     firstTimestamp: stamp(firstMs),
     lastTimestamp: stamp(lastMs),
   };
-}
-
-/** At most so many bytes of UTF-8, with an ellipsis where something is missing; no character is cut in two. */
-export function cutText(text: string, bytes: number): string {
-  if (Buffer.byteLength(text) <= bytes) return text;
-  const kept = Buffer.from(text).subarray(0, bytes - 3);
-  return `${new TextDecoder().decode(kept, { stream: true })}…`;
 }

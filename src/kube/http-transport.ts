@@ -1,9 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { Clock } from '../support/clock.ts';
 import { KubeError } from './client.ts';
 import { errorOfAnswer, parseKubeStatus } from './kube-answer.ts';
-import { sameJson } from './plain-json.ts';
 
 /** Options of a request that say who asks; the headers are always a record. */
 export type Authorization = Omit<https.RequestOptions, 'headers'> & { readonly headers: Record<string, string> };
@@ -152,7 +152,7 @@ export function createTransport({ source, clock, userAgent, maxAnswerBytes }: Tr
 
 /** Read anew for each request, and nearly always the same. */
 function isSameMaterial(a: unknown, b: unknown): boolean {
-  return a === b || (Buffer.isBuffer(a) && Buffer.isBuffer(b) && a.equals(b)) || sameJson(a, b);
+  return isDeepStrictEqual(a, b);
 }
 
 /** Enough for the metadata of an object: annotations have at most 256 KiB. */

@@ -10,19 +10,6 @@ export function deepFreeze<T>(value: T): T {
   return Object.freeze(value);
 }
 
-/** Whether two JSON values are equal, whatever the order of their members. */
-export function sameJson(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  if (Array.isArray(a) !== Array.isArray(b)) return false;
-  const left = a as Readonly<Record<string, unknown>>;
-  const right = b as Readonly<Record<string, unknown>>;
-  const keys = Object.keys(left);
-  return (
-    keys.length === Object.keys(right).length && keys.every((key) => key in right && sameJson(left[key], right[key]))
-  );
-}
-
 /** A shallow copy without some members. */
 export function omit(object: object, ...members: readonly string[]): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(object).filter(([member]) => !members.includes(member)));

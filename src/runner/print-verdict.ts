@@ -1,7 +1,7 @@
 import type { NoteSum } from '../api/notes.ts';
 import { verdictMaxBytes, type BackupVerdict, type Verdict } from '../domain/report.ts';
 import type { Redactor } from '../support/redaction.ts';
-import { cutText } from './cut-text.ts';
+import { cutToBytes } from '../support/cut-to-bytes.ts';
 
 const destinationCharacters = 120;
 /** Bytes for message, hint and each destination's message; tried in turn until all of it fits. */
@@ -92,5 +92,5 @@ function shortened<Key extends string>(
   const redacted = redactor.text(text);
   const points = Array.from(redacted);
   const cut = points.length > characters ? `${points.slice(0, characters - 1).join('')}…` : redacted;
-  return { [key]: cutText(cut, bytes) } as Partial<Record<Key, string>>;
+  return { [key]: cutToBytes(cut, bytes) } as Partial<Record<Key, string>>;
 }

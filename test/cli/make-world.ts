@@ -1,10 +1,10 @@
 import { PassThrough } from 'node:stream';
-import type { World } from '../../src/cli/world.ts';
+import type { CommandWorld } from '../../src/cli/command-world.ts';
 import { systemClock, systemRandom } from '../../src/support/clock.ts';
 
 /** A world whose outputs are texts. */
 export function makeWorld(env: Readonly<Record<string, string>> = {}): {
-  readonly world: World;
+  readonly world: CommandWorld;
   readonly stop: AbortController;
   readonly stdout: () => string;
   readonly stderr: () => string;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { KubeError, type KubeClient, type KubeObject } from '../../src/kube/client.ts';
-import { createEventRecorder, cutText, eventType, type EventRecorderOptions } from '../../src/kube/events.ts';
+import { createEventRecorder, eventType, type EventRecorderOptions } from '../../src/kube/events.ts';
 import { createMemoryClient } from '../../src/apiserver/memory-client.ts';
 import { buildWidget, widgetMemoryTypes, widgetType } from '../suites/widget.ts';
 import { ManualClock, seededRandom, settle } from './manual-clock.ts';
@@ -161,12 +161,4 @@ it('never throws at whoever records', async () => {
   recorder.record({ object: broken, type: 'Normal', reason: 'Broken', message: 'x' });
   await recorder.drain(signal);
   expect(dropped).toHaveLength(1);
-});
-
-it('cuts messages to 1024 bytes and no character in two', () => {
-  expect(cutText('short', 1024)).toBe('short');
-  const text = cutText(`x${'ä'.repeat(2000)}`, 1024);
-  expect(Buffer.byteLength(text)).toBeLessThanOrEqual(1024);
-  expect(text).toMatch(/^xä+…$/);
-  expect(Buffer.byteLength(text)).toBeGreaterThan(1020);
 });

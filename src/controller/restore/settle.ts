@@ -14,7 +14,7 @@ import { finishChanged, finishRecovered, finishSilently, finishWithVerdict } fro
 import { createCleanupJob } from './job.ts';
 import type { RestoreSeen } from './observe.ts';
 
-export type Failure = NonNullable<RestoreRequestStatus['failure']>;
+export type RememberedFailure = NonNullable<RestoreRequestStatus['failure']>;
 
 const lookEveryMs = 10_000;
 /**
@@ -42,7 +42,7 @@ export function hasRun({ request, run, pods }: RestoreSeen): boolean {
  * A run has ended without a word, or nobody wants it any more: its Job is ended, and when no pod of it works any more, a cleanup finds
  * out what the target is and drops what was left beside it.
  */
-export function planSettling(seen: RestoreSeen, request: RestoreRequest, failure: Failure): Plan {
+export function planSettling(seen: RestoreSeen, request: RestoreRequest, failure: RememberedFailure): Plan {
   const { nowMs, run } = seen;
   const committed = findCommitted(seen);
   if (committed !== undefined)
@@ -88,7 +88,7 @@ function isAlive(pod: PodSeen): boolean {
   return phase !== 'Succeeded' && phase !== 'Failed' && runnerState(pod)?.terminated === undefined;
 }
 
-function planCleanup(seen: RestoreSeen, request: RestoreRequest, failure: Failure): Plan {
+function planCleanup(seen: RestoreSeen, request: RestoreRequest, failure: RememberedFailure): Plan {
   const { nowMs, cleanup, mode } = seen;
   const { job } = cleanup;
   const giveUpAt = (readStamp(failure.at) ?? nowMs) + settleBudgetMs;
@@ -136,7 +136,7 @@ function planCleanup(seen: RestoreSeen, request: RestoreRequest, failure: Failur
 function planCleaning(
   seen: RestoreSeen,
   request: RestoreRequest,
-  failure: Failure,
+  failure: RememberedFailure,
   job: JobSeen,
   giveUpAt: number,
 ): Plan {
@@ -177,7 +177,7 @@ function planCleaning(
 }
 
 /** Ends without knowing: the original failure stands, and what may be left is named. */
-function giveUp(seen: RestoreSeen, request: RestoreRequest, failure: Failure, why: string): Plan {
+function giveUp(seen: RestoreSeen, request: RestoreRequest, failure: RememberedFailure, why: string): Plan {
   const left = `what the runner left on the server could not be cleared up (${why}): databases named pgbackup_restore_… or pgbackup_replaced_… may be there`;
   const message = `${failure.message}; ${left}`;
   const finished = finishSilently(request, { reason: failure.reason, message }, undefined, seen.nowMs);
@@ -186,12 +186,12 @@ function giveUp(seen: RestoreSeen, request: RestoreRequest, failure: Failure, wh
   return { ...ended, actions: [...ended.actions, tell] };
 }
 
-const describeFailure = ({ reason, message }: Failure): string => `${reason}: ${message}`;
+const describeFailure = ({ reason, message }: RememberedFailure): string => `${reason}: ${message}`;
 
 function settlingStatus(
   seen: RestoreSeen,
   request: RestoreRequest,
-  failure: Failure,
+  failure: RememberedFailure,
   what: string,
 ): RestoreRequestStatus {
   const { progress: _, ...status } = waitingStatus(

@@ -2,7 +2,7 @@ import { mostRefusedTold } from '../../api/restore-request.ts';
 import type { RefusedSum } from '../../domain/report.ts';
 import { explainRefusal, showRefused, type Refusal } from '../../postgres/refusal.ts';
 import type { Log } from '../../support/log.ts';
-import { cutText } from '../cut-text.ts';
+import { cutToBytes } from '../../support/cut-to-bytes.ts';
 import { logWords } from './log-words.ts';
 
 const entryBytes = 200;
@@ -29,9 +29,9 @@ export function countRefusals(database: string, log: Pick<Log, 'warn' | 'error'>
       const entry = showRefused(refusal);
       if (entries.length < mostRefusedTold) {
         entries.push({
-          entry: cutText(entry, entryBytes),
+          entry: cutToBytes(entry, entryBytes),
           reason,
-          message: cutText(explainRefusal(refusal), messageBytes),
+          message: cutToBytes(explainRefusal(refusal), messageBytes),
         });
       }
       if (count > mostLogged) return;

@@ -3,7 +3,7 @@ import { remedyFor } from '../../api/remedies.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
 import { fitSource } from '../../domain/fit-source.ts';
 import { reportVersion, type RefusedSum, type RestoreVerdict } from '../../domain/report.ts';
-import { cutText } from '../cut-text.ts';
+import { cutToBytes } from '../../support/cut-to-bytes.ts';
 import type { ReportLines } from '../report-lines.ts';
 
 export interface RestoreTotals {
@@ -62,7 +62,7 @@ export function judgeInPart(totals: RestoreTotals, target: TargetOutcome, messag
 
 export function tellDatabase(lines: ReportLines, end: DatabaseEnd): void {
   const { source, target, outcome, failure, previous, refused, plainBytes, durationMilliseconds } = end;
-  const notes = [...new Set(end.notes)].slice(0, notesMax).map((note) => cutText(note, noteMaxBytes));
+  const notes = [...new Set(end.notes)].slice(0, notesMax).map((note) => cutToBytes(note, noteMaxBytes));
   lines.result({
     kind: 'restored',
     ...(source === undefined ? {} : { source }),

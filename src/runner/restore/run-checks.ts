@@ -5,7 +5,7 @@ import type { OpenTransaction } from '../../postgres/open-transaction.ts';
 import { sqlstateOf } from '../../postgres/create-database.ts';
 import { hideValues } from '../../postgres/hide-values.ts';
 import { LeftTransaction } from '../../postgres/left-transaction.ts';
-import { cutText } from '../cut-text.ts';
+import { cutToBytes } from '../../support/cut-to-bytes.ts';
 
 export type Check = RestoreTask['checks'][number];
 
@@ -45,8 +45,8 @@ export async function runChecks(ask: AskCheck, checks: readonly Check[]): Promis
       throw sqlFailure(`the query of the check ${shorten(check.sql)}`, error);
     });
     if (holds(actual, check)) continue;
-    const wanted = `${words[check.operator]} ${cutText(check.value, shownBytes)}`;
-    const got = actual === undefined ? 'nothing' : cutText(actual, shownBytes);
+    const wanted = `${words[check.operator]} ${cutToBytes(check.value, shownBytes)}`;
+    const got = actual === undefined ? 'nothing' : cutToBytes(actual, shownBytes);
     throw new Failure('CheckFailed', `the check ${shorten(check.sql)} gave ${got}, wanted ${wanted}`);
   }
 }
@@ -152,5 +152,5 @@ export function sqlFailure(subject: string, error: unknown): Failure {
 
 /** One line of at most 200 bytes. */
 export function shorten(sql: string): string {
-  return cutText(sql.replaceAll(/\s+/g, ' ').trim(), shownBytes);
+  return cutToBytes(sql.replaceAll(/\s+/g, ' ').trim(), shownBytes);
 }

@@ -2,7 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Clock, Random } from '../support/clock.ts';
 
 /** Everything a command takes from outside; made in main.ts, by tests by hand. */
-export interface World {
+export interface CommandWorld {
   readonly clock: Clock;
   readonly random: Random;
   readonly env: Readonly<Record<string, string | undefined>>;

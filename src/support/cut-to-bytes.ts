@@ -1,5 +1,5 @@
 /** At most `bytes` bytes of UTF-8, cut between characters, with an ellipsis where something is left out. */
-export function cutText(text: string, bytes: number): string {
+export function cutToBytes(text: string, bytes: number): string {
   if (Buffer.byteLength(text) <= bytes) return text;
   const ellipsis = '…';
   let room = bytes - Buffer.byteLength(ellipsis);
