@@ -480,7 +480,8 @@ export const failureReasons = {
     consequence: 'wait',
     exitCode: 77,
     meaning: 'The API server refuses to create the runner’s pod: quota, LimitRange, Pod Security or another admission.',
-    remedy: 'Read the message; adapt runner.resources or the namespace’s limits.',
+    remedy:
+      'Read the message; adapt runner.resources (`{}` leaves requests and limits to the LimitRange) or the namespace’s limits.',
   },
   PodUnschedulable: {
     consequence: 'wait',

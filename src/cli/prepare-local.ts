@@ -72,6 +72,10 @@ export async function prepareLocal(world: CommandWorld, options: LocalWorkOption
       random,
       log,
       hostName: world.hostName,
+      onWait: ({ host, longestMs }) => {
+        const who = `the pgbackup local before this one${host === undefined ? '' : ` (on ${host})`}`;
+        stderr.write(`${who} did not say that it ended; waiting up to ${longestMs / 1000} s for a sign of life\n`);
+      },
     },
     log,
     logFile,

@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import { kinds } from '../api/kinds.ts';
 import { makeCrd } from './crd.ts';
 import { makeJobGuard } from './job-guard.ts';
-import { makeClusterRoles, makeNamespacedRoles, makeUserRoles } from './roles.ts';
+import { makeClusterRoles, makeNamespacedRoles, makeNamespacedUserRoles, makeUserRoles } from './roles.ts';
 import { makeWorkload } from './workload.ts';
 
 /** Where the released image lies; whoever builds one puts another name here. */
@@ -41,6 +41,7 @@ export function printNamespacedInstall(version: string): string {
   return print([
     ['', makeAccount(common.namespace)],
     ...makeNamespacedRoles(common),
+    ...makeNamespacedUserRoles(common),
     ...makeGuard(common.namespace, `${name}-jobs.${common.namespace}`),
     ...makeWorkload({ ...common, selector, image: `${imageName}:${version}`, oneNamespace: true }),
   ]);

@@ -94,16 +94,20 @@ const validations: readonly Validation[] = [
     message: 'the account of pgbackup may only make Jobs without any privilege',
   },
   {
-    expression: all('containers', `c, ${repository('c.image')} in variables.repositories`),
+    expression: `!variables.judges || ${all('containers', `c, ${repository('c.image')} in variables.repositories`)}`,
     messageExpression:
       "'the account of pgbackup may only make Jobs of the image ' + variables.controller.image + ', in any version, not of ' + variables.pod.containers[0].image + ': name it with --runner-image=IMAGE in the arguments of its Deployment'",
   },
 ];
 
+/** Which pod asks: the server has checked that the token was made for it. Empty when the token is of no pod. */
+const asker = "request.userInfo.?extra[?'authentication.kubernetes.io/pod-name'].orValue([]).join('')";
+
 /**
  * What the controller's account may not do although its role lets it create Jobs: run anything but runners of its own image. The image is
  * read from the controller's pods, so that who changes it in the Deployment has nothing else to change; in any version, so that what works
- * goes on while another one is rolled out.
+ * goes on while another one is rolled out. A pod of the Deployment is held to its own image, so that one goes on while the next one comes,
+ * from another registry, too; whoever else has a token, to the images of all pods.
  */
 export function makeJobGuard(options: JobGuardOptions): readonly Document[] {
   const { name, namespace, guardName, labels, podLabels } = options;
@@ -135,6 +139,11 @@ export function makeJobGuard(options: JobGuardOptions): readonly Document[] {
             expression: "params.spec.containers.filter(c, c.name == 'controller')[0]",
           },
           { name: 'repositories', expression: repositories },
+          { name: 'asker', expression: asker },
+          {
+            name: 'judges',
+            expression: `variables.asker == params.metadata.name || !variables.asker.startsWith('${name}-')`,
+          },
         ],
         validations,
       },
@@ -146,7 +155,7 @@ export function makeJobGuard(options: JobGuardOptions): readonly Document[] {
       spec: {
         policyName: guardName,
         validationActions: ['Deny'],
-        // All of them have to agree: those of two versions do, when only the version differs.
+        // Asked one by one, and none of them may refuse; see `judges`.
         paramRef: { namespace, selector: { matchLabels: podLabels }, parameterNotFoundAction: 'Deny' },
       },
     },

@@ -54,6 +54,9 @@ export function makeClusterRoles(options: RolesOptions): readonly (readonly [str
   ];
 }
 
+const reading = ['get', 'list', 'watch'];
+const writing = ['create', 'update', 'patch', 'delete', 'deletecollection'];
+
 /** What people may do with these kinds, as part of the cluster's own roles view, edit and admin. */
 export function makeUserRoles({ name, labels }: RolesOptions): readonly (readonly [string, Document])[] {
   const role = (part: string, of: readonly string[], verbs: readonly string[]): Document => {
@@ -61,16 +64,25 @@ export function makeUserRoles({ name, labels }: RolesOptions): readonly (readonl
     const metadata = { name: `${name}-${part}`, labels: { ...labels, ...aggregates } };
     return { apiVersion, kind: 'ClusterRole', metadata, rules: [{ apiGroups: [apiGroup], resources: plurals, verbs }] };
   };
-  const write = ['create', 'update', 'patch', 'delete', 'deletecollection'];
   return [
-    [
-      'Whoever has the role view in a namespace sees these kinds there.',
-      role('view', ['view'], ['get', 'list', 'watch']),
-    ],
+    ['Whoever has the role view in a namespace sees these kinds there.', role('view', ['view'], reading)],
     [
       'Whoever has edit or admin, and so may create pods, may write them; status is written by the controller only.',
-      role('edit', ['edit', 'admin'], write),
+      role('edit', ['edit', 'admin'], writing),
     ],
+  ];
+}
+
+/** The same in one namespace, for whoever is bound to them there: what adds to the cluster's own roles would hold in all namespaces. */
+export function makeNamespacedUserRoles(options: RolesOptions): readonly (readonly [string, Document])[] {
+  const { name, namespace, labels } = options;
+  const role = (part: string, verbs: readonly string[]): Document => {
+    const metadata = { name: `${name}-${part}`, namespace, labels };
+    return { apiVersion, kind: 'Role', metadata, rules: [{ apiGroups: [apiGroup], resources: plurals, verbs }] };
+  };
+  return [
+    ['For people: nobody is bound to it yet. Sees these kinds here.', role('view', reading)],
+    ['Writes them, too: for whom may create pods here.', role('edit', [...reading, ...writing])],
   ];
 }
 

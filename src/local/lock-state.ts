@@ -12,6 +12,8 @@ const termMs = 10_000;
 /** For others after so long: no earlier than for itself. */
 const staleMs = 15_000;
 const lookMs = 250;
+/** An owner that was frozen until it was replaced has found out by then. */
+const thawMs = 2 * beatMs;
 
 export interface LockOptions {
   readonly platform: string;
@@ -21,6 +23,14 @@ export interface LockOptions {
   readonly hostName: string;
   /** Told once, of why, when the folder is somebody else's. */
   readonly onLost?: (reason: Failure) => void;
+  /** Told at once when it takes time to find out whether an owner is dead: where that one works, and the longest time. */
+  readonly onWait?: (wait: LockWait) => void;
+}
+
+export interface LockWait {
+  /** The host of the owner before. */
+  readonly host: string | undefined;
+  readonly longestMs: number;
 }
 
 export interface StateLock {
@@ -35,7 +45,7 @@ export interface StateLock {
  * steady clock. In the same network namespace a socket tells at once whether the owner lives. @throws Failure NameTaken
  */
 export async function lockState(folder: string, options: LockOptions): Promise<StateLock> {
-  const { platform, clock, random, hostName, onLost } = options;
+  const { platform, clock, random, hostName, onLost, onWait } = options;
   const whole = await realpath(folder);
   const close = await listenAlone(whole, platform);
   if (close === undefined) throw taken(folder);
@@ -44,7 +54,7 @@ export async function lockState(folder: string, options: LockOptions): Promise<S
   const claim = (beat: number): Claim => ({ owner, host: hostName, space: nameSocketSpace(platform), beat });
   const ended = new AbortController();
   try {
-    const number = await takeOver({ claims, claim: claim(0), clock, folder });
+    const number = await takeOver({ claims, claim: claim(0), clock, folder, onWait });
     let renewedMs = clock.monotonicMs();
     let lost: Failure | undefined;
     let beats: Promise<unknown> = Promise.resolve();
@@ -95,15 +105,17 @@ interface Taking {
   readonly claim: Claim;
   readonly clock: Clock;
   readonly folder: string;
+  readonly onWait: LockOptions['onWait'];
 }
 
 /** Makes the next claim, as soon as the one before it is nobody's. @throws Failure NameTaken when it is seen to be somebody's */
-async function takeOver({ claims, claim, clock, folder }: Taking): Promise<number> {
+async function takeOver({ claims, claim, clock, folder, onWait }: Taking): Promise<number> {
   const never = new AbortController().signal;
   const seen = await claims.highest();
   const before = readClaim(seen.text);
   // An owner that this socket would have seen, or one that said goodbye, is gone.
   const isOver = seen.number === 0 || before?.released === true || isSameSpace(before, claim);
+  if (!isOver) onWait?.({ host: before?.host, longestMs: staleMs + thawMs });
   const giveUpMs = clock.monotonicMs() + (isOver ? 0 : staleMs);
   while (clock.monotonicMs() < giveUpMs) {
     await clock.sleep(lookMs, never);
@@ -112,8 +124,7 @@ async function takeOver({ claims, claim, clock, folder }: Taking): Promise<numbe
   }
   const number = seen.number + 1;
   if (!(await claims.make(number, claim))) throw taken(folder);
-  // One that was frozen until this very moment finds out by then.
-  if (!isOver) await clock.sleep(2 * beatMs, never);
+  if (!isOver) await clock.sleep(thawMs, never);
   await claims.removeBefore(number);
   return number;
 }

@@ -12,7 +12,7 @@ import { nextTurn, type Clock, type Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
 import { startExecutor, type Executor } from './executor.ts';
 import type { LoadedObject } from './loaded-object.ts';
-import { lockState } from './lock-state.ts';
+import { lockState, type LockOptions } from './lock-state.ts';
 import { openLocalClient } from './open-client.ts';
 import { recoverRestores, type Recovery } from './recover-restores.ts';
 import { openRestoreRecords } from './restore-records.ts';
@@ -35,6 +35,7 @@ export interface LocalOperatorOptions {
   readonly referenceBudgetMs?: number;
   /** Told of each look and request, for metrics. */
   readonly hooks?: Pick<ControllerOptions, 'onLook' | 'onRequest'>;
+  readonly onWait?: LockOptions['onWait'];
 }
 
 /** The operator without Kubernetes, running. */
@@ -91,6 +92,7 @@ export async function startLocalOperator(
     clock,
     random,
     hostName: options.hostName,
+    ...(options.onWait === undefined ? {} : { onWait: options.onWait }),
     onLost: (reason) => {
       // What is in the folder, and what the same policies do, is somebody else's now.
       running.isOurs = false;

@@ -7,6 +7,7 @@ import { askKubectl, runKubectl } from '../servers/run-kubectl.ts';
 
 const assets = process.env['KUBEBUILDER_ASSETS'] ?? '';
 const missing = whyNoKubeApiserver(assets, 'kube-controller-manager', 'kubectl');
+const namespaced = readFileSync(new URL('../../manifests/install-namespaced.yaml', import.meta.url), 'utf8');
 const install = readFileSync(new URL('../../manifests/install.yaml', import.meta.url), 'utf8');
 
 describe.skipIf(missing !== undefined)(`Roles of people in a namespace${missing ? ` (${missing})` : ''}`, () => {
@@ -49,4 +50,22 @@ describe.skipIf(missing !== undefined)(`Roles of people in a namespace${missing 
       }
     },
   );
+
+  it('come with the install of one namespace, too, for whom is bound to them there', async () => {
+    await runKubectl(assets, server, ['apply', '-f', '-'], namespaced.replaceAll('my-namespace', 'shop'));
+    for (const part of ['view', 'edit']) {
+      expect(await may(`own-${part}`, 'get', all[0] ?? ''), part).toBe('no');
+      const binding = ['create', 'rolebinding', `own-${part}`, `--role=pgbackup-operator-${part}`];
+      await runKubectl(assets, server, ['-n', 'shop', ...binding, `--user=own-${part}`]);
+      await until('the binding is seen', async () => (await may(`own-${part}`, 'get', all[0] ?? '')) === 'yes');
+    }
+    for (const what of all) {
+      expect(await may('own-view', 'create', what), what).toBe('no');
+      for (const verb of ['watch', 'create', 'patch', 'delete'])
+        expect(await may('own-edit', verb, what), what).toBe('yes');
+      for (const user of ['own-view', 'own-edit'])
+        expect(await may(user, 'get', what, '-n', 'default'), what).toBe('no');
+      expect(await may('own-edit', 'update', what, '--subresource=status'), what).toBe('no');
+    }
+  });
 });

@@ -67,6 +67,9 @@ function makeJobs(template: Template = {}): Readonly<Record<string, KubeObject>>
   return Object.fromEntries(Object.entries(made).map(([name, { object }]) => [name, object]));
 }
 
+interface PodTemplate {
+  readonly template: { readonly metadata: object; readonly spec: { readonly containers: readonly object[] } };
+}
 interface Parts {
   readonly metadata: object;
   readonly spec: { template: { spec: { containers: object[]; volumes: object[] } } };
@@ -156,15 +159,30 @@ describe.skipIf(missing !== undefined)(`The right to create Jobs${missing ? ` (s
       return error.message;
     }
   };
-  /** Two pods of the Deployment, with other members of its container. */
-  const replacePods = async (more: object): Promise<void> => {
-    await kubectl([...inOperator, 'delete', 'pods', '--all']);
+  /** Pods of the Deployment, with other members of its container. */
+  const addPods = async (more: object, names: readonly string[], labels?: object): Promise<void> => {
     const deployment = await kubectl([...inOperator, 'get', 'deployment', 'pgbackup-operator', '-o', 'json']);
-    const { spec, ...rest } = JSON.parse(deployment) as { readonly spec: Parts['spec'] };
+    const { spec, ...rest } = JSON.parse(deployment) as { readonly spec: PodTemplate };
     const [container] = spec.template.spec.containers;
-    const template = { ...spec.template, spec: { ...spec.template.spec, containers: [{ ...container, ...more }] } };
-    const pods = ['a', 'b'].map((name) => makeControllerPod({ ...rest, spec: { template } }, name));
+    const { metadata } = spec.template;
+    const template = {
+      metadata: labels === undefined ? metadata : { ...metadata, labels },
+      spec: { ...spec.template.spec, containers: [{ ...container, ...more }] },
+    };
+    const pods = names.map((name) => makeControllerPod({ ...rest, spec: { template } }, name));
     await kubectl(['create', '-f', '-'], pods.map((pod) => JSON.stringify(pod)).join('\n---\n'));
+  };
+  const replacePods = async (more: object, names: readonly string[] = ['a', 'b']): Promise<void> => {
+    await kubectl([...inOperator, 'delete', 'pods', '--all']);
+    await addPods(more, names);
+  };
+  /** With the token that is mounted into this pod. */
+  const asPod = async (name: string): Promise<HttpKubeClient> => {
+    const bound = ['--bound-object-kind=Pod', `--bound-object-name=${name}`];
+    const token = await kubectl([...inOperator, 'create', 'token', 'pgbackup-operator', ...bound]);
+    const config = JSON.parse(server.kubeconfigOf('admin')) as object;
+    const text = JSON.stringify({ ...config, users: [{ name: 'admin', user: { token: token.trim() } }] });
+    return openKubeClient({ source: { kind: 'text', text }, clock: systemClock, userAgent: 'test' });
   };
   const eventually = (work: () => Promise<void>) => vi.waitFor(work, { timeout: 60_000, interval: 200 });
 
@@ -224,6 +242,28 @@ describe.skipIf(missing !== undefined)(`The right to create Jobs${missing ? ` (s
     await replacePods({ image: 'third/pgbackup:4' });
     await eventually(async () => expect(await refusal(inContainer({ image: 'third/pgbackup:4' }))).toBeUndefined());
     expect(await refusal(inContainer({}))).toMatch(/may only make Jobs of the image third\/pgbackup:4/);
+    await replacePods({});
+  });
+
+  it('goes on for the pods of both images while one follows the other, each with its own', async () => {
+    await replacePods({}, ['pgbackup-operator-old-a', 'pgbackup-operator-old-b']);
+    const old = await asPod('pgbackup-operator-old-a');
+    const [oldImage, newImage] = [inContainer({}), inContainer({ image: 'third/pgbackup:4' })];
+    expect(await refusal(oldImage, old)).toBeUndefined();
+    await addPods({ image: 'third/pgbackup:4' }, ['pgbackup-operator-new-a']);
+    const young = await asPod('pgbackup-operator-new-a');
+    await eventually(async () => expect(await refusal(newImage, young)).toBeUndefined());
+    expect(await refusal(oldImage, old)).toBeUndefined();
+    // Each its own only, and who is no pod of them neither.
+    expect(await refusal(newImage, old)).toMatch(/may only make Jobs of the image/);
+    expect(await refusal(oldImage, young)).toMatch(/may only make Jobs of the image third/);
+    expect(await refusal(oldImage)).toMatch(/may only make Jobs of the image third/);
+    expect(await refusal(newImage)).toMatch(/may only make Jobs of the image/);
+    await addPods({}, ['stranger'], {});
+    const stranger = await asPod('stranger');
+    expect(await refusal(oldImage, stranger)).toMatch(/may only make Jobs of the image third/);
+    expect(await refusal(inContainer({ image: 'busybox' }), stranger)).toMatch(/may only make Jobs of the image/);
+    for (const client of [old, young, stranger]) client.close();
     await replacePods({});
   });
 

@@ -96,6 +96,14 @@ describe('A run', () => {
     expect(judge(seen)).toMatchObject({ phase: 'going', reason });
   });
 
+  it('that a LimitRange refuses says what to write', () => {
+    const creating = 'pods "x" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi';
+    const message = expect.stringMatching(
+      /is 1Gi, but limit is 2Gi; say with runner\.resources .*\{\} leaves/,
+    ) as string;
+    expect(judge({ trouble: { creating } })).toMatchObject({ phase: 'going', reason: 'PodRefused', message });
+  });
+
   it.each<[string, boolean, Partial<RunSeen>]>([
     ['OutOfMemory', false, { job: buildJob(isTrue('Failed')), pods: [buildPod(ended(137, undefined, 'OOMKilled'))] }],
     ['RunnerKilled', false, { job: buildJob(isTrue('Failed')), pods: [buildPod(ended(137))] }],

@@ -98,7 +98,12 @@ describe.skipIf(missing !== undefined)(`pgbackup local in containers that share 
 
     process.kill(first.pid(), 'SIGSTOP');
     const third = start();
+    // Said at once: the wait is far longer than this.
+    const toldMs = performance.now();
+    await until('it says that it waits', async () => third.stderr().includes('did not say that it ended'));
     await works(third);
+    expect(performance.now() - toldMs).toBeGreaterThan(10_000);
+    expect(third.stderr()).toMatch(/\(on \S+\) did not say that it ended; waiting up to 19 s/);
     process.kill(first.pid(), 'SIGCONT');
     expect(await first.exit).not.toBe(0);
     expect(first.stderr()).toContain('another one has taken it over');
@@ -114,6 +119,7 @@ describe.skipIf(missing !== undefined)(`pgbackup local in containers that share 
     // Who has said goodbye is waited for by nobody.
     const fifth = start();
     await works(fifth);
+    expect(fifth.stderr()).not.toContain('did not say');
     process.kill(fifth.pid(), 'SIGTERM');
     expect(await fifth.exit, fifth.stderr()).toBe(0);
   });

@@ -73,12 +73,16 @@ describe('the lock of a state folder', () => {
 
   it('is taken over from one that beats no more, whatever its claim says of the time, and from one that said goodbye', async () => {
     await claimOfOther(4, 7);
-    const first = await lock();
+    const waits: unknown[] = [];
+    const onWait = (wait: unknown): unknown => waits.push(wait);
+    const first = await lock({ onWait });
+    expect(waits).toEqual([{ host: 'container-b', longestMs: 19_000 }]);
     expect(first.isHeld()).toBe(true);
     expect(await readdir(join(folder, 'owner'))).toEqual(['5']);
     await first.release();
     await claimOfOther(9, 0, { released: true });
-    expect((await lock()).isHeld()).toBe(true);
+    expect((await lock({ onWait })).isHeld()).toBe(true);
+    expect(waits).toHaveLength(1);
     expect(await readdir(join(folder, 'owner'))).toEqual(['10']);
   });
 

@@ -1,6 +1,7 @@
 import type { FailureReason, StateReason } from '../../api/reasons.ts';
 import { parseVerdict, type ProgressLine, type Verdict } from '../../domain/report.ts';
 import { readStamp } from '../../domain/stamp.ts';
+import { explainRefused } from './explain-refused.ts';
 import { judgePending } from './pending-pod.ts';
 import { findTrue, hasEnded, isFinished, newestFirst, runnerState, type JobSeen, type PodSeen } from './pods.ts';
 
@@ -112,8 +113,7 @@ function judgeGoing(seen: RunSeen, pod: PodSeen | undefined, earlier: Verdict | 
   if (pod === undefined || hasEnded(pod)) {
     // No pod at all, or the next try's is not made yet.
     const since = readStamp(terminated?.finishedAt) ?? readStamp(job.metadata.creationTimestamp) ?? nowMs;
-    const refused = trouble?.creating;
-    if (refused === undefined) {
+    if (trouble?.creating === undefined) {
       return {
         phase: 'going',
         reason: 'Starting',
@@ -121,6 +121,7 @@ function judgeGoing(seen: RunSeen, pod: PodSeen | undefined, earlier: Verdict | 
         recheckAt: nextLook(nowMs),
       };
     }
+    const refused = explainRefused(trouble.creating);
     const budgetAt = since + startBudgetMs;
     if (nowMs >= budgetAt) return { phase: 'failed', reason: 'PodRefused', message: refused, stop: true };
     return { phase: 'going', reason: 'PodRefused', message: refused, recheckAt: Math.min(budgetAt, nextLook(nowMs)) };
