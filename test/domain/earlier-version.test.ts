@@ -5,7 +5,7 @@ import { findResults, parseVerdict } from '../../src/domain/report.ts';
 import { parseRestoreSeal } from '../../src/domain/restore-seal.ts';
 import { parseTask } from '../../src/domain/parse-task.ts';
 import { openSeal, sealKeyOf } from '../../src/postgres/database-seal.ts';
-import { replacedPattern, scratchPattern, sessionName } from '../../src/runner/restore/scratch-names.ts';
+import { replacedPattern, scratchPattern, sessionName } from '../../src/runner/restore/target/scratch-names.ts';
 
 // What runners and controllers of an earlier version wrote, kept as it was: while it is upgraded, each meets the other's words.
 const vectors = z

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { toFailure } from '../../src/api/failure.ts';
 import { hideValues } from '../../src/postgres/hide-values.ts';
 import { loadScript } from '../../src/postgres/load-script.ts';
-import { sqlFailure } from '../../src/runner/restore/run-checks.ts';
+import { sqlFailure } from '../../src/runner/restore/prove/run-checks.ts';
 import { inPieces, rejection } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { openLoadStand, type LoadStand } from './load-stand.ts';

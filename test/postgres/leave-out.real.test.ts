@@ -5,7 +5,7 @@ import { loadArchive } from '../../src/postgres/load-archive.ts';
 import { loadScript } from '../../src/postgres/load-script.ts';
 import { readContents } from '../../src/postgres/read-contents.ts';
 import { hasLabelProvider, mayDo } from '../../src/postgres/try-powers.ts';
-import { checkPowers } from '../../src/runner/restore/check-powers.ts';
+import { checkPowers } from '../../src/runner/restore/plan/check-powers.ts';
 import { inPieces, rejection } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { loadOptions, openLoadStand, streamOf, type LoadStand } from './load-stand.ts';

@@ -4,7 +4,7 @@ import { loadArchive } from '../../src/postgres/load-archive.ts';
 import { loadScript } from '../../src/postgres/load-script.ts';
 import type { LoadOptions } from '../../src/postgres/load-types.ts';
 import { readContents } from '../../src/postgres/read-contents.ts';
-import { checkTablespaces } from '../../src/runner/restore/check-needs.ts';
+import { checkTablespaces } from '../../src/runner/restore/plan/check-needs.ts';
 import { inPieces, rejection } from '../pipeline/streams.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { loadOptions, openLoadStand, streamOf, type LoadStand } from './load-stand.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectClient, type Connection } from '../../src/postgres/connection.ts';
-import { analyzeDatabase, findAnalyzed } from '../../src/runner/restore/analyze-database.ts';
+import { analyzeDatabase, findAnalyzed } from '../../src/runner/restore/prove/analyze-database.ts';
 import { rejection } from '../pipeline/streams.ts';
 import { temporaryPostgres, type TemporaryPostgres } from '../postgres/temporary-postgres.ts';
 import { listBinDirs } from '../servers/postgres.ts';

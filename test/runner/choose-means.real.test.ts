@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RestoreTask } from '../../src/domain/task.ts';
 import { connectClient, type Connection } from '../../src/postgres/connection.ts';
-import { chooseMeans } from '../../src/runner/restore/choose-means.ts';
+import { chooseMeans } from '../../src/runner/restore/plan/choose-means.ts';
 import { temporaryPostgres, type TemporaryPostgres } from '../postgres/temporary-postgres.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { restoreTaskOf } from './restore-task-of.ts';

@@ -4,7 +4,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Bytes } from '../../src/pipeline/bytes.ts';
 import { loadScript } from '../../src/postgres/load-script.ts';
-import { openFileSource } from '../../src/runner/restore/file-source.ts';
+import { openFileSource } from '../../src/runner/restore/source/file-source.ts';
 import { openDirectory } from '../../src/storage/directory.ts';
 import { systemRandom } from '../../src/support/clock.ts';
 import { writeZip } from '../builders/zip.ts';

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { compileFilePattern, compileFolderPattern, literalPrefix } from '../../src/runner/restore/file-pattern.ts';
+import {
+  compileFilePattern,
+  compileFolderPattern,
+  literalPrefix,
+} from '../../src/runner/restore/source/file-pattern.ts';
 
 describe('A pattern', () => {
   it.each([

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { openFileSource } from '../../src/runner/restore/file-source.ts';
+import { openFileSource } from '../../src/runner/restore/source/file-source.ts';
 import type { Workshop } from '../../src/runner/workshop.ts';
 import { openStorage } from '../../src/storage/open.ts';
 import type { Storage } from '../../src/storage/storage.ts';

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
-import { openFileSource } from '../../src/runner/restore/file-source.ts';
+import { openFileSource } from '../../src/runner/restore/source/file-source.ts';
 import { openDirectory } from '../../src/storage/directory.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { systemRandom } from '../../src/support/clock.ts';

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { RestoreTask } from '../../src/domain/task.ts';
-import { leaveSeal } from '../../src/runner/restore/seals.ts';
+import { leaveSeal } from '../../src/runner/restore/target/seals.ts';
 import { until } from '../faults/waiting.ts';
 import { cleanupTaskOf, listAll, requestDigits, requestUid } from './restore-task-of.ts';
 import { pgSecret, podUids, runWith, type RunEnd } from './run-with.ts';

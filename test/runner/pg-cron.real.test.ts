@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RestoreTask } from '../../src/domain/task.ts';
-import { scratchName } from '../../src/runner/restore/scratch-names.ts';
+import { scratchName } from '../../src/runner/restore/target/scratch-names.ts';
 import { hasExtension } from '../servers/has-extension.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { asFile, listAll } from './restore-task-of.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
 import { CommitLost } from '../../src/postgres/commit-lost.ts';
-import type { OpenTarget } from '../../src/runner/restore/open-target.ts';
-import { settleCommit } from '../../src/runner/restore/settle-commit.ts';
+import type { OpenTarget } from '../../src/runner/restore/target/open-target.ts';
+import { settleCommit } from '../../src/runner/restore/load/settle-commit.ts';
 import { Unsettled } from '../../src/runner/restore/unsettled.ts';
 import { rejection } from '../pipeline/streams.ts';
 import { workshopOf } from './workshop-of.ts';

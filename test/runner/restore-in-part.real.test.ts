@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RestoreTask, Task } from '../../src/domain/task.ts';
-import { leaveSeal } from '../../src/runner/restore/seals.ts';
+import { leaveSeal } from '../../src/runner/restore/target/seals.ts';
 import { cleanupTaskOf } from './restore-task-of.ts';
 import { pgSecret, runWith, type RunEnd } from './run-with.ts';
 import { startTwoDatabases, type TwoDatabases } from './two-databases.ts';

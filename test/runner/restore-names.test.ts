@@ -5,7 +5,7 @@ import {
   requestDigits,
   scratchName,
   scratchPattern,
-} from '../../src/runner/restore/scratch-names.ts';
+} from '../../src/runner/restore/target/scratch-names.ts';
 
 const uid = 'C0FFEE00-1234-4000-8000-000000000001';
 

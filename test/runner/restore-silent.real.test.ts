@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sessionName } from '../../src/runner/restore/scratch-names.ts';
+import { sessionName } from '../../src/runner/restore/target/scratch-names.ts';
 import { until } from '../faults/waiting.ts';
 import { requestUid } from './restore-task-of.ts';
 import { pgSecret, runWith } from './run-with.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { holds } from '../../src/runner/restore/run-checks.ts';
+import { holds } from '../../src/runner/restore/prove/run-checks.ts';
 
 test.each([
   ['5000', 'Equal', '5000.0', true],

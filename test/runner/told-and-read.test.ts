@@ -16,7 +16,7 @@ import { failureReasonNames } from '../../src/api/reasons.ts';
 import { Failure } from '../../src/api/failure.ts';
 import { printVerdict } from '../../src/runner/print-verdict.ts';
 import { openReportLines } from '../../src/runner/report-lines.ts';
-import { judgeFailed, judgeRestored, tellDatabase } from '../../src/runner/restore/restore-verdict.ts';
+import { judgeFailed, judgeRestored, tellDatabase } from '../../src/runner/restore/tell/restore-verdict.ts';
 import { redactor } from '../../src/support/redaction.ts';
 
 /** Of any characters, mostly longer than a reader takes. */

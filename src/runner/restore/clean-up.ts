@@ -4,9 +4,9 @@ import { reportVersion, type CleanupVerdict } from '../../domain/report.ts';
 import type { CleanupTask } from '../../domain/task.ts';
 import { isoTime } from '../iso-time.ts';
 import type { Workshop } from '../workshop.ts';
-import { openTarget, type OpenTarget } from './open-target.ts';
-import { tellDatabase } from './restore-verdict.ts';
-import { settle } from './settle.ts';
+import { openTarget, type OpenTarget } from './target/open-target.ts';
+import { tellDatabase } from './tell/restore-verdict.ts';
+import { settle } from './target/settle.ts';
 
 const shownDropped = 20;
 

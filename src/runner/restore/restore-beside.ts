@@ -7,16 +7,16 @@ import { endSession } from '../../postgres/target-lock.ts';
 import type { Log } from '../../support/log.ts';
 import { bounded } from '../bounded.ts';
 import type { Workshop } from '../workshop.ts';
-import type { TargetPlan } from './check-target.ts';
-import { makeScratch, type Scratch } from './make-scratch.ts';
-import type { NewDatabase } from './new-database.ts';
-import type { OpenTarget } from './open-target.ts';
-import { proveDatabase } from './prove-database.ts';
-import type { RestoreProgress } from './restore-progress.ts';
-import { runSql } from './run-sql.ts';
-import { scratchName, sessionName } from './scratch-names.ts';
-import { settle } from './settle.ts';
-import { swapScratch } from './swap-scratch.ts';
+import type { TargetPlan } from './target/check-target.ts';
+import { makeScratch, type Scratch } from './swap/make-scratch.ts';
+import type { NewDatabase } from './swap/new-database.ts';
+import type { OpenTarget } from './target/open-target.ts';
+import { proveDatabase } from './prove/prove-database.ts';
+import type { RestoreProgress } from './tell/restore-progress.ts';
+import { runSql } from './prove/run-sql.ts';
+import { scratchName, sessionName } from './target/scratch-names.ts';
+import { settle } from './target/settle.ts';
+import { swapScratch } from './swap/swap-scratch.ts';
 import { Unsettled } from './unsettled.ts';
 
 /** A pod gets 30 s between SIGTERM and SIGKILL. */

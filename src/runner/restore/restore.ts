@@ -9,22 +9,22 @@ import { isoTime } from '../iso-time.ts';
 import { makeSecretFolder, type SecretFolder } from '../secret-folder.ts';
 import { withRemedy } from '../with-remedy.ts';
 import type { Workshop } from '../workshop.ts';
-import { checkInputs } from './check-inputs.ts';
-import { checkRoles, extensionsOf } from './check-needs.ts';
-import { checkTargets, type TargetPlan } from './check-target.ts';
-import { chooseMeans } from './choose-means.ts';
-import { chooseLikeness } from './choose-likeness.ts';
-import { tellRefused } from './count-refusals.ts';
-import { createRoles, takeBackRoles, tellRoles, type CreatedRoles } from './create-roles.ts';
-import { refuseChanged, tellRecovered, untried } from './earlier-try.ts';
-import { logWords } from './log-words.ts';
-import { makeTools } from './make-tools.ts';
-import { noneLeft, withoutCopy } from './next-copy.ts';
-import { openTarget, type OpenTarget } from './open-target.ts';
-import { prepareInput, type PreparedInput } from './prepare-input.ts';
+import { checkInputs } from './plan/check-inputs.ts';
+import { checkRoles, extensionsOf } from './plan/check-needs.ts';
+import { checkTargets, type TargetPlan } from './target/check-target.ts';
+import { chooseMeans } from './plan/choose-means.ts';
+import { chooseLikeness } from './swap/choose-likeness.ts';
+import { tellRefused } from './tell/count-refusals.ts';
+import { createRoles, takeBackRoles, tellRoles, type CreatedRoles } from './load/create-roles.ts';
+import { refuseChanged, tellRecovered, untried } from './target/earlier-try.ts';
+import { logWords } from './tell/log-words.ts';
+import { makeTools } from './plan/make-tools.ts';
+import { noneLeft, withoutCopy } from './source/next-copy.ts';
+import { openTarget, type OpenTarget } from './target/open-target.ts';
+import { prepareInput, type PreparedInput } from './plan/prepare-input.ts';
 import { restoreBeside, type BesidePart } from './restore-beside.ts';
 import { restoreInPlace } from './restore-in-place.ts';
-import { openProgress, type RestoreProgress } from './restore-progress.ts';
+import { openProgress, type RestoreProgress } from './tell/restore-progress.ts';
 import {
   judgeFailed,
   judgeInPart,
@@ -33,11 +33,11 @@ import {
   tellDatabase,
   type DatabaseEnd,
   type TargetOutcome,
-} from './restore-verdict.ts';
-import { adviseConflict } from './advise-conflict.ts';
-import { checkChecks } from './run-checks.ts';
-import { settle, type Settled } from './settle.ts';
-import type { RestoreSource } from './source.ts';
+} from './tell/restore-verdict.ts';
+import { adviseConflict } from './tell/advise-conflict.ts';
+import { checkChecks } from './prove/run-checks.ts';
+import { settle, type Settled } from './target/settle.ts';
+import type { RestoreSource } from './source/source.ts';
 import { Unsettled } from './unsettled.ts';
 
 /**
@@ -262,10 +262,10 @@ async function beside(
 
 async function openSource(task: RestoreTask, workshop: Workshop): Promise<RestoreSource> {
   if (task.source.backup !== undefined) {
-    const { openBackupSource } = await import('./backup-source.ts');
+    const { openBackupSource } = await import('./source/backup-source.ts');
     return openBackupSource(task, workshop);
   }
-  const { openFileSource } = await import('./file-source.ts');
+  const { openFileSource } = await import('./source/file-source.ts');
   return openFileSource(task, workshop);
 }
 

@@ -1,0 +1,30 @@
+import { mkdir, rm } from 'node:fs/promises';
+import type { RestoreTask } from '../../../domain/task.ts';
+import { libpqEnvironment } from '../../../postgres/libpq-environment.ts';
+import type { LoadTools } from '../../../postgres/load-types.ts';
+import { findPrograms } from '../../../postgres/programs.ts';
+import type { SecretFolder } from '../../secret-folder.ts';
+import type { Workshop } from '../../workshop.ts';
+import type { OpenTarget } from '../target/open-target.ts';
+
+/** What loads need: programs, the server and how to reach it, and an empty folder of their own. */
+export async function makeTools(
+  task: RestoreTask,
+  target: OpenTarget,
+  folder: string,
+  secrets: SecretFolder,
+  { programDirs, clock, random, signal }: Workshop,
+): Promise<LoadTools> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return {
+    available: await findPrograms(programDirs, clock, signal),
+    serverMajor: target.facts.major,
+    server: target.server,
+    environment: await libpqEnvironment(target.server, secrets.path),
+    folder,
+    clock,
+    random,
+    damaged: task.source.backup === undefined ? 'FileDamaged' : 'BackupDamaged',
+  };
+}
