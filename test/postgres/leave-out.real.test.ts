@@ -122,7 +122,7 @@ describe.skipIf(ends.length === 0).each(ends)('what is left out by its kind, on 
         {
           mode: 'InPlace',
           select: { schemaOnly: false, dataOnly: false },
-          options: { noOwner: false, noPrivileges: false, globals: false, analyze: false },
+          options: { noOwner: false, noPrivileges: false, globals: false },
         },
         { session, connect: (name, until) => connectClient(server, name, { timeoutMs: 10_000 }, until) },
         never,

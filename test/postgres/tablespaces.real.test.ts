@@ -51,7 +51,7 @@ describe.skipIf(ends.length === 0).each(ends)('a dump with tablespaces, on a ser
     const selected = entries.filter(({ type }) => changes.type === undefined || type === changes.type);
     const connection = await connectClient(stand.at.server, 'postgres', { timeoutMs: 10_000 }, never);
     try {
-      const options = { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: false };
+      const options = { jobs: 1, noOwner: false, noPrivileges: false, globals: false };
       await checkTablespaces(
         [{ input: {}, entries: selected }],
         {

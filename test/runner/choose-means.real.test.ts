@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RestoreTask } from '../../src/domain/task.ts';
 import { connectClient, type Connection } from '../../src/postgres/connection.ts';
 import { chooseMeans } from '../../src/runner/restore/plan/choose-means.ts';
+import { takeApart } from '../../src/runner/restore/wanted.ts';
 import { temporaryPostgres, type TemporaryPostgres } from '../postgres/temporary-postgres.ts';
 import { listBinDirs } from '../servers/postgres.ts';
 import { restoreTaskOf } from './restore-task-of.ts';
@@ -23,7 +24,7 @@ const means = async (user: string, changes: Partial<RestoreTask> = {}, direct = 
   const connection: Connection = await connectClient(server, 'postgres', { timeoutMs: 10_000 }, never);
   try {
     const task = restoreTaskOf(server, [], { options: { ...options }, ...changes });
-    return await chooseMeans(task, { query: connection.query.bind(connection), direct });
+    return await chooseMeans(takeApart(task).load, { query: connection.query.bind(connection), direct });
   } finally {
     await connection.close();
   }

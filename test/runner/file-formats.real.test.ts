@@ -11,7 +11,7 @@ import { writeZip } from '../builders/zip.ts';
 import { collect, inPieces } from '../pipeline/streams.ts';
 import { listBinDirs, startPostgres, type Postgres } from '../servers/postgres.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
-import { call, callWith, environmentOf, fileTask, serverOf } from './file-stand.ts';
+import { call, callWith, environmentOf, fileWanted, serverOf } from './file-stand.ts';
 import { workshopOf } from './workshop-of.ts';
 
 const never = new AbortController().signal;
@@ -105,7 +105,7 @@ describe.each(binDirs)('Files made by the programs of %s', (binDir) => {
     };
   const open = (key: string, changes = {}) =>
     openFileSource(
-      fileTask({ key }, changes),
+      fileWanted({ key }, changes),
       workshopOf({ files: openDirectory({ path: files }, { random: systemRandom }) }),
     );
 
@@ -184,7 +184,7 @@ describe.each(binDirs)('Files made by the programs of %s', (binDir) => {
     });
 
     const { format, notes } = await load('all', {
-      target: { ...fileTask({}).target, databases: [{ source: 'source', target: 'target' }] },
+      databases: [{ source: 'source', target: 'target' }],
     });
 
     expect(format).toBe('Dumpall');
@@ -192,14 +192,14 @@ describe.each(binDirs)('Files made by the programs of %s', (binDir) => {
     expect(notes.join()).toMatch(/about databases left out.*about roles left out|about roles.*about databases/);
     expect(await server.sql("SELECT FROM pg_class WHERE relname = 'a table'", 'o\'ther \\ "db')).toEqual([]);
     const named = await open('all', {
-      target: { ...fileTask({}).target, databases: [{ target: 'o\'ther \\ "db' }] },
+      databases: [{ target: 'o\'ther \\ "db' }],
     });
     expect(named.inputs[0]?.input.database).toBe('o\'ther \\ "db');
     const globals = (await collect(named.openGlobals?.(never) ?? inPieces(Buffer.alloc(0), 1))).toString();
     expect(globals).toContain('CREATE ROLE owner;');
     expect(globals).not.toContain('a table');
     const missing = await open('all', {
-      target: { ...fileTask({}).target, databases: [{ source: 'nothing', target: 'target' }] },
+      databases: [{ source: 'nothing', target: 'target' }],
     });
     const input = missing.inputs[0]?.input;
     await server.sql('DROP DATABASE target');

@@ -14,7 +14,7 @@ import { findFreePort } from '../servers/free-port.ts';
 import { startS3, type S3Server } from '../servers/s3.ts';
 import { startSshd, type Sshd } from '../servers/sshd.ts';
 import { makeTemporaryFolder } from '../servers/temporary-folder.ts';
-import { fileTask } from './file-stand.ts';
+import { fileWanted } from './file-stand.ts';
 import { workshopOf } from './workshop-of.ts';
 
 const never = new AbortController().signal;
@@ -33,7 +33,7 @@ beforeAll(async () => {
 afterAll(() => folder.remove());
 
 async function readFrom(workshop: Workshop, seconds = 0) {
-  const source = await openFileSource(fileTask({ pattern: 'in/*' }, { waitForServerSeconds: seconds }), workshop);
+  const source = await openFileSource(fileWanted({ pattern: 'in/*' }, { waitForServerSeconds: seconds }), workshop);
   const bytes = await collect(source.inputs[0]?.input.open(never) ?? inPieces(Buffer.alloc(0), 1));
   const result = { chosen: source.chosen, text: bytes.toString(), readBytes: source.readBytes() };
   await source.close();

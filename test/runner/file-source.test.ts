@@ -12,7 +12,7 @@ import { writeTar } from '../builders/tar.ts';
 import { writeZip } from '../builders/zip.ts';
 import { collect, inPieces, rejection } from '../pipeline/streams.ts';
 import { listTree, makeTemporaryFolder } from '../servers/temporary-folder.ts';
-import { fileTask } from './file-stand.ts';
+import { fileWanted } from './file-stand.ts';
 import { workshopOf } from './workshop-of.ts';
 
 const never = new AbortController().signal;
@@ -29,7 +29,7 @@ afterAll(() => folder.remove());
 
 const put = (name: string, content: Uint8Array | string) => writeFile(join(folder.path, name), content);
 const open = (key: string, member?: string) =>
-  openFileSource(fileTask({ key, ...(member === undefined ? {} : { member }) }), workshopOf({ files: storage }));
+  openFileSource(fileWanted({ key, ...(member === undefined ? {} : { member }) }), workshopOf({ files: storage }));
 const readAll = async (key: string, member?: string): Promise<string> => {
   const source = await open(key, member);
   return (await collect(source.inputs[0]?.input.open(never) ?? inPieces(Buffer.alloc(0), 1))).toString();
@@ -332,7 +332,7 @@ describe('Choosing', () => {
       await put(name, sql);
       await utimes(join(folder.path, name), seconds, seconds);
     }
-    const { chosen } = await openFileSource(fileTask({ pattern: 'n-*.{sql,dump}' }), workshopOf({ files: storage }));
+    const { chosen } = await openFileSource(fileWanted({ pattern: 'n-*.{sql,dump}' }), workshopOf({ files: storage }));
 
     expect(chosen).toEqual({
       location: 'files',
@@ -344,7 +344,7 @@ describe('Choosing', () => {
   });
 
   it('names what there is when nothing matches', async () => {
-    const failure = await failureOf(openFileSource(fileTask({ pattern: 'x/*.zip' }), workshopOf({ files: storage })));
+    const failure = await failureOf(openFileSource(fileWanted({ pattern: 'x/*.zip' }), workshopOf({ files: storage })));
     expect(failure).toMatch(
       /^FileMissing: no file matches x\/\*\.zip in file:.*; there are \d+ files, newest: [^,]+(, [^,]+){4}$/,
     );
@@ -355,7 +355,7 @@ describe('Choosing', () => {
     const own = await mkdtemp(join(folder.path, 'shared-'));
     const shared = openDirectory({ path: own }, { random: systemRandom });
     const of = (file: { key?: string; pattern?: string; foreign?: boolean }) =>
-      openFileSource(fileTask(file), workshopOf({ files: shared })).then(({ chosen }) => chosen.key);
+      openFileSource(fileWanted(file), workshopOf({ files: shared })).then(({ chosen }) => chosen.key);
     const theirs = 'other/nightly/n-1/a1b2c3d4/secret.dump';
     const shouted = 'OTHER/nightly/n-1/A1B2C3D4/Secret.dump';
     const ours = 'test/nightly/n-1/a1b2c3d4/app.dump';
@@ -389,7 +389,7 @@ describe('Choosing', () => {
     const own = await mkdtemp(join(folder.path, 'linked-'));
     const place = openDirectory({ path: own }, { random: systemRandom });
     const open = (file: { key?: string; pattern?: string; foreign?: boolean }) =>
-      openFileSource(fileTask(file), workshopOf({ files: place }));
+      openFileSource(fileWanted(file), workshopOf({ files: place }));
     const theirs = 'other/nightly/n-1/a1b2c3d4/secret.dump';
     await mkdir(join(own, dirname(theirs)), { recursive: true });
     for (const [key, seconds] of [
@@ -424,7 +424,7 @@ describe('Choosing', () => {
     await put('same', sql);
     const first = await open('same');
     const again = () =>
-      openFileSource(fileTask({ key: 'same' }, { unlessRestored: first.chosen }), workshopOf({ files: storage }));
+      openFileSource(fileWanted({ key: 'same' }, { unlessRestored: first.chosen }), workshopOf({ files: storage }));
 
     expect(await again()).toMatchObject({ unchanged: true, inputs: [] });
     await utimes(join(folder.path, 'same'), 5, 5);
@@ -436,7 +436,7 @@ describe('Choosing', () => {
     let failures = 24;
     const late = failing(() => (failures -= 1) >= 0);
     const workshop = workshopOf({ files: late }, { clock: jumpingClock() });
-    const source = await openFileSource(fileTask({ key: 'late' }, { waitForServerSeconds: 180 }), workshop);
+    const source = await openFileSource(fileWanted({ key: 'late' }, { waitForServerSeconds: 180 }), workshop);
 
     expect(source.chosen.key).toBe('late');
     expect(workshop.written().match(/WaitingForStorage/g)?.length).toBeGreaterThanOrEqual(24);
@@ -447,7 +447,7 @@ describe('Choosing', () => {
     const workshop = workshopOf({ files: failing(() => true) }, { clock });
 
     expect(
-      await failureOf(openFileSource(fileTask({ key: 'late' }, { waitForServerSeconds: 60 }), workshop)),
+      await failureOf(openFileSource(fileWanted({ key: 'late' }, { waitForServerSeconds: 60 }), workshop)),
     ).toContain('StorageUnreachable');
     expect(clock.monotonicMs()).toBe(60_000);
   });
@@ -463,15 +463,15 @@ describe('Choosing', () => {
         return await storage.stat(key, signal);
       },
     });
-    const task = fileTask({ key: 'growing' }, { waitForServerSeconds: 60, settleSeconds: 10 });
+    const wanted = fileWanted({ key: 'growing' }, { waitForServerSeconds: 60, settleSeconds: 10 });
     const clock = jumpingClock();
 
-    expect((await openFileSource(task, workshopOf({ files: growing(2) }, { clock }))).chosen.bytes).toBe(
+    expect((await openFileSource(wanted, workshopOf({ files: growing(2) }, { clock }))).chosen.bytes).toBe(
       sql.length * 2,
     );
     expect(clock.monotonicMs()).toBe(20_000);
     looks = 0;
-    const failure = await failureOf(openFileSource(task, workshopOf({ files: growing(9) }, { clock })));
+    const failure = await failureOf(openFileSource(wanted, workshopOf({ files: growing(9) }, { clock })));
     expect(failure).toContain('FileIncomplete: growing is still being written');
   });
 

@@ -1,36 +1,24 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { RestoreTask } from '../../src/domain/task.ts';
 import type { Bytes } from '../../src/pipeline/bytes.ts';
 import type { Server } from '../../src/postgres/server.ts';
+import type { SourceWanted } from '../../src/runner/restore/wanted.ts';
 import type { Postgres } from '../servers/postgres.ts';
 
 const run = promisify(execFile);
 
-/** A task for a file in the location `files`. */
-export function fileTask(
+/** A file in the location `files`, for the database `target`. */
+export function fileWanted(
   file: { key?: string; pattern?: string; member?: string; foreign?: boolean },
-  changes: Partial<RestoreTask> = {},
-): RestoreTask {
+  changes: Partial<SourceWanted> = {},
+): SourceWanted {
   return {
-    version: 1,
-    kind: 'restore',
     namespace: 'test',
-    request: { name: 'r', uid: 'u' },
-    source: { file: { location: { name: 'files', place: { directory: { path: '/nonexistent' } } }, ...file } },
-    target: {
-      server: { port: 5432, tls: { mode: 'disable' }, credentials: { secretName: 's', keys: {} } },
-      databases: [{ target: 'target' }],
-    },
-    mode: 'Replace',
-    keepPrevious: false,
-    clean: false,
-    select: { schemaOnly: false, dataOnly: false },
-    options: { jobs: 1, noOwner: false, noPrivileges: false, globals: false, analyze: false },
-    afterSql: [],
-    checks: [],
+    backup: undefined,
+    file: { location: { name: 'files', place: { directory: { path: '/nonexistent' } } }, ...file },
+    databases: [{ target: 'target' }],
+    unlessRestored: undefined,
     waitForServerSeconds: 0,
-    waitForSecretSeconds: 0,
     settleSeconds: 0,
     ...changes,
   };

@@ -61,7 +61,9 @@ test('a commit that nobody can be asked about is left to the next try', async ()
   const nobody = { host: '127.0.0.1', port: 1, user: 'u', password: 'p', database: 'shop', tls: { mode: 'disable' } };
   const target = { server: nobody } as unknown as OpenTarget;
   const lost = new CommitLost('7', new Failure('ConnectionLost', 'reset'));
-  const thrown = await rejection(settleCommit(lost, 'uid', 'shop', target, workshopOf({}, { clock })));
+  const thrown = await rejection(
+    settleCommit(lost, { uid: 'uid', database: 'shop' }, target, workshopOf({}, { clock })),
+  );
   expect(thrown).toBeInstanceOf(Unsettled);
   expect(thrown).toMatchObject({ failure: lost });
 });

@@ -28,8 +28,9 @@ export async function cleanUp(task: CleanupTask, workshop: Workshop): Promise<Cl
     }) as const;
   let target: OpenTarget | undefined;
   try {
-    target = await openTarget(task, workshop, signal);
-    const { outcome, dropped, databases, source } = await settle(task.request, task.target.databases, target, workshop);
+    const { request, waitForServerSeconds } = task;
+    target = await openTarget({ request, ...task.target, waitForServerSeconds }, workshop);
+    const { outcome, dropped, databases, source } = await settle(request, task.target.databases, target, workshop);
     for (const database of databases) tellDatabase(lines, database);
     log.info('cleared up', { outcome, dropped });
     const refused = databases.reduce((sum, database) => sum + (database.refused?.count ?? 0), 0);

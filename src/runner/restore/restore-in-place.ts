@@ -1,70 +1,75 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import type { RestoredSource } from '../../api/restore-spec.ts';
-import type { RestoreTask } from '../../domain/task.ts';
 import { LeftTransaction } from '../../postgres/left-transaction.ts';
 import { claimLoad } from '../../postgres/load-claim.ts';
+import type { Connection } from '../../postgres/connection.ts';
 import type { LoadHooks } from '../../postgres/load-types.ts';
+import type { TargetDatabase } from '../../postgres/target-database.ts';
 import type { Workshop } from '../workshop.ts';
 import type { TargetPlan } from './target/check-target.ts';
-import type { Refusals } from './tell/count-refusals.ts';
 import { isOfOneCopy } from './source/next-copy.ts';
 import type { OpenTarget } from './target/open-target.ts';
 import type { PreparedInput } from './plan/prepare-input.ts';
 import { proveDatabase } from './prove/prove-database.ts';
 import { prepareWithin, proveWithin } from './prove/prove-within.ts';
 import type { RestoreProgress } from './tell/restore-progress.ts';
-import type { TargetOutcome } from './tell/restore-verdict.ts';
+import type { DatabaseEnd } from './tell/restore-verdict.ts';
 import { sessionName } from './target/scratch-names.ts';
 import { leaveSeal } from './target/seals.ts';
 import { settleCommit } from './load/settle-commit.ts';
 import { Unsettled } from './unsettled.ts';
+import type { LoadWanted, ProofWanted, RequestWanted } from './wanted.ts';
 
-export interface InPlaceEnd {
-  readonly plan: TargetPlan;
-  readonly outcome: TargetOutcome;
-  readonly failure?: Failure;
-  readonly notes: readonly string[];
+export interface InPlaceWanted {
+  readonly request: RequestWanted;
+  /** For the seals. */
+  readonly source: RestoredSource;
+  readonly beforeSql: LoadWanted['beforeSql'];
+  readonly proof: ProofWanted;
 }
 
 /**
  * Mode InPlace: each database is loaded in a transaction of its own, one after the other; the first failure ends it. afterSql, checks
  * and the seal are part of that transaction: nobody sees what does not pass. Only ANALYZE comes after the commit, and fails nothing.
- * @param onWork names the database that is worked on
  * @throws Failure a copy's, while nothing is changed yet: another copy may be better. Unsettled when nobody could be asked whether it
  *   is committed.
  */
 export async function restoreInPlace(
-  task: RestoreTask,
   inputs: readonly PreparedInput[],
-  source: RestoredSource,
+  wanted: InPlaceWanted,
   target: OpenTarget,
   progress: RestoreProgress,
   workshop: Workshop,
-  onWork: (plan: TargetPlan | undefined) => void,
-): Promise<readonly InPlaceEnd[]> {
+): Promise<readonly DatabaseEnd[]> {
   const { signal } = workshop;
-  const ends: InPlaceEnd[] = [];
-  for (const { plan, load, refusals } of inputs) {
+  const ends: DatabaseEnd[] = [];
+  for (const prepared of inputs) {
+    const { plan, input, refusals } = prepared;
+    const end = (what: Pick<DatabaseEnd, 'outcome' | 'failure' | 'notes'>): void =>
+      void ends.push({ ...what, source: input.database, target: plan.target, refused: refusals?.sum() });
     if (ends.some(({ failure }) => failure !== undefined)) {
-      ends.push({ plan, outcome: 'Untouched', notes: [] });
+      end({ outcome: 'Untouched', notes: [] });
       continue;
     }
-    onWork(plan);
+    progress.workOn(plan.target);
     try {
       signal.throwIfAborted();
       const database = sealedDatabase(plan);
-      const notes = await load(progress, signal, hooksOf(task, database, source, target, progress, refusals)).catch(
-        (error: unknown) => settleCommit(error, task.request.uid, database.name, target, workshop),
-      );
-      const told = await analyze(task, plan, target, progress, signal);
+      const hooks = hooksOf(wanted, { database, refusals }, target, progress);
+      const notes = await prepared
+        .load(progress, signal, hooks)
+        .catch((error: unknown) =>
+          settleCommit(error, { uid: wanted.request.uid, database: database.name }, target, workshop),
+        );
+      const told = await analyze(wanted.proof, plan.target, () => target.connect(plan.target, signal), progress);
       progress.databaseDone();
-      ends.push({ plan, outcome: 'Restored', notes: [...notes, ...told] });
+      end({ outcome: 'Restored', notes: [...notes, ...told] });
     } catch (error) {
       if (error instanceof Unsettled) throw error;
       const failure = toFailure(error);
       const outcome = failure instanceof LeftTransaction && failure.committed ? 'Changed' : 'Untouched';
       if (ends.length === 0 && outcome === 'Untouched' && isOfOneCopy(failure)) throw failure;
-      ends.push({ plan, outcome, failure, notes: [] });
+      end({ outcome, failure, notes: [] });
     }
   }
   return ends;
@@ -72,23 +77,20 @@ export async function restoreInPlace(
 
 /** The load's transaction begins with a claim and ends with a seal. */
 function hooksOf(
-  task: RestoreTask,
-  database: { readonly name: string; readonly oid: string },
-  source: RestoredSource,
-  { fence }: OpenTarget,
+  { request: { uid }, source, beforeSql, proof }: InPlaceWanted,
+  { database, refusals }: { readonly database: Sealed } & Pick<PreparedInput, 'refusals'>,
+  { fence }: Pick<OpenTarget, 'fence'>,
   progress: RestoreProgress,
-  refusals: Refusals | undefined,
 ): LoadHooks {
-  const { uid } = task.request;
   return {
     afterBegin: async (ask) => {
       await claimLoad(ask, sessionName(uid), fence);
       // Seen by others only if a statement of the source commits what should be one transaction.
       await ask(leaveSeal(uid, database, { is: 'loading' }));
     },
-    beforeLoad: async (transaction) => prepareWithin(task, transaction),
+    beforeLoad: async (transaction) => prepareWithin(beforeSql ?? [], transaction),
     beforeCommit: async (transaction) => {
-      await proveWithin(task, database.name, transaction, progress);
+      await proveWithin(proof, database.name, transaction, progress);
       // Functions that a check called may have set something, or have left something for the end of the transaction.
       await transaction.settle();
       const refused = refusals?.sum()?.count;
@@ -98,21 +100,22 @@ function hooksOf(
   };
 }
 
-function sealedDatabase({ existing, target }: TargetPlan): { readonly name: string; readonly oid: string } {
+type Sealed = Pick<TargetDatabase, 'name' | 'oid'>;
+
+function sealedDatabase({ existing, target }: TargetPlan): Sealed {
   if (existing === undefined) throw new Failure('Internal', `there is no database "${target}" to restore into`);
   return { name: existing.name, oid: existing.oid };
 }
 
 /** @returns notes: what is committed stays, whatever becomes of its statistics */
 async function analyze(
-  task: RestoreTask,
-  plan: TargetPlan,
-  target: OpenTarget,
+  proof: ProofWanted,
+  target: string,
+  connect: () => Promise<Connection>,
   progress: RestoreProgress,
-  signal: AbortSignal,
 ): Promise<readonly string[]> {
   try {
-    return await proveDatabase({ ...task, afterSql: [], checks: [] }, plan, undefined, target, progress, signal);
+    return await proveDatabase({ ...proof, afterSql: [], checks: [] }, { target }, connect, progress);
   } catch (error) {
     return [`restored, but ANALYZE was not done: ${toFailure(error).message}`];
   }

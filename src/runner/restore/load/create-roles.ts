@@ -1,10 +1,12 @@
 import { toFailure } from '../../../api/failure.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import { dropRoles, loadGlobals } from '../../../postgres/load-globals.ts';
 import { bounded } from '../../bounded.ts';
 import type { Workshop } from '../../workshop.ts';
 import type { OpenTarget } from '../target/open-target.ts';
 import type { RestoreSource } from '../source/source.ts';
+import type { DatabaseEnd } from '../tell/restore-verdict.ts';
+import { Unsettled } from '../unsettled.ts';
+import type { LoadWanted } from '../wanted.ts';
 
 const namesInLine = 100;
 /** Beside the scratch databases, a pod has 30 s between SIGTERM and SIGKILL. */
@@ -15,14 +17,14 @@ export interface CreatedRoles {
   readonly notes: readonly string[];
 }
 
-/** Creates the roles of the source that the server does not have: they are needed before the first object is. */
+/** Creates the roles of the source that the server does not have, if that is wanted: they are needed before the first object is. */
 export async function createRoles(
-  source: RestoreSource,
+  { openGlobals }: Pick<RestoreSource, 'openGlobals'>,
+  { globals, privilegedGlobals = false }: Pick<LoadWanted['options'], 'globals' | 'privilegedGlobals'>,
   target: OpenTarget,
-  { privilegedGlobals = false }: RestoreTask['options'],
   { log, signal }: Workshop,
 ): Promise<CreatedRoles> {
-  const { openGlobals } = source;
+  if (!globals) return { names: [], notes: [] };
   if (openGlobals === undefined) return { names: [], notes: ['the source has no globals: no roles were created'] };
   const connection = await target.connect(target.server.database, signal);
   try {
@@ -39,15 +41,35 @@ export async function createRoles(
   }
 }
 
+/** They stay if anything was restored by `work`, or may have been; else they are taken back. */
+export async function withRoles(
+  roles: CreatedRoles,
+  target: OpenTarget,
+  workshop: Workshop,
+  work: () => Promise<readonly DatabaseEnd[]>,
+): Promise<readonly DatabaseEnd[]> {
+  try {
+    const ends = await work();
+    if (ends.every(({ outcome }) => outcome === 'Untouched')) await takeBackRoles(roles, target, workshop);
+    else tellRoles(roles, workshop);
+    return ends;
+  } catch (error) {
+    // What may have been swapped may need them.
+    if (error instanceof Unsettled) tellRoles(roles, workshop);
+    else await takeBackRoles(roles, target, workshop);
+    throw error;
+  }
+}
+
 /** They stay. */
-export function tellRoles({ names }: CreatedRoles, { lines }: Workshop): void {
+function tellRoles({ names }: CreatedRoles, { lines }: Workshop): void {
   for (let at = 0; at < names.length; at += namesInLine) {
     lines.result({ kind: 'roles', names: names.slice(at, at + namesInLine) });
   }
 }
 
 /** After a restore that left its target as it was: the roles go as well, and those that cannot are told. Never throws. */
-export async function takeBackRoles(roles: CreatedRoles, target: OpenTarget, workshop: Workshop): Promise<void> {
+async function takeBackRoles(roles: CreatedRoles, target: OpenTarget, workshop: Workshop): Promise<void> {
   const { names } = roles;
   if (names.length === 0) return;
   try {

@@ -19,8 +19,7 @@ const hurryMilliseconds = 15_000;
  */
 export async function settleCommit(
   error: unknown,
-  requestUid: string,
-  database: string,
+  { uid, database }: { readonly uid: string; readonly database: string },
   target: OpenTarget,
   { clock, signal, log }: Workshop,
 ): Promise<readonly string[]> {
@@ -37,7 +36,7 @@ export async function settleCommit(
         const connection = await target.connect(target.server.database, limit);
         try {
           const fate = await fateOf(connection, error.xid, clock, limit);
-          const seal = (await findSeals(requestUid, [database], connection)).get(database);
+          const seal = (await findSeals(uid, [database], connection)).get(database);
           return seal?.is === 'loaded' || fate === 'committed';
         } finally {
           await connection.close();

@@ -1,8 +1,8 @@
 import { Failure } from '../../../api/failure.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import { findFallen } from '../../../postgres/find-fallen.ts';
 import { emptyFirst } from '../tell/advise-conflict.ts';
 import type { OpenTarget } from '../target/open-target.ts';
+import type { LoadWanted } from '../wanted.ts';
 import type { PreparedInput } from './prepare-input.ts';
 
 const mostNames = 20;
@@ -14,12 +14,12 @@ const mostNames = 20;
  */
 export async function checkClean(
   inputs: readonly Pick<PreparedInput, 'plan' | 'entries'>[],
-  task: Pick<RestoreTask, 'clean' | 'dropOthers' | 'select' | 'options' | 'beforeSql'>,
+  wanted: Pick<LoadWanted, 'clean' | 'dropOthers' | 'select' | 'options' | 'beforeSql'>,
   target: Pick<OpenTarget, 'connect'>,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!task.clean) return;
-  if (task.select.dataOnly) {
+  if (!wanted.clean) return;
+  if (wanted.select.dataOnly) {
     throw new Failure('SpecInvalid', 'clean drops definitions, and select.dataOnly restores none', {
       hint: emptyFirst,
     });
@@ -27,13 +27,13 @@ export async function checkClean(
   for (const { plan, entries } of inputs) {
     const connection = await target.connect(plan.target, signal);
     try {
-      const { goes, holds } = await findFallen(connection, entries ?? [], task.options.noPrivileges);
-      if (holds.length > 0 && task.beforeSql === undefined) {
+      const { goes, holds } = await findFallen(connection, entries ?? [], wanted.options.noPrivileges);
+      if (holds.length > 0 && wanted.beforeSql === undefined) {
         throw new Failure('ObjectConflict', `clean cannot drop what others need: ${list(holds)}`, {
           hint: 'restore these as well, or drop them by beforeSql and make them again by afterSql',
         });
       }
-      if (goes.length > 0 && task.dropOthers !== true) {
+      if (goes.length > 0 && !wanted.dropOthers) {
         throw new Failure('ObjectConflict', `clean would also drop what does not come back: ${list(goes)}`, {
           hint: 'set inPlace.dropOthers: true if that is meant (afterSql can make it again); else restore to another database with mode Create, and take from there',
         });

@@ -1,8 +1,8 @@
-import type { RestoreTask } from '../../../domain/task.ts';
 import { checkClean } from './check-clean.ts';
 import { checkBound, checkExtensions, checkTablespaces } from './check-needs.ts';
 import { checkPowers } from './check-powers.ts';
 import type { OpenTarget } from '../target/open-target.ts';
+import type { LoadWanted } from '../wanted.ts';
 import type { PreparedInput } from './prepare-input.ts';
 
 /**
@@ -12,14 +12,14 @@ import type { PreparedInput } from './prepare-input.ts';
  */
 export async function checkInputs(
   inputs: readonly PreparedInput[],
-  task: RestoreTask,
+  wanted: LoadWanted,
   target: OpenTarget,
   signal: AbortSignal,
 ): Promise<void> {
-  await checkClean(inputs, task, target, signal);
-  await checkTablespaces(inputs, task, target.session);
-  if (task.options.onError === 'Continue') return;
-  await checkExtensions(inputs, task, target.session);
-  await checkBound(inputs, task, target.session);
-  await checkPowers(inputs, task, target, signal);
+  await checkClean(inputs, wanted, target, signal);
+  await checkTablespaces(inputs, wanted, target.session);
+  if (wanted.options.onError === 'Continue') return;
+  await checkExtensions(inputs, wanted, target.session);
+  await checkBound(inputs, wanted, target.session);
+  await checkPowers(inputs, wanted, target, signal);
 }

@@ -1,10 +1,10 @@
 import { Failure } from '../../../api/failure.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import { boundHint, findBound } from '../../../postgres/bound-extension.ts';
 import type { Connection } from '../../../postgres/connection.ts';
 import type { ArchiveEntry } from '../../../postgres/load-types.ts';
 import { parseAclItem } from '../../../postgres/acl-item.ts';
 import { findMissingExtensions, findMissingRoles, findMissingTablespaces } from '../../../postgres/target-rights.ts';
+import type { LoadWanted } from '../wanted.ts';
 import type { RestoreInput } from '../source/source.ts';
 
 export interface Needs {
@@ -16,14 +16,14 @@ export interface Needs {
 const mostNames = 30;
 
 type BoundNeeds = Pick<Needs, 'entries'> & { readonly plan: { readonly target: string } };
-type Wishes = Pick<RestoreTask, 'options' | 'select' | 'mode'>;
+type Wishes = Pick<LoadWanted, 'options' | 'select' | 'mode'>;
 
 /** @throws Failure ExtensionMissing with all that the server cannot give */
-export async function checkExtensions(needs: readonly Needs[], task: Wishes, connection: Connection): Promise<void> {
-  if (task.select.dataOnly || task.options.without?.includes('extensions') === true) return;
+export async function checkExtensions(needs: readonly Needs[], load: Wishes, connection: Connection): Promise<void> {
+  if (load.select.dataOnly || load.options.without?.includes('extensions') === true) return;
   // Of a selection only what it creates counts; else all that the database had: a dump of some schemas creates no extension.
   const selects =
-    hasSelection(task) || task.select.excludeSchemas !== undefined || task.select.excludeTables !== undefined;
+    hasSelection(load) || load.select.excludeSchemas !== undefined || load.select.excludeTables !== undefined;
   const wanted = new Set(
     needs.flatMap(({ input, entries }) => [
       ...extensionsOf(entries),
@@ -38,8 +38,8 @@ export async function checkExtensions(needs: readonly Needs[], task: Wishes, con
 }
 
 /** In place a database keeps its name. @throws Failure ExtensionMissing with the way round */
-export async function checkBound(needs: readonly BoundNeeds[], task: Wishes, connection: Connection): Promise<void> {
-  if (task.mode !== 'InPlace' || task.select.dataOnly) return;
+export async function checkBound(needs: readonly BoundNeeds[], load: Wishes, connection: Connection): Promise<void> {
+  if (load.mode !== 'InPlace' || load.select.dataOnly) return;
   for (const { plan, entries } of needs) {
     const home = await findBound(connection, extensionsOf(entries));
     if (home === undefined || home === plan.target) continue;
@@ -52,8 +52,8 @@ export async function checkBound(needs: readonly BoundNeeds[], task: Wishes, con
  * Of what is selected.
  * @throws Failure TablespaceMissing with all that the server does not have
  */
-export async function checkTablespaces(needs: readonly Needs[], task: Wishes, connection: Connection): Promise<void> {
-  if (task.select.dataOnly || task.options.without?.includes('tablespaces') === true) return;
+export async function checkTablespaces(needs: readonly Needs[], load: Wishes, connection: Connection): Promise<void> {
+  if (load.select.dataOnly || load.options.without?.includes('tablespaces') === true) return;
   const wanted = new Set(needs.flatMap(({ entries }) => (entries ?? []).flatMap(({ tablespace }) => tablespace ?? [])));
   const missing = await findMissingTablespaces(connection, [...wanted]);
   if (missing.length === 0) return;
@@ -67,14 +67,14 @@ export async function checkTablespaces(needs: readonly Needs[], task: Wishes, co
  * What can be told before the load; a grant that only the archive's text knows is found there.
  * @throws Failure RoleMissing with all roles that do not exist
  */
-export async function checkRoles(needs: readonly Needs[], task: Wishes, connection: Connection): Promise<void> {
-  const { noOwner, noPrivileges } = task.options;
+export async function checkRoles(needs: readonly Needs[], load: Wishes, connection: Connection): Promise<void> {
+  const { noOwner, noPrivileges } = load.options;
   const wanted = new Set<string>();
   for (const { input, entries } of needs) {
     const owners = ownersOf(entries);
     if (!noOwner) for (const owner of owners) wanted.add(owner);
     // With a selection, or without owners, it is not known which of the others count.
-    if (noOwner || noPrivileges || hasSelection(task)) continue;
+    if (noOwner || noPrivileges || hasSelection(load)) continue;
     const { facts } = input;
     const onlyOnDatabase = new Set([
       facts?.owner,

@@ -1,13 +1,15 @@
 import { Failure } from '../../../api/failure.ts';
 import type { LeavableKind } from '../../../api/restore-options.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import type { ArchiveEntry } from '../../../postgres/load-types.ts';
 import { readRights } from '../../../postgres/target-rights.ts';
 import { hasLabelProvider, mayDo, type Power } from '../../../postgres/try-powers.ts';
 import type { OpenTarget } from '../target/open-target.ts';
+import type { LoadWanted } from '../wanted.ts';
 import type { PreparedInput } from './prepare-input.ts';
 
 const mostNames = 10;
+/** What a new database has from its template: it belongs to whoever made the server. */
+const templateExtension = 'plpgsql';
 
 const powers: Readonly<Record<Power, { readonly what: string; readonly needs: (entry: ArchiveEntry) => boolean }>> = {
   eventTriggers: { what: 'create event triggers', needs: ({ type }) => type === 'EVENT TRIGGER' },
@@ -24,11 +26,11 @@ const powers: Readonly<Record<Power, { readonly what: string; readonly needs: (e
  */
 export async function checkPowers(
   inputs: readonly Pick<PreparedInput, 'plan' | 'entries'>[],
-  task: Pick<RestoreTask, 'select' | 'mode' | 'options'>,
+  wanted: Pick<LoadWanted, 'select' | 'mode' | 'options'>,
   target: Pick<OpenTarget, 'session' | 'connect'>,
   signal: AbortSignal,
 ): Promise<void> {
-  if (task.select.dataOnly) return;
+  if (wanted.select.dataOnly) return;
   const { session } = target;
   const entries = inputs.flatMap((input) => input.entries ?? []);
   const providers = new Set(entries.flatMap(({ provider }) => provider ?? []));
@@ -49,20 +51,21 @@ export async function checkPowers(
       type === 'COMMENT' && name.startsWith('EXTENSION ') ? [name.slice('EXTENSION '.length)] : [],
     );
     if (commented.length === 0) continue;
-    const foreign = await findForeignExtensions(commented, plan.target, task, target, signal);
+    const foreign =
+      wanted.mode === 'InPlace'
+        ? await findForeignExtensions(commented, plan.target, target, signal)
+        : commented.filter((name) => name === templateExtension);
     if (foreign.length > 0) throw denied(user, `comment on extensions of others: ${list(foreign)}`, 'comments');
   }
 }
 
-/** Those that are there and belong to somebody else. A new database has those of a template, seen from any database. */
+/** Those that are there and belong to somebody else. */
 async function findForeignExtensions(
   names: readonly string[],
   database: string,
-  { mode }: Pick<RestoreTask, 'mode'>,
   target: Pick<OpenTarget, 'session' | 'connect'>,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  if (mode !== 'InPlace') return names.filter((name) => name === 'plpgsql');
   const connection = await target.connect(database, signal);
   try {
     const rows = await connection.query<{ name: string }>(

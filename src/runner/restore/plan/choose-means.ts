@@ -1,6 +1,6 @@
-import type { RestoreTask } from '../../../domain/task.ts';
 import type { Connection } from '../../../postgres/connection.ts';
 import type { LoadOptions } from '../../../postgres/load-types.ts';
+import type { LoadWanted } from '../wanted.ts';
 
 const defaultJobs = 2;
 const defaultMemory = '256MB';
@@ -16,11 +16,11 @@ export type LoadMeans = Pick<LoadOptions, 'jobs' | 'jobsByDefault' | 'settings'>
  * load (the swap writes all of it before it is done), and more memory for indexes, unless the server gives more itself.
  */
 export async function chooseMeans(
-  task: Pick<RestoreTask, 'mode' | 'options' | 'source'>,
+  { mode, options, isBackup }: Pick<LoadWanted, 'mode' | 'options' | 'isBackup'>,
   session: Pick<Connection, 'query' | 'direct'>,
 ): Promise<LoadMeans> {
-  const { jobs, maintenanceWorkMem, synchronousCommit } = task.options;
-  if (task.mode === 'InPlace') return { jobs: jobs ?? 1 };
+  const { jobs, maintenanceWorkMem, synchronousCommit } = options;
+  if (mode === 'InPlace') return { jobs: jobs ?? 1 };
   const server = await lookAt(session);
   const memory = maintenanceWorkMem ?? (server.hasMemory ? undefined : defaultMemory);
   const settings = {
@@ -28,7 +28,7 @@ export async function chooseMeans(
     ...(memory === undefined ? {} : { maintenance_work_mem: memory }),
   };
   if (jobs !== undefined) return { jobs, settings };
-  const several = task.source.backup !== undefined && session.direct && server.free >= defaultJobs + sparedConnections;
+  const several = isBackup && session.direct && server.free >= defaultJobs + sparedConnections;
   return { jobs: several ? defaultJobs : 1, jobsByDefault: true, settings };
 }
 

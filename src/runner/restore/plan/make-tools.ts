@@ -1,18 +1,15 @@
 import { mkdir, rm } from 'node:fs/promises';
-import type { RestoreTask } from '../../../domain/task.ts';
 import { libpqEnvironment } from '../../../postgres/libpq-environment.ts';
 import type { LoadTools } from '../../../postgres/load-types.ts';
 import { findPrograms } from '../../../postgres/programs.ts';
-import type { SecretFolder } from '../../secret-folder.ts';
 import type { Workshop } from '../../workshop.ts';
 import type { OpenTarget } from '../target/open-target.ts';
 
-/** What loads need: programs, the server and how to reach it, and an empty folder of their own. */
+/** What loads need: programs, the server and how to reach it, and an empty folder of their own. @param secrets a folder for files with secrets in them */
 export async function makeTools(
-  task: RestoreTask,
-  target: OpenTarget,
-  folder: string,
-  secrets: SecretFolder,
+  target: Pick<OpenTarget, 'server' | 'facts'>,
+  { work: folder, secrets }: { readonly work: string; readonly secrets: string },
+  isBackup: boolean,
   { programDirs, clock, random, signal }: Workshop,
 ): Promise<LoadTools> {
   await rm(folder, { recursive: true, force: true });
@@ -21,10 +18,10 @@ export async function makeTools(
     available: await findPrograms(programDirs, clock, signal),
     serverMajor: target.facts.major,
     server: target.server,
-    environment: await libpqEnvironment(target.server, secrets.path),
+    environment: await libpqEnvironment(target.server, secrets),
     folder,
     clock,
     random,
-    damaged: task.source.backup === undefined ? 'FileDamaged' : 'BackupDamaged',
+    damaged: isBackup ? 'BackupDamaged' : 'FileDamaged',
   };
 }

@@ -1,6 +1,6 @@
-import type { RestoreTask } from '../../../domain/task.ts';
 import type { OpenTransaction } from '../../../postgres/open-transaction.ts';
 import type { RestoreProgress } from '../tell/restore-progress.ts';
+import type { ProofWanted } from '../wanted.ts';
 import { askWithin, checksOf, runChecks } from './run-checks.ts';
 import { runSql } from './run-sql.ts';
 
@@ -10,25 +10,24 @@ import { runSql } from './run-sql.ts';
  * @throws Failure SqlFailed, CheckFailed
  */
 export async function proveWithin(
-  task: Pick<RestoreTask, 'afterSql' | 'checks' | 'target'>,
+  proof: Pick<ProofWanted, 'afterSql' | 'checks'>,
   target: string,
   transaction: OpenTransaction,
   progress: Pick<RestoreProgress, 'at'>,
 ): Promise<void> {
   await transaction.settle();
-  if (task.afterSql.length > 0) {
-    await runSql('afterSql', (text) => transaction.run(text), task.afterSql);
+  if (proof.afterSql.length > 0) {
+    await runSql('afterSql', (text) => transaction.run(text), proof.afterSql);
     await transaction.settle();
   }
-  const checks = checksOf(task, target);
+  const checks = checksOf(proof.checks, target);
   if (checks.length === 0) return;
   progress.at('Checking', target);
   await runChecks((sql) => askWithin(transaction, sql), checks);
 }
 
 /** beforeSql, when the transaction has begun; what it sets does not count for the load. @throws Failure SqlFailed */
-export async function prepareWithin(task: Pick<RestoreTask, 'beforeSql'>, transaction: OpenTransaction): Promise<void> {
-  const { beforeSql = [] } = task;
+export async function prepareWithin(beforeSql: readonly string[], transaction: OpenTransaction): Promise<void> {
   if (beforeSql.length === 0) return;
   await runSql('beforeSql', (text) => transaction.run(text), beforeSql);
   await transaction.settle();

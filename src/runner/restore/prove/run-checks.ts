@@ -1,17 +1,14 @@
 import { Failure, toFailure } from '../../../api/failure.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import type { Connection } from '../../../postgres/connection.ts';
 import type { OpenTransaction } from '../../../postgres/open-transaction.ts';
 import { sqlstateOf } from '../../../postgres/create-database.ts';
 import { hideValues } from '../../../postgres/hide-values.ts';
 import { LeftTransaction } from '../../../postgres/left-transaction.ts';
 import { cutToBytes } from '../../../support/cut-to-bytes.ts';
-
-export type Check = RestoreTask['checks'][number];
+import type { Check } from '../wanted.ts';
 
 /** A check that belongs to no target would never fail. @throws Failure SpecInvalid */
-export function checkChecks({ checks, target }: RestoreTask): void {
-  const names = target.databases.map((database) => database.target);
+export function checkChecks(checks: readonly Check[], names: readonly string[]): void {
   for (const { database, sql } of checks) {
     if (database === undefined && names.length > 1) {
       throw new Failure('SpecInvalid', `with several databases a check must name its own: ${sql.slice(0, 200)}`);
@@ -25,9 +22,8 @@ export function checkChecks({ checks, target }: RestoreTask): void {
 }
 
 /** Those of one target. */
-export function checksOf({ checks, target }: Pick<RestoreTask, 'checks' | 'target'>, name: string): readonly Check[] {
-  const single = target.databases.length === 1;
-  return checks.filter(({ database }) => database === name || (database === undefined && single));
+export function checksOf(checks: readonly Check[], name: string): readonly Check[] {
+  return checks.filter(({ database }) => database === name);
 }
 
 const shownBytes = 200;

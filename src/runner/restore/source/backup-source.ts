@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { Failure, toFailure } from '../../../api/failure.ts';
 import type { RestoredSource } from '../../../api/restore-spec.ts';
 import { manifestMaxBytes, parseManifest, type Manifest, type ManifestArtifact } from '../../../domain/manifest.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import type { Bytes } from '../../../pipeline/bytes.ts';
 import { meter } from '../../../pipeline/meter.ts';
 import type { Storage } from '../../../storage/storage.ts';
@@ -10,28 +9,30 @@ import { idleProgress } from '../../progress.ts';
 import { gravestFailure } from '../../gravest-failure.ts';
 import { readSmall } from '../../read-small.ts';
 import type { Workshop } from '../../workshop.ts';
+import type { BackupWanted, SourceWanted } from '../wanted.ts';
 import { readArtifact } from './read-artifact.ts';
 import type { RestoreInput, RestoreSource } from './source.ts';
 
-type Wanted = NonNullable<RestoreTask['source']['backup']>;
-type Copy = Wanted['copies'][number];
+type Copy = BackupWanted['copies'][number];
 
 const pauseMilliseconds = 2_000;
 
 /**
  * The first copy of a backup whose manifest can be read and is the one that is meant; waits for places that do not answer within
- * the task's time.
+ * the time for that.
  * @throws Failure BackupMissing and BackupNotUsable for a database that it does not hold; of several copies that cannot be used,
  *   the gravest failure
  */
-export async function openBackupSource(task: RestoreTask, workshop: Workshop): Promise<RestoreSource> {
-  const wanted = task.source.backup;
-  if (wanted === undefined) throw new Failure('TaskInvalid', 'the task names no backup');
-  const { copy, storage, manifest } = await openCopy(wanted, task.waitForServerSeconds * 1000, workshop);
+export async function openBackupSource(
+  wanted: SourceWanted,
+  backup: BackupWanted,
+  workshop: Workshop,
+): Promise<RestoreSource> {
+  const open = await openCopy(backup, wanted.waitForServerSeconds * 1000, workshop);
   try {
-    return describe(task, copy, storage, manifest, workshop);
+    return describe(wanted, open, workshop);
   } catch (error) {
-    await storage.close();
+    await open.storage.close();
     throw error;
   }
 }
@@ -42,7 +43,7 @@ interface OpenCopy {
   readonly manifest: Manifest;
 }
 
-async function openCopy(wanted: Wanted, budgetMs: number, workshop: Workshop): Promise<OpenCopy> {
+async function openCopy(wanted: BackupWanted, budgetMs: number, workshop: Workshop): Promise<OpenCopy> {
   const { clock, lines, log, signal } = workshop;
   const endMs = clock.monotonicMs() + budgetMs;
   for (;;) {
@@ -73,7 +74,12 @@ async function openCopy(wanted: Wanted, budgetMs: number, workshop: Workshop): P
   }
 }
 
-async function readManifest(storage: Storage, copy: Copy, wanted: Wanted, signal: AbortSignal): Promise<Manifest> {
+async function readManifest(
+  storage: Storage,
+  copy: Copy,
+  wanted: BackupWanted,
+  signal: AbortSignal,
+): Promise<Manifest> {
   const { manifestKey, manifestSha256 } = copy;
   let bytes: Buffer;
   try {
@@ -101,13 +107,10 @@ async function readManifest(storage: Storage, copy: Copy, wanted: Wanted, signal
 }
 
 function describe(
-  task: RestoreTask,
-  copy: Copy,
-  storage: Storage,
-  manifest: Manifest,
-  workshop: Workshop,
+  { databases, unlessRestored }: SourceWanted,
+  { copy, storage, manifest }: OpenCopy,
+  { clock, stallMilliseconds }: Workshop,
 ): RestoreSource {
-  const { clock, stallMilliseconds } = workshop;
   const chosen: RestoredSource = {
     location: copy.location.name,
     backup: manifest.backup.id,
@@ -115,13 +118,13 @@ function describe(
     key: copy.manifestKey,
     format: 'Custom',
   };
-  const unchanged = task.unlessRestored !== undefined && isSame(task.unlessRestored, chosen);
+  const unchanged = unlessRestored !== undefined && isSame(unlessRestored, chosen);
   const fetched = meter();
   const read = (artifact: ManifestArtifact, signal: AbortSignal): Bytes =>
     readArtifact(artifact, { storage, fetched, clock, stallMilliseconds }, signal);
   const inputs = unchanged
     ? []
-    : task.target.databases.map(({ source, target }) => ({
+    : databases.map(({ source, target }) => ({
         target,
         input: describeInput(findDatabase(manifest, source, target), read),
       }));

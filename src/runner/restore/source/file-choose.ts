@@ -2,14 +2,15 @@ import { fitSource } from '../../../domain/fit-source.ts';
 import { ownerOfKey, parseProbeKey } from '../../../domain/layout.ts';
 import { Failure } from '../../../api/failure.ts';
 import type { RestoredSource } from '../../../api/restore-spec.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import { compareKeys } from '../../../storage/keys.ts';
 import type { ObjectStat, Storage } from '../../../storage/storage.ts';
 import type { Workshop } from '../../workshop.ts';
+import type { FileWanted, SourceWanted } from '../wanted.ts';
 import { compileFilePattern, compileFolderPattern, literalPrefix } from './file-pattern.ts';
 import { tellWaiting, type StoreWait } from './file-wait.ts';
 
-export type FileWanted = NonNullable<RestoreTask['source']['file']>;
+/** A source that is a file. */
+export type FileSource = SourceWanted & { readonly file: FileWanted };
 
 export interface ChosenFile {
   readonly stat: ObjectStat;
@@ -28,17 +29,16 @@ const mostCounted = 100_000;
  */
 export async function chooseFile(
   storage: Storage,
-  wanted: FileWanted,
-  task: RestoreTask,
-  workshop: Workshop,
+  { file: wanted, namespace, unlessRestored, settleSeconds }: FileSource,
   wait: StoreWait,
+  workshop: Workshop,
 ): Promise<ChosenFile> {
   const { clock, signal } = workshop;
   const mayTake = (name: string): boolean => {
     const owner = wanted.foreign === true ? undefined : ownerOfKey(name);
-    return owner === undefined || owner === task.namespace;
+    return owner === undefined || owner === namespace;
   };
-  if (wanted.key !== undefined && !mayTake(wanted.key)) throw notOurs(wanted.key, task.namespace);
+  if (wanted.key !== undefined && !mayTake(wanted.key)) throw notOurs(wanted.key, namespace);
   const { key, notes } =
     wanted.key === undefined
       ? await wait.try(() => findNewest(storage, wanted.pattern ?? '', mayTake, signal))
@@ -46,15 +46,15 @@ export async function chooseFile(
   const look = async (): Promise<ObjectStat> => {
     const stat = await wait.try(() => storage.stat(key, signal));
     // A link has a name of its own, and shows what somebody else stored all the same.
-    if (stat !== undefined && !mayTake(stat.target ?? key)) throw notOurs(key, task.namespace);
+    if (stat !== undefined && !mayTake(stat.target ?? key)) throw notOurs(key, namespace);
     if (stat !== undefined) return stat;
     throw await wait.try(() => missing(storage, `there is no file ${key}`, mayTake, signal));
   };
   let before = await look();
-  if (isRestored(before, wanted, task.unlessRestored)) return { stat: before, unchanged: true, notes };
+  if (isRestored(before, wanted, unlessRestored)) return { stat: before, unchanged: true, notes };
   for (let round = 1; ; round += 1) {
     tellWaiting(workshop, `looking twice at ${key}`);
-    await clock.sleep(task.settleSeconds * 1000, signal);
+    await clock.sleep(settleSeconds * 1000, signal);
     const now = await look();
     if (isSameFile(before, now)) return { stat: now, unchanged: false, notes };
     if (round === 2 || wait.isOver()) {

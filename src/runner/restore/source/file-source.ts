@@ -1,16 +1,16 @@
 import { Failure } from '../../../api/failure.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import { readArchiveHead } from '../../../pipeline/archive-head.ts';
 import type { Bytes } from '../../../pipeline/bytes.ts';
 import { readSqlScript, textOf } from '../../../pipeline/sql-script.ts';
 import type { Storage } from '../../../storage/storage.ts';
 import type { Workshop } from '../../workshop.ts';
-import { chooseFile, describeFile, type FileWanted } from './file-choose.ts';
+import { chooseFile, describeFile, type FileSource } from './file-choose.ts';
 import { findContent, type FileContent } from './file-content.ts';
 import { chooseSection } from './file-script.ts';
 import { openStoredFile, type StoredFile } from './file-stored.ts';
 import { waitForStore } from './file-wait.ts';
 import type { RestoreInput, RestoreSource } from './source.ts';
+import type { SourceWanted } from '../wanted.ts';
 
 const formatNames = {
   custom: 'Custom',
@@ -21,19 +21,19 @@ const formatNames = {
 } as const;
 
 /**
- * The file of a task: waits for its place, chooses it, sees that it is there whole, and recognises it by its content.
+ * The file that is meant: waits for its place, chooses it, sees that it is there whole, and recognises it by its content.
  * @throws Failure FileMissing, FileIncomplete, FileUnknown, FileEncrypted, FileAmbiguous, FileRefused, FileDamaged, SqlRefused (a script
  * of pg_dumpall is read here), and those of the place
  */
-export async function openFileSource(task: RestoreTask, workshop: Workshop): Promise<RestoreSource> {
-  const wanted = task.source.file;
-  const [target, ...more] = task.target.databases;
-  if (wanted === undefined || target === undefined || more.length > 0) {
+export async function openFileSource(wanted: SourceWanted, workshop: Workshop): Promise<RestoreSource> {
+  const { file } = wanted;
+  const [target, ...more] = wanted.databases;
+  if (file === undefined || target === undefined || more.length > 0) {
     throw new Failure('TaskInvalid', 'a file is restored to exactly one database');
   }
-  const storage = await workshop.openLocation(wanted.location);
+  const storage = await workshop.openLocation(file.location);
   try {
-    return await openChosen(storage, wanted, target, task, workshop);
+    return await openChosen(storage, { ...wanted, file }, target, workshop);
   } catch (error) {
     await storage.close();
     throw error;
@@ -42,23 +42,22 @@ export async function openFileSource(task: RestoreTask, workshop: Workshop): Pro
 
 async function openChosen(
   storage: Storage,
-  wanted: FileWanted,
-  target: RestoreTask['target']['databases'][number],
-  task: RestoreTask,
+  wanted: FileSource,
+  target: SourceWanted['databases'][number],
   workshop: Workshop,
 ): Promise<RestoreSource> {
   const { log, signal } = workshop;
-  const wait = waitForStore(task.waitForServerSeconds * 1000, workshop);
-  const { stat, unchanged, notes } = await chooseFile(storage, wanted, task, workshop, wait);
+  const wait = waitForStore(wanted.waitForServerSeconds * 1000, workshop);
+  const { stat, unchanged, notes } = await chooseFile(storage, wanted, wait, workshop);
   const file = openStoredFile(storage, stat);
-  const chosen = describeFile(wanted.location.name, stat);
+  const chosen = describeFile(wanted.file.location.name, stat);
   const close = (): Promise<void> => storage.close();
   const readBytes = (): number => file.readBytes();
   if (unchanged) return { chosen, unchanged, inputs: [], readBytes, close };
 
   const { content, section } = await wait.try(() =>
     file.proveSameAfter(async () => {
-      const found = await findContent(file, wanted.member, signal);
+      const found = await findContent(file, wanted.file.member, signal);
       const isCluster = found.format === 'dumpall';
       return {
         content: found,

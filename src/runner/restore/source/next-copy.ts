@@ -1,7 +1,7 @@
 import { Failure } from '../../../api/failure.ts';
 import type { FailureReason } from '../../../api/reasons.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import { gravestFailure } from '../../gravest-failure.ts';
+import type { SourceWanted } from '../wanted.ts';
 
 /** What lies in one copy or its place: another copy may be better. */
 const ofOneCopy: ReadonlySet<FailureReason> = new Set([
@@ -18,16 +18,16 @@ export function isOfOneCopy({ reason }: Failure): boolean {
   return ofOneCopy.has(reason);
 }
 
-/** The same restore from the copies that are left, or undefined when none is, or when another copy would not help. */
+/** The same source with the copies that are left, or undefined when none is, or when another copy would not help. */
 export function withoutCopy(
-  task: RestoreTask,
+  wanted: SourceWanted,
   location: string | undefined,
   failure: Failure,
-): RestoreTask | undefined {
-  const { backup } = task.source;
+): SourceWanted | undefined {
+  const { backup } = wanted;
   if (backup === undefined || location === undefined || !isOfOneCopy(failure)) return undefined;
   const copies = backup.copies.filter((copy) => copy.location.name !== location);
-  return copies.length === 0 ? undefined : { ...task, source: { ...task.source, backup: { ...backup, copies } } };
+  return copies.length === 0 ? undefined : { ...wanted, backup: { ...backup, copies } };
 }
 
 /** How a restore ends whose copies were all tried: with the gravest of their failures, unless the last one lay elsewhere. */

@@ -25,7 +25,7 @@ export interface RestoreInput {
   readonly facts?: DatabaseFacts;
 }
 
-/** One input for each target, in the task's order. */
+/** One input for each target, in the order of the targets. */
 export interface RestoreSource {
   readonly chosen: RestoredSource;
   /** True when it is the one of `unlessRestored`: there are no inputs then. */

@@ -1,8 +1,8 @@
 import type { DatabaseFacts } from '../../../domain/manifest.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import { findMissingRoles, findMissingTablespaces, findOwnable, readRights } from '../../../postgres/target-rights.ts';
 import { parseAclItem } from '../../../postgres/acl-item.ts';
 import type { TargetPlan } from '../target/check-target.ts';
+import type { LoadWanted } from '../wanted.ts';
 import { likeDumped, likeExisting, type NewDatabase } from './new-database.ts';
 import type { OpenTarget } from '../target/open-target.ts';
 
@@ -10,7 +10,7 @@ import type { OpenTarget } from '../target/open-target.ts';
 export async function chooseLikeness(
   plan: TargetPlan,
   facts: DatabaseFacts | undefined,
-  options: RestoreTask['options'],
+  options: Pick<LoadWanted['options'], 'noOwner' | 'noPrivileges'>,
   { session, facts: server }: Pick<OpenTarget, 'session' | 'facts'>,
 ): Promise<NewDatabase> {
   if (plan.existing !== undefined) return likeExisting(plan.existing);

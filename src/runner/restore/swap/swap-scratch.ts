@@ -57,7 +57,11 @@ export async function swapScratch(
     log.error('the swap failed', { reason: failure.reason, error: failure.message });
     if (failure.reason === 'TargetBusy') throw await withHolds(failure, swaps, target);
     if (failure.reason !== 'ConnectionLost' && failure.reason !== 'ServerUnreachable') throw failure;
-    if (!(await knowsDone(swaps, request.uid, target, workshop, failure))) throw failure;
+    const done = await wasDone(swaps, request.uid, target, workshop).catch((thrown: unknown) => {
+      const message = `the connection was lost in the swap, and whether it was done is not known: ${failure.message}`;
+      throw new Unsettled(new Failure('ConnectionLost', message, { cause: thrown }));
+    });
+    if (!done) throw failure;
     log.warn('the connection was lost in the swap, which was done');
   }
   return new Map(
@@ -133,21 +137,6 @@ async function withHolds(failure: Failure, swaps: readonly Swap[], { session }: 
     });
   } catch {
     return failure;
-  }
-}
-
-async function knowsDone(
-  swaps: readonly Swap[],
-  requestUid: string,
-  target: OpenTarget,
-  workshop: Workshop,
-  failure: Failure,
-): Promise<boolean> {
-  try {
-    return await wasDone(swaps, requestUid, target, workshop);
-  } catch (error) {
-    const message = `the connection was lost in the swap, and whether it was done is not known: ${failure.message}`;
-    throw new Unsettled(new Failure('ConnectionLost', message, { cause: error }));
   }
 }
 

@@ -1,7 +1,7 @@
 import { Failure } from '../../../api/failure.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
 import { findDatabases, type TargetDatabase } from '../../../postgres/target-database.ts';
 import { findHolds, findOwnable, readRights } from '../../../postgres/target-rights.ts';
+import type { LoadWanted, TargetWanted } from '../wanted.ts';
 import type { OpenTarget } from './open-target.ts';
 import { scratchName } from './scratch-names.ts';
 
@@ -21,12 +21,12 @@ export interface TargetPlan {
  * @throws Failure TargetExists, TargetMissing, TargetBusy, PermissionDenied with what is lacking
  */
 export async function checkTargets(
-  task: Pick<RestoreTask, 'mode' | 'target' | 'request'>,
+  { request, databases }: Pick<TargetWanted, 'request' | 'databases'>,
+  mode: LoadWanted['mode'],
   { session, facts }: Pick<OpenTarget, 'session' | 'facts'>,
   attempt: string,
 ): Promise<readonly TargetPlan[]> {
-  const { mode } = task;
-  const names = task.target.databases.map(({ target }) => target);
+  const names = databases.map(({ target }) => target);
   const found = await findDatabases(session, facts.major, names);
   const rights = await readRights(session);
   if (rights.inRecovery) {
@@ -40,7 +40,7 @@ export async function checkTargets(
     });
   }
   const plans: TargetPlan[] = [];
-  for (const [index, { source, target }] of task.target.databases.entries()) {
+  for (const [index, { source, target }] of databases.entries()) {
     const existing = found.get(target);
     if (mode === 'Create' && existing !== undefined) {
       throw new Failure('TargetExists', `the database "${target}" exists already`);
@@ -54,7 +54,7 @@ export async function checkTargets(
       ...(source === undefined ? {} : { source }),
       target,
       ...(existing === undefined ? {} : { existing }),
-      loadInto: mode === 'InPlace' ? target : scratchName(task.request.uid, attempt, index),
+      loadInto: mode === 'InPlace' ? target : scratchName(request.uid, attempt, index),
     });
   }
   return plans;

@@ -6,7 +6,10 @@ import { judgeInPart, judgeRestored, type DatabaseEnd } from '../tell/restore-ve
 import type { Settled } from './settle.ts';
 
 /** What the targets are when this try has changed nothing. */
-export function untried({ databases }: RestoreTaskTarget, settled: Settled | undefined): readonly DatabaseEnd[] {
+export function untried(
+  databases: RestoreTaskTarget['databases'],
+  settled: Settled | undefined,
+): readonly DatabaseEnd[] {
   if (settled !== undefined) return settled.databases;
   return databases.map(({ source, target }) => ({ source, target, outcome: 'Untouched', notes: [] }));
 }

@@ -1,5 +1,4 @@
 import { toFailure, type Failure } from '../../../api/failure.ts';
-import type { RestoreTaskTarget } from '../../../domain/task.ts';
 import { connectClient, type Connection } from '../../../postgres/connection.ts';
 import { plantFence, type Fence } from '../../../postgres/load-claim.ts';
 import { inspectServer, type ServerFacts } from '../../../postgres/inspect.ts';
@@ -10,6 +9,7 @@ import { lockTargets } from '../../../postgres/target-lock.ts';
 import { idleProgress } from '../../progress.ts';
 import { readServer } from '../../read-server.ts';
 import type { Workshop } from '../../workshop.ts';
+import type { TargetWanted } from '../wanted.ts';
 import { chooseBeside } from './choose-beside.ts';
 import { sessionName } from './scratch-names.ts';
 
@@ -35,27 +35,21 @@ export interface OpenTarget {
   close(): Promise<void>;
 }
 
-interface TargetTask {
-  readonly request: { readonly uid: string };
-  readonly target: RestoreTaskTarget;
-  readonly waitForServerSeconds: number;
-}
-
 /**
- * Waits for the server within the task's time, connects beside the targets, and locks them.
+ * Waits for the server within the time for that, connects beside the targets, and locks them.
  * @throws Failure SecretMissing, SecretInvalid, TargetBusy and those of connecting
  */
-export async function openTarget(task: TargetTask, workshop: Workshop, signal: AbortSignal): Promise<OpenTarget> {
-  const { clock } = workshop;
-  const holder = sessionName(task.request.uid);
+export async function openTarget(wanted: TargetWanted, workshop: Workshop): Promise<OpenTarget> {
+  const { clock, signal } = workshop;
+  const holder = sessionName(wanted.request.uid);
   const given = {
-    ...(await readServer(task.target.server, workshop.secrets, signal)),
+    ...(await readServer(wanted.server, workshop.secrets, signal)),
     // All sessions, those of the programs too: the next try finds and ends them.
     sessionName: holder,
   };
-  const names = task.target.databases.map(({ target }) => target);
+  const names = wanted.databases.map(({ target }) => target);
   const waiting = tellWaiting(workshop);
-  const budgetMs = task.waitForServerSeconds * 1000;
+  const budgetMs = wanted.waitForServerSeconds * 1000;
   const wait = { budgetMs, clock, onWaiting: ({ message }: Failure) => waiting(message) };
   const beside = { ...given, database: await chooseBeside(given, names, wait, signal) };
   const end = new AbortController();

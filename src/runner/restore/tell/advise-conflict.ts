@@ -1,11 +1,11 @@
 import { Failure } from '../../../api/failure.ts';
 import type { RestoredSource } from '../../../api/restore-spec.ts';
-import type { RestoreTask } from '../../../domain/task.ts';
+import type { LoadWanted } from '../wanted.ts';
 
 /** The failure with what helps against a conflict in this restore: not everything goes with every source and mode. */
 export function adviseConflict(
   failure: Failure,
-  { mode, clean, select }: Pick<RestoreTask, 'mode' | 'clean' | 'select'>,
+  { mode, clean, select }: Pick<LoadWanted, 'mode' | 'clean' | 'select'>,
   source: Pick<RestoredSource, 'format'> | undefined,
 ): Failure {
   if (failure.reason !== 'ObjectConflict' || failure.hint !== undefined) return failure;

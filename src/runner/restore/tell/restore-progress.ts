@@ -9,16 +9,19 @@ export type RestoreStep = NonNullable<ProgressLine['step']>;
 export interface RestoreProgress {
   /** Bytes that went to the loading program. */
   readonly loaded: Meter;
-  at(step: RestoreStep, database?: string): void;
-  databaseDone(): void;
+  readonly at: (step: RestoreStep, database?: string) => void;
+  /** Who fails from here on: the restore into this target; undefined: all of them. */
+  readonly workOn: (target: string | undefined) => void;
+  readonly databaseDone: () => void;
   /** Tells no more. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 export function openProgress(
   { clock, lines }: Workshop,
   databasesTotal: number,
   estimatedBytes: number | undefined,
+  workOn: RestoreProgress['workOn'],
 ): RestoreProgress {
   const loaded = meter();
   let step: RestoreStep | undefined;
@@ -34,6 +37,7 @@ export function openProgress(
   }));
   return {
     loaded,
+    workOn,
     at(next, name) {
       step = next;
       database = name;
