@@ -90,7 +90,7 @@ describe('The metrics', () => {
       ],
       queue: { depth: 3, oldestMs: 1500, longestRunMs: 250, retries: 9 },
     });
-    await expect(text).toMatchFileSnapshot('../golden/metrics.txt');
+    await expect(text).toMatchFileSnapshot('../../golden/metrics.txt');
     for (const name of ['nightly-2026', 'found']) expect(text).not.toContain(name);
   });
 
