@@ -12,6 +12,8 @@ import { waitFor } from './wait-for.ts';
 export interface ControlPlane {
   readonly client: HttpKubeClient;
   readonly kubeconfigPath: string;
+  /** Where its API server keeps the objects. */
+  readonly etcdUrl: string;
   /** A new namespace, ready for pods. */
   readonly makeNamespace: (name: string) => Promise<void>;
   stop(): Promise<void>;
@@ -21,7 +23,7 @@ const never = new AbortController().signal;
 const cluster = (group: string, version: string, kind: string, plural: string): ResourceType => {
   return { group, version, kind, plural, namespaced: false };
 };
-export const crds = cluster('apiextensions.k8s.io', 'v1', 'CustomResourceDefinition', 'customresourcedefinitions');
+const crds = cluster('apiextensions.k8s.io', 'v1', 'CustomResourceDefinition', 'customresourcedefinitions');
 const namespaces = cluster('', 'v1', 'Namespace', 'namespaces');
 const accounts: ResourceType = { ...cluster('', 'v1', 'ServiceAccount', 'serviceaccounts'), namespaced: true };
 
@@ -56,7 +58,8 @@ export async function startControlPlane(assets: string): Promise<ControlPlane> {
         if (!isKubeError(error, 'AlreadyExists')) throw error;
       });
     };
-    return { client, kubeconfigPath: server.kubeconfigPath, makeNamespace, stop };
+    const { kubeconfigPath, etcdUrl } = server;
+    return { client, kubeconfigPath, etcdUrl, makeNamespace, stop };
   } catch (error) {
     await stop();
     throw error;

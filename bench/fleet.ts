@@ -2,14 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { resources } from '../src/controller/resources.ts';
+import type { KubeObject } from '../src/kube/client.ts';
 import type { ControllerProcess } from './controller-process.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { endedBackup, fleetLocation, fleetPolicy, queuedBackup } from './fleet-objects.ts';
-import { inParallel } from './in-parallel.ts';
 import { onControlPlane } from './on-control-plane.ts';
 import { median } from './print-results.ts';
+import { openObjectStore } from './stored-objects.ts';
 import { waitFor } from './wait-for.ts';
-import { withoutStatusSubresources } from './without-status-subresources.ts';
 
 // `npm run bench:fleet -- --policies 10000 --backups 100000 --queued 2000`: a controller that starts among so many objects on a real
 // API server: when it leads, when it has looked at all, what it takes of memory and time, and how soon it sees what happens then.
@@ -34,7 +34,6 @@ const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const never = new AbortController().signal;
 const namespaces = Array.from({ length: 20 }, (_, index) => `team-${index}`);
 const runs = 10;
-const writers = 32;
 const tell = (line: string): void => void process.stdout.write(`${line}\n`);
 
 await onControlPlane(async ({ plane, startController }) => {
@@ -62,32 +61,28 @@ await onControlPlane(async ({ plane, startController }) => {
   say('looks that decide within 5 ms', `${(slow * 100).toFixed(2)} % of ${looks.count}`, slow >= 0.99, '99 %');
 });
 
-/** Objects are created with their statuses: half of the requests. */
-async function seed({ client, makeNamespace }: ControlPlane): Promise<void> {
+async function seed({ client, etcdUrl, makeNamespace }: ControlPlane): Promise<void> {
   const began = performance.now();
-  const nowMs = Date.now();
   for (const namespace of namespaces) await makeNamespace(namespace);
-  await withoutStatusSubresources(client, async () => {
-    await inParallel(namespaces, writers, async (namespace) =>
-      client.create(resources.location, fleetLocation(namespace, nowMs), never),
-    );
-    const each = Math.ceil(backups / policies);
-    await inParallel(numbers(policies), writers, async (index) => {
-      const namespace = namespaces[index % namespaces.length] ?? '';
-      const name = `nightly-${index}`;
-      await client.create(resources.policy, fleetPolicy(namespace, name), never);
-      for (let hours = 1; hours <= each; hours += 1) {
-        await client.create(resources.backup, endedBackup(namespace, name, hours, nowMs), never);
-      }
-    });
-    await inParallel(numbers(queued), writers, async (index) => {
-      const namespace = namespaces[index % namespaces.length] ?? '';
-      await client.create(resources.backup, queuedBackup(namespace, `nightly-${index}`, `byhand-${index}`), never);
-    });
-  });
-  tell(
-    `${policies} policies, ${backups} ended and ${queued} queued Backups made in ${((performance.now() - began) / 1000).toFixed(0)} s`,
-  );
+  const bytes = await openObjectStore(client, etcdUrl).put(listObjects(Date.now()));
+  const made = `${policies} policies, ${backups} ended and ${queued} queued Backups`;
+  tell(`${made}, ${(bytes / 1e6).toFixed(0)} MB, made in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+}
+
+function* listObjects(nowMs: number): Generator<{ readonly object: KubeObject; readonly madeMs: number }> {
+  const namespaceOf = (index: number): string => namespaces[index % namespaces.length] ?? '';
+  for (const namespace of namespaces) yield { object: fleetLocation(namespace, nowMs), madeMs: nowMs };
+  const each = Math.ceil(backups / policies);
+  for (let index = 0; index < policies; index += 1) {
+    const [namespace, name] = [namespaceOf(index), `nightly-${index}`];
+    yield { object: fleetPolicy(namespace, name), madeMs: nowMs - (each + 2) * 3_600_000 };
+    for (let hours = 1; hours <= each; hours += 1) {
+      yield { object: endedBackup(namespace, name, hours, nowMs), madeMs: nowMs - hours * 3_600_000 };
+    }
+  }
+  for (let index = 0; index < queued; index += 1) {
+    yield { object: queuedBackup(namespaceOf(index), `nightly-${index}`, `byhand-${index}`), madeMs: nowMs };
+  }
 }
 
 /** From the creation of a Backup to its first status. */
@@ -118,10 +113,6 @@ async function endRun({ client }: ControlPlane, controller: ControllerProcess): 
   tell(
     `the end of a run with ${queued} that wait: ${((await controller.cpuSeconds()) - before).toFixed(2)} CPU s in 5 s`,
   );
-}
-
-function numbers(count: number): readonly number[] {
-  return Array.from({ length: count }, (_, index) => index);
 }
 
 function say(what: string, found: string, kept: boolean, limit: string): void {

@@ -11,6 +11,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 export interface KubeApiserver {
   /** https://127.0.0.1:port */
   readonly server: string;
+  /** http://127.0.0.1:port: where it keeps its objects. */
+  readonly etcdUrl: string;
   /** A kubeconfig of a member of system:masters. */
   readonly kubeconfig: string;
   readonly kubeconfigPath: string;
@@ -145,7 +147,7 @@ export async function startKubeApiserver(
       ]);
     };
     const kubeconfig = kubeconfigOf('admin');
-    return { server, kubeconfig, kubeconfigPath, folder, kubeconfigOf, startControllers, stop };
+    return { server, etcdUrl, kubeconfig, kubeconfigPath, folder, kubeconfigOf, startControllers, stop };
   } catch (error) {
     await stop();
     throw error;
