@@ -6,7 +6,7 @@ import type { KubeObject } from '../src/kube/client.ts';
 import type { ControllerProcess } from './controller-process.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { endedBackup, fleetLocation, fleetPolicy, queuedBackup } from './fleet-objects.ts';
-import { onControlPlane } from './on-control-plane.ts';
+import { onControlPlane, type Stand } from './on-control-plane.ts';
 import { median } from './print-results.ts';
 import { openObjectStore } from './stored-objects.ts';
 import { waitFor } from './wait-for.ts';
@@ -38,17 +38,10 @@ const tell = (line: string): void => void process.stdout.write(`${line}\n`);
 
 await onControlPlane(async ({ plane, startController }) => {
   await seed(plane);
-  const startedAt = performance.now();
-  const seconds = (): number => (performance.now() - startedAt) / 1000;
-  const controller = await startController({ main, runs, logPath: values.log });
-  const ready = seconds();
-  say('it leads', `${ready.toFixed(1)} s after its start`, ready <= limits.readySeconds, `${limits.readySeconds} s`);
-  // Each question is a scrape, which looks at every object.
-  const hasLooked = async (): Promise<boolean> => delay(5000).then(async () => (await controller.queueDepth()) === 0);
-  await waitFor('it has looked at all', hasLooked, 600_000);
-  tell(`it has looked at all: ${seconds().toFixed(1)} s, ${(await controller.cpuSeconds()).toFixed(1)} CPU s`);
-  const rss = await controller.peakRssBytes();
-  say('peak RSS', `${(rss / 1e6).toFixed(0)} MB`, rss <= limits.rssBytes, `${limits.rssBytes / 1e6} MB`);
+  const first = await start(startController);
+  await first.stop();
+  tell('and once more, when policies and Backups have their statuses');
+  const controller = await start(startController);
   await delay(15_000);
   const [cpu, idleAt] = [await controller.cpuSeconds(), performance.now()];
   await delay(idleSeconds * 1000);
@@ -56,15 +49,45 @@ await onControlPlane(async ({ plane, startController }) => {
   say('idle', `${(share * 100).toFixed(2)} % of a core`, share <= limits.idleShare, `${limits.idleShare * 100} %`);
   await seeEvents(plane, controller);
   await endRun(plane, controller);
+  await scrape(controller);
   const looks = await controller.lookSeconds();
   const slow = looks.share(limits.lookSeconds);
   say('looks that decide within 5 ms', `${(slow * 100).toFixed(2)} % of ${looks.count}`, slow >= 0.99, '99 %');
 });
 
+async function start(startController: Stand['startController']): Promise<ControllerProcess> {
+  const startedAt = performance.now();
+  const seconds = (): number => (performance.now() - startedAt) / 1000;
+  const controller = await startController({ main, runs, logPath: values.log });
+  const ready = seconds();
+  say('it leads', `${ready.toFixed(1)} s after its start`, ready <= limits.readySeconds, `${limits.readySeconds} s`);
+  tell(`until then: ${(await controller.cpuSeconds()).toFixed(1)} CPU s, ${await printRss(controller)}`);
+  // Each question is a scrape, which looks at every object: as often as a busy Prometheus.
+  const hasLooked = async (): Promise<boolean> => delay(10_000).then(async () => (await controller.queueDepth()) === 0);
+  await waitFor('it has looked at all', hasLooked, 600_000);
+  tell(`it has looked at all: ${seconds().toFixed(1)} s, ${(await controller.cpuSeconds()).toFixed(1)} CPU s`);
+  const rss = await controller.peakRssBytes();
+  say('peak RSS', await printRss(controller), rss <= limits.rssBytes, `${limits.rssBytes / 1e6} MB`);
+  return controller;
+}
+
+async function printRss(controller: ControllerProcess): Promise<string> {
+  const rss = await controller.peakRssBytes();
+  const objects = policies + backups + queued;
+  return `${(rss / 1e6).toFixed(0)} MB (${(rss / objects / 1000).toFixed(1)} kB for each of ${objects} objects)`;
+}
+
 async function seed({ client, etcdUrl, makeNamespace }: ControlPlane): Promise<void> {
   const began = performance.now();
   for (const namespace of namespaces) await makeNamespace(namespace);
   const bytes = await openObjectStore(client, etcdUrl).put(listObjects(Date.now()));
+  // Until then it refuses lists: it knows that there is more.
+  const isServed = async (): Promise<boolean> =>
+    client.list(resources.backup, { limit: 1 }, never).then(
+      () => true,
+      () => false,
+    );
+  await waitFor('the API server has taken them in', isServed, 300_000);
   const made = `${policies} policies, ${backups} ended and ${queued} queued Backups`;
   tell(`${made}, ${(bytes / 1e6).toFixed(0)} MB, made in ${((performance.now() - began) / 1000).toFixed(0)} s`);
 }
@@ -113,6 +136,13 @@ async function endRun({ client }: ControlPlane, controller: ControllerProcess): 
   tell(
     `the end of a run with ${queued} that wait: ${((await controller.cpuSeconds()) - before).toFixed(2)} CPU s in 5 s`,
   );
+}
+
+async function scrape(controller: ControllerProcess): Promise<void> {
+  const [before, began] = [await controller.cpuSeconds(), performance.now()];
+  await controller.queueDepth();
+  const took = performance.now() - began;
+  tell(`a scrape: ${(took / 1000).toFixed(2)} s, ${((await controller.cpuSeconds()) - before).toFixed(2)} CPU s`);
 }
 
 function say(what: string, found: string, kept: boolean, limit: string): void {

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { printSamples, type Sample, type SampledMetric } from './print-samples.ts';
 
 export interface MetricDefinition {
   readonly name: string;
@@ -7,12 +8,6 @@ export interface MetricDefinition {
   readonly labels: readonly string[];
   /** Of a histogram, in its unit. */
   readonly buckets?: readonly number[];
-}
-
-export interface Sample {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
 }
 
 /** The only door to prom-client: a registry of its own, so that several controllers fit into one process. */
@@ -29,8 +24,9 @@ export interface MetricsOptions {
   /** Counted while the process lives. */
   readonly live: readonly MetricDefinition[];
   /** Computed anew at each scrape: a sample that `derive` does not give is absent, never 0. */
-  readonly derived: readonly MetricDefinition[];
-  readonly derive: () => readonly Sample[];
+  readonly derived: readonly SampledMetric[];
+  /** Read one by one, with room for others in between. */
+  readonly derive: () => Iterable<Sample>;
   /** Also memory, CPU and event loop of this process, with prom-client's names. */
   readonly processMetrics: boolean;
 }
@@ -45,24 +41,13 @@ export function openMetrics(options: MetricsOptions): Metrics {
     return new Histogram({ ...common, ...(buckets === undefined ? {} : { buckets: [...buckets] }) });
   };
   const live = new Map(options.live.map((definition) => [definition.name, build(definition)]));
-  const derived = new Map(options.derived.map((definition) => [definition.name, build(definition)]));
 
-  const derive = (): void => {
-    const samples = options.derive();
-    for (const metric of derived.values()) metric.reset();
-    for (const { name, labels, value } of samples) {
-      const metric = derived.get(name);
-      if (metric instanceof Gauge) metric.set(labels, value);
-      else if (metric instanceof Counter) metric.inc(labels, value);
-      else throw new TypeError(`${name} is no derived metric`);
-    }
-  };
-
-  // One scrape after the other: what is derived is shared by all.
+  // One scrape after the other: each takes memory as long as it is printed.
   let last: Promise<unknown> = Promise.resolve();
   const print = async (): Promise<{ readonly contentType: string; readonly text: string }> => {
-    derive();
-    return { contentType: registry.contentType, text: await registry.metrics() };
+    const derived = await printSamples(options.derived, options.derive());
+    const live = await registry.metrics();
+    return { contentType: registry.contentType, text: live.trim() === '' ? derived : `${live}\n${derived}` };
   };
 
   return {

@@ -7,7 +7,7 @@ import { findCondition } from '../conditions.ts';
 import { endOf, resultOf, startOf } from '../run/outcome.ts';
 import { runsOf } from '../policy/backup-run.ts';
 import { endedRuns } from '../schedule/run.ts';
-import { listRestoreSamples } from '../restore-policy/gauges.ts';
+import { samplesOfRestorePolicy } from '../restore-policy/gauges.ts';
 import { samples, secondsOf, truthOf, type GaugeSample, type IntervalOf } from './samples.ts';
 
 export interface GaugesSeen {
@@ -15,10 +15,13 @@ export interface GaugesSeen {
   /** Those whose spec can be read. */
   readonly policies: readonly BackupPolicy[];
   readonly locations: readonly BackupLocation[];
-  readonly backups: readonly Backup[];
+  /** All that name it. */
+  readonly backupsOf: (policy: BackupPolicy) => readonly Backup[];
+  /** Those that ended and did not get there. */
+  readonly backupsFailedAt: (location: BackupLocation) => readonly Backup[];
   readonly restorePolicies: readonly RestorePolicy[];
-  /** Of those policies. */
-  readonly restoreRequests: readonly RestoreRequest[];
+  /** All that bear its label. */
+  readonly restoresOf: (policy: RestorePolicy) => readonly RestoreRequest[];
   readonly queue: {
     readonly depth: number;
     readonly oldestMs: number;
@@ -27,27 +30,24 @@ export interface GaugesSeen {
   };
 }
 
-/** Turns objects into samples. What is not known is absent, never 0. */
-export function listSamples(seen: GaugesSeen, intervalOf = rememberIntervals()): readonly GaugeSample[] {
-  const byPolicy = groupBy(seen.backups, ({ metadata, spec }) => `${metadata.namespace}/${spec.policy}`);
-  const failed = countFailed(seen.backups);
-  return [
-    ...seen.policies.flatMap((policy) => {
-      const { namespace, name } = policy.metadata;
-      return samplesOfPolicy(policy, byPolicy.get(`${namespace}/${name}`) ?? [], intervalOf(policy, seen.nowMs));
-    }),
-    ...seen.locations.flatMap((location) => samplesOfLocation(location, failed)),
-    ...listRestoreSamples(seen, intervalOf),
-    ...samples(
-      {},
-      {
-        queue_depth: seen.queue.depth,
-        queue_oldest_seconds: seen.queue.oldestMs / 1000,
-        queue_longest_look_seconds: seen.queue.longestRunMs / 1000,
-        queue_retries_total: seen.queue.retries,
-      },
-    ),
-  ];
+/** Turns objects into samples, one object after the other. What is not known is absent, never 0. */
+export function* listSamples(seen: GaugesSeen, intervalOf = rememberIntervals()): Generator<GaugeSample> {
+  for (const policy of seen.policies) {
+    yield* samplesOfPolicy(policy, seen.backupsOf(policy), intervalOf(policy, seen.nowMs));
+  }
+  for (const location of seen.locations) yield* samplesOfLocation(location, seen.backupsFailedAt(location).length);
+  for (const policy of seen.restorePolicies) {
+    yield* samplesOfRestorePolicy(policy, seen.restoresOf(policy), intervalOf(policy, seen.nowMs));
+  }
+  yield* samples(
+    {},
+    {
+      queue_depth: seen.queue.depth,
+      queue_oldest_seconds: seen.queue.oldestMs / 1000,
+      queue_longest_look_seconds: seen.queue.longestRunMs / 1000,
+      queue_retries_total: seen.queue.retries,
+    },
+  );
 }
 
 function samplesOfPolicy(
@@ -150,28 +150,13 @@ function lastSuccesses(ended: readonly Backup[]): readonly (readonly [string, nu
   return [...found].toSorted(([a], [b]) => a.localeCompare(b));
 }
 
-/** By `namespace/location`: Backups that did not get there. */
-function countFailed(backups: readonly Backup[]): ReadonlyMap<string, number> {
-  const failed = new Map<string, number>();
-  for (const { metadata, status } of backups) {
-    for (const { location, outcome } of status?.destinations ?? []) {
-      const key = `${metadata.namespace}/${location}`;
-      if (outcome === 'Failed') failed.set(key, (failed.get(key) ?? 0) + 1);
-    }
-  }
-  return failed;
-}
-
-function samplesOfLocation(
-  { metadata, status }: BackupLocation,
-  failed: ReadonlyMap<string, number>,
-): readonly GaugeSample[] {
+function samplesOfLocation({ metadata, status }: BackupLocation, failed: number): readonly GaugeSample[] {
   const labels = { namespace: metadata.namespace, location: metadata.name };
   // What lies there is said by the last complete catalogue; before the first nothing is known.
   const states = {
     committed: status?.backups,
     damaged: status?.damagedManifests,
-    failed: status?.backups === undefined ? undefined : (failed.get(`${metadata.namespace}/${metadata.name}`) ?? 0),
+    failed: status?.backups === undefined ? undefined : failed,
   };
   const latencies = status?.latencies ?? {};
   return [
@@ -197,8 +182,4 @@ function samplesOfLocation(
       );
     }),
   ];
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, readonly T[]> {
-  return Map.groupBy(items, keyOf);
 }

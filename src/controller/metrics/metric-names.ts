@@ -7,10 +7,17 @@ interface Definition {
   readonly buckets?: readonly number[];
 }
 
+type DerivedDefinition = Definition & { readonly type: 'gauge' | 'counter' };
+
 const policy = ['namespace', 'policy'] as const;
 const location = ['namespace', 'location'] as const;
 
-const define = (type: 'gauge' | 'counter', name: string, labels: readonly string[], help: string): Definition => ({
+const define = (
+  type: 'gauge' | 'counter',
+  name: string,
+  labels: readonly string[],
+  help: string,
+): DerivedDefinition => ({
   name: `pgbackup_${name}`,
   help,
   type,
@@ -18,7 +25,7 @@ const define = (type: 'gauge' | 'counter', name: string, labels: readonly string
 });
 
 /** Computed from objects at each scrape; what is not known is absent. Counters are kept in the status of their object. */
-export const derivedMetrics: readonly Definition[] = [
+export const derivedMetrics: readonly DerivedDefinition[] = [
   define('gauge', 'policy_info', [...policy, 'schedule', 'timezone'], '1 for each policy.'),
   define('gauge', 'policy_suspended', policy, '1 while spec.suspend is set.'),
   define('gauge', 'policy_ready', policy, '1 while condition Ready is True, 0 while it is False.'),

@@ -1,3 +1,4 @@
+import type { BackupLocation, BackupPolicy, RestorePolicy } from '../../api/kinds.ts';
 import { openMetrics, type Metrics } from '../../support/metrics.ts';
 import type { Clock } from '../../support/clock.ts';
 import type { Controller, ControllerOptions } from '../controller.ts';
@@ -35,19 +36,20 @@ export function openControllerMetrics(clock: Clock, options = { processMetrics: 
       const readable = <T>(
         reads: readonly { readonly object: T; readonly fault: string | undefined }[],
       ): readonly T[] => reads.filter(({ fault }) => fault === undefined).map(({ object }) => object);
-      const restorePolicies = readable(world.restorePolicies());
       const seen = {
         nowMs: clock.nowMs(),
         policies: readable(world.policies()),
         locations: readable(world.locations()),
-        backups: readable(world.backups()),
-        restorePolicies,
-        restoreRequests: restorePolicies.flatMap(({ metadata: { namespace, name } }) =>
+        backupsOf: ({ metadata: { namespace, name } }: BackupPolicy) =>
+          readable(world.backupsOfPolicy(namespace, name)),
+        backupsFailedAt: ({ metadata: { namespace, name } }: BackupLocation) =>
+          readable(world.backupsFailedAt(namespace, name)),
+        restorePolicies: readable(world.restorePolicies()),
+        restoresOf: ({ metadata: { namespace, name } }: RestorePolicy) =>
           readable(world.restoresOfPolicy(namespace, name)),
-        ),
         queue: followed.queue(),
       };
-      return [...health, ...listSamples(seen, intervalOf)];
+      return join(health, listSamples(seen, intervalOf));
     },
   });
   return {
@@ -65,4 +67,8 @@ export function openControllerMetrics(clock: Clock, options = { processMetrics: 
     },
     print: () => metrics.print(),
   };
+}
+
+function* join<T>(...parts: readonly Iterable<T>[]): Generator<T> {
+  for (const part of parts) yield* part;
 }

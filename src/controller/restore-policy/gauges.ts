@@ -1,29 +1,11 @@
-import { labels, type RestorePolicy, type RestoreRequest } from '../../api/kinds.ts';
+import type { RestorePolicy, RestoreRequest } from '../../api/kinds.ts';
 import { restoreResults } from '../../api/restore-policy.ts';
 import { endedRuns } from '../schedule/run.ts';
-import { samples, secondsOf, truthOf, type GaugeSample, type IntervalOf } from '../metrics/samples.ts';
+import { samples, secondsOf, truthOf, type GaugeSample } from '../metrics/samples.ts';
 import { restoreRun } from './restore-run.ts';
 
-/** Turns RestorePolicies into samples. What is not known is absent, never 0; what counts up is kept in their status. */
-export function listRestoreSamples(
-  seen: {
-    readonly nowMs: number;
-    readonly restorePolicies: readonly RestorePolicy[];
-    readonly restoreRequests: readonly RestoreRequest[];
-  },
-  intervalOf: IntervalOf,
-): readonly GaugeSample[] {
-  const byPolicy = Map.groupBy(seen.restoreRequests, ({ metadata }) => {
-    return `${metadata.namespace}/${metadata.labels?.[labels.restorePolicy] ?? ''}`;
-  });
-  return seen.restorePolicies.flatMap((policy) => {
-    const { namespace, name } = policy.metadata;
-    const requests = byPolicy.get(`${namespace}/${name}`) ?? [];
-    return samplesOfPolicy(policy, requests, intervalOf(policy, seen.nowMs));
-  });
-}
-
-function samplesOfPolicy(
+/** What is not known is absent, never 0; what counts up is kept in its status. */
+export function samplesOfRestorePolicy(
   policy: RestorePolicy,
   requests: readonly RestoreRequest[],
   intervalMs: number | undefined,

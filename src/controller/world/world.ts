@@ -81,10 +81,6 @@ export class World {
     return raw && readBackup(raw);
   }
 
-  backups(): readonly Read<Backup>[] {
-    return this.#merge('backup', this.#caches.backup.list(), () => true).map(readBackup);
-  }
-
   backupsIn(namespace: string): readonly Read<Backup>[] {
     const cached = this.#caches.backup.byIndex('namespace', namespace);
     return this.#merge('backup', cached, ({ metadata }) => metadata.namespace === namespace).map(readBackup);

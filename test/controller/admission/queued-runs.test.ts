@@ -24,7 +24,6 @@ function countVisits(): { readonly visited: () => number } {
       'policiesIn',
       'policiesAt',
       'backup',
-      'backups',
       'backupsOfPolicy',
       'unfinishedBackups',
       'unfinishedBackupsOf',

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { labels, type Backup, type RestoreRequest } from '../../../src/api/kinds.ts';
 import { listSamples, type GaugesSeen } from '../../../src/controller/metrics/gauges.ts';
 import { derivedMetrics, liveMetrics } from '../../../src/controller/metrics/metric-names.ts';
+import { failedPlaces } from '../../../src/controller/world/world-indexes.ts';
 import { openMetrics } from '../../../src/support/metrics.ts';
 import {
   buildBackup,
@@ -15,7 +17,12 @@ import {
 } from '../../builders/objects.ts';
 
 const idle = { depth: 0, oldestMs: 0, longestRunMs: 0, retries: 0 };
-const empty: GaugesSeen = {
+interface Objects extends Pick<GaugesSeen, 'nowMs' | 'policies' | 'locations' | 'restorePolicies' | 'queue'> {
+  readonly backups: readonly Backup[];
+  readonly restoreRequests: readonly RestoreRequest[];
+}
+
+const empty: Objects = {
   nowMs: Date.parse('2026-01-05T12:00:00Z'),
   policies: [],
   locations: [],
@@ -25,8 +32,23 @@ const empty: GaugesSeen = {
   queue: idle,
 };
 
-const print = async (seen: GaugesSeen): Promise<string> => {
-  const derive = () => listSamples(seen);
+const seenOf = ({ backups, restoreRequests, ...objects }: Objects): GaugesSeen => {
+  type Namespaced = { readonly metadata: { readonly namespace: string } };
+  const isIn = (a: Namespaced, b: Namespaced): boolean => a.metadata.namespace === b.metadata.namespace;
+  return {
+    ...objects,
+    backupsOf: (policy) => backups.filter((each) => isIn(each, policy) && each.spec.policy === policy.metadata.name),
+    backupsFailedAt: (location) =>
+      backups.filter((each) => isIn(each, location) && failedPlaces(each).includes(location.metadata.name)),
+    restoresOf: (policy) =>
+      restoreRequests.filter(
+        (each) => isIn(each, policy) && each.metadata.labels?.[labels.restorePolicy] === policy.metadata.name,
+      ),
+  };
+};
+
+const print = async (objects: Objects): Promise<string> => {
+  const derive = () => listSamples(seenOf(objects));
   const { text } = await openMetrics({ live: [], derived: derivedMetrics, derive, processMetrics: false }).print();
   return text;
 };
@@ -161,11 +183,11 @@ describe('The metrics', () => {
   });
 
   it('forget what is gone', async () => {
-    let seen: GaugesSeen = { ...empty, policies: [buildPolicy()] };
+    let seen: Objects = { ...empty, policies: [buildPolicy()] };
     const metrics = openMetrics({
       live: [],
       derived: derivedMetrics,
-      derive: () => listSamples(seen),
+      derive: () => listSamples(seenOf(seen)),
       processMetrics: false,
     });
     expect((await metrics.print()).text).toContain('policy="nightly"');
@@ -201,7 +223,7 @@ describe('The metrics', () => {
         failed('DatabaseFailed', '2026-01-04T03:10:00Z', { destinations: [{ location: 'near', outcome: 'Stored' }] }),
       ),
     ];
-    const samples = listSamples({ ...empty, policies: [buildPolicy()], backups });
+    const samples = [...listSamples(seenOf({ ...empty, policies: [buildPolicy()], backups }))];
     const found = samples.filter(({ name }) => name === 'pgbackup_last_success_timestamp_seconds');
     expect(found.map(({ labels, value }) => [labels['location'], value])).toEqual([
       ['near', Date.parse('2026-01-03T03:10:00Z') / 1000],
