@@ -245,7 +245,9 @@ export const backupLocationStatus = z.strictObject({
     .meta({ description: 'For people; computed from Available.' }),
   lastProbeTime: timestamp().optional().meta({ description: 'When the last inspection ended.' }),
   latencies: latencies.optional(),
-  backups: count().optional().meta({ description: 'Committed backups at the last complete catalogue.' }),
+  backups: count()
+    .optional()
+    .meta({ description: 'Committed backups there: at the last complete catalogue, and the runs since.' }),
   storedBytes: bytes().optional().meta({ description: 'Bytes of these backups, by their manifests.' }),
   storedSize: sizeText().optional().meta({ description: 'storedBytes for people.' }),
   damagedManifests: count()
@@ -258,6 +260,10 @@ export const backupLocationStatus = z.strictObject({
       backups: count(),
       storedBytes: bytes(),
       damagedManifests: count(),
+      readsAll: z
+        .boolean()
+        .optional()
+        .meta({ description: 'Somebody asked for it: manifests that are known are read, too.' }),
     })
     .optional()
     .meta({ description: 'How far a catalogue of several pages has come; absent when it is complete.' }),

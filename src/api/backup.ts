@@ -3,11 +3,13 @@ import {
   bytes,
   conditions,
   count,
+  failedTries,
   failureReason,
   objectName,
   policyNameMaxLength,
   postgresName,
   progressShape,
+  rebuilt,
   sha256Hex,
   shortText,
   sizeText,
@@ -57,6 +59,10 @@ export const destinationStatus = () =>
       .meta({ description: 'Bytes that the run read back there and compared; absent when the place proved itself.' }),
     manifestKey: z.string().max(1024).optional(),
     manifestSha256: sha256Hex().optional(),
+    listed: z.string().max(16).optional().meta({
+      description:
+        'How its manifest looked in the listing when an inspection read it (size, time, tag; hashed): while it looks so, it is not read again.',
+    }),
   });
 
 export const backupStatus = z.strictObject({
@@ -67,6 +73,8 @@ export const backupStatus = z.strictObject({
     .optional()
     .meta({ description: 'For people; computed from Succeeded.' }),
   job: z.string().max(63).optional().meta({ description: 'The Job that does it.' }),
+  rebuilt: rebuilt().optional(),
+  failedTries: failedTries().optional(),
   startedAt: timestamp().optional(),
   completedAt: timestamp().optional(),
   attempt: z.string().max(16).optional().meta({ description: 'The try whose bytes are stored.' }),

@@ -238,6 +238,10 @@ export type RestorePolicy = Stored<'RestorePolicy', RestorePolicySpec, RestorePo
 export const annotations = {
   task: 'pgbackup.dev/task',
   probeRequestedAt: 'pgbackup.dev/probe-requested-at',
+  /** On a Backup or RestoreRequest whose pod cannot start: any new value has its Job built again. */
+  startRequestedAt: 'pgbackup.dev/start-requested-at',
+  /** On a Job: what it was made from (controller/run/rebuild.ts). */
+  madeFrom: 'pgbackup.dev/made-from',
   /** On the Job of an inspection: the generation of the location that it looks at. */
   generation: 'pgbackup.dev/generation',
   /** On a found Backup: the uid that its manifest records. */

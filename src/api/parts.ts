@@ -90,6 +90,24 @@ export const conditions = () =>
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] });
 export type Condition = z.infer<ReturnType<typeof condition>>;
 
+/** In the status of a run. */
+export const failedTries = () =>
+  count().meta({ description: 'Tries that ended without success, and after which it was tried again.' });
+
+/** In the status of a run whose pod could not start. */
+export const rebuilt = () =>
+  z
+    .strictObject({
+      times: count(),
+      jobUid: z.string().max(64).meta({ description: 'uid of the last Job that was given up for another.' }),
+      at: timestamp(),
+    })
+    .meta({
+      description:
+        'How often its Job was built again because its pod could not start and what it is made from had changed, or somebody asked.',
+    });
+export type Rebuilt = z.infer<ReturnType<typeof rebuilt>>;
+
 export const failureReason = () => z.enum(failureReasonNames);
 
 const quantity = () =>
@@ -108,15 +126,15 @@ const textMap = <Value extends z.ZodType>(maxKeyLength: number, value: Value, ma
       `a key has at most ${maxKeyLength} characters`,
     ),
   ).meta({ maxProperties });
-const labelMap = () =>
-  textMap(
-    317,
-    z
-      .string()
-      .max(63)
-      .regex(/^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/),
-    32,
-  );
+/** Keys of labels, annotations, taints: a name, with or without the prefix of a domain. */
+export const qualifiedNamePattern =
+  /^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+const labelValue = () =>
+  z
+    .string()
+    .max(63)
+    .regex(/^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/);
+const labelMap = () => textMap(317, labelValue(), 32);
 
 /** As Kubernetes takes it (0 to 2³¹-1). */
 const userId = () => z.int().min(0).max(2_147_483_647).meta({ format: 'int64' });
@@ -167,12 +185,12 @@ export const runnerOptions = () =>
       .array(
         withRules(
           z.strictObject({
-            key: z.string().max(317).optional().meta({ description: 'Key of the taint.' }),
+            key: z.string().max(317).regex(qualifiedNamePattern).optional().meta({ description: 'Key of the taint.' }),
             operator: z
               .enum(['Exists', 'Equal'])
               .optional()
               .meta({ description: 'How value is compared. Default Equal.' }),
-            value: z.string().max(63).optional().meta({ description: 'Value of the taint.' }),
+            value: labelValue().optional().meta({ description: 'Value of the taint.' }),
             effect: z
               .enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])
               .optional()

@@ -552,6 +552,10 @@ export const stateReasons = {
   SlotsMissed: 'Slots passed while nobody could start them; only the latest one runs.',
   SlotTooLate: 'A slot was not started within startingDeadlineSeconds and is skipped.',
   JobCreated: 'The Job of a run was created.',
+  RunStarted: 'The runner of a run has begun.',
+  RunRetried: 'A try of a run failed for a reason that may pass, and another follows.',
+  JobRebuilt:
+    'The pod of a run could not start, and what it is made from has changed, or somebody asked: its Job is built again.',
   Inspecting: 'The location is being looked at for the first time.',
   ProbePassed: 'Keys were written, also only if absent and in parts, read back, listed and deleted.',
   AppendProbePassed: 'The location is AppendOnly; keys were written, read back and listed, and nothing was deleted.',

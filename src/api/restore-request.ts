@@ -3,9 +3,11 @@ import {
   bytes,
   conditions,
   count,
+  failedTries,
   failureReason,
   postgresName,
   progressShape,
+  rebuilt,
   seconds,
   shortText,
   sizeText,
@@ -58,6 +60,8 @@ export const restoreRequestStatus = z.strictObject({
     .strictObject({ reason: failureReason(), message: shortText(), at: timestamp() })
     .optional()
     .meta({ description: 'What ended a run that left no word, while it is found out what became of the target.' }),
+  rebuilt: rebuilt().optional(),
+  failedTries: failedTries().optional(),
   startedAt: timestamp().optional(),
   completedAt: timestamp().optional(),
   source: restoredSource().optional().meta({ description: 'What was chosen.' }),

@@ -5,6 +5,7 @@ import { noteSum } from '../api/notes.ts';
 import { failureReasonNames } from '../api/reasons.ts';
 import { mostRefusedTold, restoredOutcomes } from '../api/restore-request.ts';
 import { readSource } from './fit-source.ts';
+import { unseenManifests } from './known-manifests.ts';
 import { proposedRemains, remainsSeen } from './remains-report.ts';
 
 /**
@@ -173,9 +174,10 @@ export const progressLine = z.object({
 });
 export type ProgressLine = z.infer<typeof progressLine>;
 
+const ofResult = { type: z.literal('result'), v: z.literal(reportVersion) };
+
 export const databaseResult = z.object({
-  type: z.literal('result'),
-  v: z.literal(reportVersion),
+  ...ofResult,
   kind: z.literal('database'),
   name: z.string(),
   outcome: z.enum(['stored', 'failed', 'skipped']),
@@ -189,8 +191,7 @@ export type DatabaseResult = z.infer<typeof databaseResult>;
 
 /** One committed backup that an inspection found. */
 export const foundBackup = z.object({
-  type: z.literal('result'),
-  v: z.literal(reportVersion),
+  ...ofResult,
   kind: z.literal('backup'),
   key: z.string(),
   id: z.string(),
@@ -205,6 +206,7 @@ export const foundBackup = z.object({
   plainBytes: size,
   storedBytes: size,
   manifestSha256: z.string(),
+  mark: z.string().optional(),
   stored: z.array(z.string()),
   failed: z.array(z.object({ name: z.string(), reason })),
 });
@@ -212,8 +214,7 @@ export type FoundBackup = z.infer<typeof foundBackup>;
 
 /** A manifest that an inspection could not read. */
 export const damagedManifest = z.object({
-  type: z.literal('result'),
-  v: z.literal(reportVersion),
+  ...ofResult,
   kind: z.literal('damaged'),
   key: z.string(),
   detail: z.string(),
@@ -229,8 +230,7 @@ export type RefusedSum = z.infer<typeof refused>;
 
 /** What became of one target database of a restore. */
 export const restoredDatabase = z.object({
-  type: z.literal('result'),
-  v: z.literal(reportVersion),
+  ...ofResult,
   kind: z.literal('restored'),
   source: z.string().optional(),
   target: z.string(),
@@ -249,8 +249,7 @@ export type RestoredDatabase = z.infer<typeof restoredDatabase>;
 
 /** Roles that globals created, in lines of at most 100. */
 export const createdRoles = z.object({
-  type: z.literal('result'),
-  v: z.literal(reportVersion),
+  ...ofResult,
   kind: z.literal('roles'),
   names: z.array(z.string()),
 });
@@ -260,7 +259,8 @@ export const resultLine = z.discriminatedUnion('kind', [
   databaseResult,
   foundBackup,
   damagedManifest,
-  proposedRemains.extend({ type: z.literal('result'), v: z.literal(reportVersion) }),
+  proposedRemains.extend(ofResult),
+  unseenManifests.extend(ofResult),
   restoredDatabase,
   createdRoles,
 ]);

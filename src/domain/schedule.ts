@@ -56,11 +56,21 @@ export function parseSchedule(schedule: string, timeZone: string): Schedule {
   return known;
 }
 
+function adviseFields(schedule: string, count: number): string {
+  if (schedule.trim().startsWith('@')) {
+    return `there are ${Object.keys(macros).join(', ')}; instead of @every 15m write */15 * * * *`;
+  }
+  if (count === 6) return 'leave out the field of seconds, which is the first one';
+  return 'minute, hour, day of the month, month, day of the week; such as 0 3 * * * for each day at three';
+}
+
 function readSchedule(schedule: string, timeZone: string): Schedule {
   const fields = (macros[schedule] ?? schedule).trim().split(/\s+/).map(spellOutSteps);
   const [minute, hour, dayOfMonth, month, dayOfWeek] = fields;
   if (fields.length !== 5 || minute === undefined || hour === undefined) {
-    throw new Failure('ScheduleInvalid', `schedule ${JSON.stringify(schedule)} does not have five fields`);
+    throw new Failure('ScheduleInvalid', `schedule ${JSON.stringify(schedule)} does not have five fields`, {
+      hint: adviseFields(schedule, fields.length),
+    });
   }
   const foreign = fields.find((field, index) => !isCronField(field, index));
   if (foreign !== undefined) {

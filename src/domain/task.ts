@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { knownManifests } from './known-manifests.ts';
 import { readBacks } from '../api/backup-policy.ts';
 import { accessModes } from '../api/probe.ts';
 import { leavableKinds, onErrors } from '../api/restore-options.ts';
@@ -135,7 +136,10 @@ export const inspectTask = z.strictObject({
   fullPart: z.boolean(),
   /** Manifests after this key; from the start if absent. */
   after: z.string().optional(),
+  /** Manifests to be read; those that are known do not count. */
   pageSize: z.int().min(1).max(1000),
+  /** Everything is read if absent. */
+  known: knownManifests.optional(),
   /** Look for what remains of runs; absent on later pages. */
   remains: z
     .strictObject({

@@ -27,6 +27,8 @@ const plainNumbers = [
   'lastRestoredGeneration',
   'port',
   'level',
+  'times',
+  'failedTries',
   'retries',
   'runAsUser',
   'runAsGroup',

@@ -111,7 +111,7 @@ describe('A controller', () => {
       active: [],
       lastSizeBytes: 6000,
     });
-    expect(await cluster.told(name)).toEqual(['JobCreated', 'Succeeded']);
+    expect(await cluster.told(name)).toEqual(['JobCreated', 'RunStarted', 'Succeeded']);
 
     await cluster.setJobCondition(`pgb-${name}`, 'Complete');
     await cluster.advance(23 * hourMs);
@@ -294,10 +294,10 @@ describe('A controller', () => {
     for (const [index, lines] of pages.entries()) {
       const [job = ''] = await cluster.openJobs('inspect');
       expect(job).toContain(`pgbl-near-${index + 1}-`);
-      const after = index === 0 ? { after: idOf(249) } : {};
+      const after = index === 0 ? { after: lines.at(-1)?.key ?? '' } : {};
       await cluster.finishJob(
         job,
-        inspectVerdict({ backups: 250, storedBytes: 10, resultLines: 250, ...after }),
+        inspectVerdict({ backups: 250, storedBytes: 250_000, resultLines: 250, ...after }),
         lines,
       );
       await cluster.settle();
@@ -305,7 +305,7 @@ describe('A controller', () => {
     }
     expect(await cluster.names(resources.backup)).toHaveLength(500);
     const { status } = await cluster.get<BackupLocation>(resources.location, 'near');
-    expect(status).toMatchObject({ backups: 500, storedBytes: 20, phase: 'Available' });
+    expect(status).toMatchObject({ backups: 500, storedBytes: 500_000, phase: 'Available' });
     expect(status?.catalogue).toBeUndefined();
     const pending = await cluster.list(resources.backup);
     expect(pending.filter(({ status: each }) => each === undefined)).toEqual([]);

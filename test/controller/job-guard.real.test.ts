@@ -52,7 +52,12 @@ function makeJobs(template: Template = {}): Readonly<Record<string, KubeObject>>
   const plain = { runner: { securityContext: {} } };
   const places = [near, volume].map((location) => ({ location, required: true }));
   const inspect = (location: typeof near) =>
-    createInspectJob(location, mode, { policies: [], unfinished: [], backupNamed: () => undefined });
+    createInspectJob(location, mode, {
+      policies: [],
+      unfinished: [],
+      backupNamed: () => undefined,
+      allBackups: () => [],
+    });
   const backup = (spec: object) => createBackupJob(buildBackup(), buildPolicy({ spec }), places, mode, Date.now());
   const restore = (spec: object) => createRestoreJob(buildRestore({ spec }), source, mode);
   const made = {

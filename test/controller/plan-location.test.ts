@@ -35,6 +35,7 @@ function look(given: Partial<LocationSeen> & { readonly backups?: readonly Backu
     policies: [],
     unfinished: [],
     failedThere: [],
+    copies: { backups: 3, storedBytes: 300 },
     allBackups: () => backups,
     backupNamed: (name) => backups.find(({ metadata }) => metadata.name === name),
     mode: testMode,
@@ -165,10 +166,27 @@ describe('The plan of a location', () => {
       backups: 3,
       catalogue: { page: 1, after: 'key', backups: 1000, storedBytes: 10 },
     });
-    const last = look(after({ backups: 5, storedBytes: 1, latencies: {} }, [], page.status));
+    const between = { ...page.status, backups: undefined, countedJob: 'job-before' };
+    const last = look(after({ backups: 5, storedBytes: 1, latencies: {} }, [], between));
     expect(last.status).toMatchObject({ backups: 1005, storedBytes: 11 });
     expect(last.status?.catalogue).toBeUndefined();
     expect(inspectionName(buildLocation({ status: page.status }))).not.toBe(inspectionName(buildLocation()));
+  });
+
+  it('follows the Backup objects between inspections, once it has a number', () => {
+    const copies = { backups: 4, storedBytes: 4_000_000 };
+    const location = { object: buildLocation({ status: probed() }), fault: undefined };
+    const seen = look({ location, copies });
+    expect(seen.status).toMatchObject({ ...copies, storedSize: '4.00 MB', lastProbeTime: '2026-01-01T11:30:00Z' });
+    expect(look({ copies }).status?.backups).toBeUndefined();
+  });
+
+  it('does not count what has the name of another backup of ours', () => {
+    const found = foundBackup({ id: 'by-hand', uid: 'somebody' });
+    const backups = [buildBackup({ name: 'by-hand' })];
+    const seen = look({ ...after({ backups: 2, storedBytes: 3000 }, [found, foundBackup({ id: 'old' })]), backups });
+    expect(seen.told).toContain('NameTaken');
+    expect(seen.status).toMatchObject({ backups: 1, storedBytes: 3000 - found.storedBytes });
   });
 
   it('takes a bad answer: not available, and why; operations count', () => {
@@ -224,6 +242,16 @@ describe('The plan of a location', () => {
     expect(seen.says).toBe(`False ${reason}`);
     expect(seen.created).toEqual([]);
     expect(seen.told).toEqual([reason]);
+  });
+
+  it('no longer says that it is available when its inspections have been refused for long, and asks on', () => {
+    const location = { object: buildLocation({ status: probed() }), fault: undefined };
+    const at = (time: string) => look({ location, refused: 'exceeded quota', nowMs: Date.parse(time) });
+    expect(at('2026-01-01T12:59:00Z')).toMatchObject({ says: 'True ProbePassed', told: [] });
+    const over = at('2026-01-01T13:00:00Z');
+    expect(over).toMatchObject({ says: 'Unknown PodRefused', order: ['set-status', 'tell', 'create'] });
+    expect(findCondition(over.status?.conditions, 'Available')?.message).toContain('exceeded quota');
+    expect(over.wakeAt).toBe('2026-01-01T13:01:00.000Z');
   });
 
   it('inspects a folder of a claim that is named, as the remedy of ClaimRequired says', () => {

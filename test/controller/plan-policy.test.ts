@@ -69,6 +69,40 @@ const handled = (handledSlot: string, spec: object = {}, status: Partial<BackupP
 };
 
 describe('The plan of a policy', () => {
+  it.each([
+    ['podLabels', { podLabels: { 'team name': 'a' } }, 'team name'],
+    ['podLabels', { podLabels: { 'Example.com/team': 'a' } }, 'Example.com/team'],
+    ['nodeSelector', { nodeSelector: { '-disk': 'fast' } }, '-disk'],
+    ['podAnnotations', { podAnnotations: { 'a/b/c': 'x' } }, 'a/b/c'],
+    ['resources.limits', { resources: { limits: { 'me mory': '1Gi' } } }, 'me mory'],
+  ])('is not ready when Kubernetes would refuse a key of runner.%s', (member, runner, key) => {
+    const { status } = look('2026-01-02T03:00:01Z', { policy: buildPolicy({ spec: { runner } }) });
+    expect(reasonOf(status, 'Ready')).toBe('False SpecInvalid');
+    const message = findCondition(status.conditions, 'Ready')?.message ?? '';
+    expect(message).toContain(`runner.${member} has the key "${key}"`);
+    expect(message).toContain('example.com/name');
+  });
+
+  it('is ready with keys that Kubernetes takes', () => {
+    const good = { 'example.com/Team_1.a': 'x', plain: '' };
+    const runner = { podLabels: good, nodeSelector: good, podAnnotations: { ...good, 'Example.COM/x': 'y' } };
+    const { status } = look('2026-01-02T03:00:01Z', { policy: buildPolicy({ spec: { runner } }) });
+    expect(reasonOf(status, 'Ready')).toContain('True');
+  });
+
+  it('is not ready when no Job could hold what its runs must be told, and says what to do', () => {
+    const hostKeys = Array.from({ length: 16 }, (_, index) => `ssh-ed25519 ${String(index).padStart(2000, 'A')}`);
+    const sftp = { host: 'h', path: 'p', credentials: { secretName: 's' }, hostKeys };
+    const names = Array.from({ length: 8 }, (_, index) => `place-${index}`);
+    const locations = names.map((name) => buildLocation({ name, spec: { directory: undefined, sftp } }));
+    const policy = buildPolicy({ spec: { destinations: names.map((location) => ({ location })) } });
+    const { status, created } = look('2026-01-02T03:00:01Z', { policy, locations });
+    expect(reasonOf(status, 'Ready')).toBe('False SpecInvalid');
+    expect(reasonOf(status, 'Healthy')).toBe('False SpecInvalid');
+    expect(findCondition(status.conditions, 'Ready')?.message).toContain('host keys');
+    expect(created).toEqual([]);
+  });
+
   it('creates the Backup first, then notes it, then tells', () => {
     const { created, status, told, order, wakeAt } = look('2026-01-01T03:00:00Z');
     expect(created).toEqual(['nightly-20260101t030000z']);

@@ -87,6 +87,13 @@ describe.skipIf(missing !== undefined)(`A pod in trouble${missing ? ` (skipped: 
     await create(resources.backup, asSent(buildBackup({ name, spec: { policy: name } })));
   };
 
+  const mend = async (name: string, runner: object): Promise<void> => {
+    const policy = await cluster.client.get(resources.policy, namespace, name, signal);
+    if (policy === undefined) throw new Error('there is no policy');
+    const spec = { ...(policy['spec'] as object), runner: { retries: 0, ...runner } };
+    await cluster.client.put(resources.policy, { ...policy, spec }, signal);
+  };
+
   beforeAll(async () => {
     cluster = await startWithCrds(assets ?? '', signal);
     await cluster.startControllers('job-controller', 'garbage-collector-controller');
@@ -139,6 +146,40 @@ describe.skipIf(missing !== undefined)(`A pod in trouble${missing ? ` (skipped: 
     expect(await hear(name, 'False', reason)).toContain(words);
     // Nothing is left that could start after all.
     await until(async () => expect(await podsOf(name)).toEqual([]));
+  });
+
+  it.concurrent('without its service account is built again when its policy names another, and succeeds', async () => {
+    await start('account', { serviceAccountName: 'absent' });
+    expect(await hear('account', 'Unknown', 'PodRefused')).toContain('serviceaccount "absent" not found');
+    await mend('account', { serviceAccountName: 'default' });
+    await say('account', filled(running));
+    await say('account', filled(terminated(0, JSON.stringify(backupVerdict()), '2026-01-01T00:01:00Z')));
+    await hear('account', 'True', 'Succeeded');
+  });
+
+  it.concurrent('that no node wants is built again when its policy is changed, before its budget ends', async () => {
+    await start('selective', { nodeSelector: { disk: 'none' } });
+    await say('selective', unschedulable);
+    await hear('selective', 'Unknown', 'PodUnschedulable');
+    const [before] = await podsOf('selective');
+    await mend('selective', { nodeSelector: { disk: 'fast' } });
+    await until(async () => {
+      const pods = await podsOf('selective');
+      expect(pods).toHaveLength(1);
+      expect(pods[0]?.metadata.uid).not.toBe(before?.metadata.uid);
+      expect(pods[0]?.['spec']).toMatchObject({ nodeSelector: { disk: 'fast' } });
+    });
+    await hear('selective', 'Unknown', 'Starting');
+    const { status } = (await cluster.client.get(
+      resources.backup,
+      namespace,
+      'selective',
+      signal,
+    )) as unknown as Backup;
+    expect(status?.rebuilt).toMatchObject({ times: 1 });
+    await say('selective', filled(running));
+    await say('selective', filled(terminated(0, JSON.stringify(backupVerdict()), '2026-01-01T00:01:00Z')));
+    await hear('selective', 'True', 'Succeeded');
   });
 
   it.concurrent('that Pod Security refuses is shown within a minute, and given up', async () => {

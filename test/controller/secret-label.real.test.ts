@@ -37,7 +37,12 @@ const copy = { location: 'near', outcome: 'Stored', manifestKey: 'key', manifest
 const source = { state: 'found', backup: buildBackup(), copies: [{ copy, location }] } as const;
 const jobs = {
   backup: createBackupJob(buildBackup(), policy, [{ location, required: true }], testMode, Date.UTC(2026, 0, 1, 3)),
-  inspection: createInspectJob(location, testMode, { policies: [], unfinished: [], backupNamed: () => undefined }),
+  inspection: createInspectJob(location, testMode, {
+    policies: [],
+    unfinished: [],
+    backupNamed: () => undefined,
+    allBackups: () => [],
+  }),
   restore: createRestoreJob(buildRestore(), source, testMode),
 };
 

@@ -7,6 +7,7 @@ import type { CreateAction } from '../action.ts';
 import type { UsableDestination } from '../destinations.ts';
 import type { ControllerMode } from '../mode.ts';
 import type { JobSeen } from '../run/pods.ts';
+import { describeOrigin, type Origin } from '../run/rebuild.ts';
 import { resources } from '../resources.ts';
 import { buildRunnerJob } from '../run/runner-job.ts';
 import { buildBackupTask, nameClaims } from './task.ts';
@@ -34,6 +35,7 @@ export function createBackupJob(
         [labels.backup]: backup.metadata.name,
         [labels.task]: 'backup',
       },
+      annotations: originOfBackup(backup, policy, destinations, mode),
       task: {
         ...buildBackupTask(backup, policy, destinations, claims, mode.runner.volumeBytes),
         deadline: stamp(nowMs + policy.spec.runner.deadlineSeconds * 1000),
@@ -46,6 +48,16 @@ export function createBackupJob(
     }),
     ours: { controllerUid: backup.metadata.uid },
   };
+}
+
+/** What the Job of a Backup is made from. */
+export function originOfBackup(
+  backup: Backup,
+  policy: BackupPolicy,
+  destinations: readonly UsableDestination[],
+  mode: ControllerMode,
+): Origin {
+  return describeOrigin(backup, [policy, ...destinations.map(({ location }) => location)], mode.runner);
 }
 
 const tasksRead = new WeakMap<JobSeen, { readonly task: BackupTask | undefined }>();

@@ -1,5 +1,4 @@
 import type { BackupStatus } from '../../api/backup.ts';
-import { toFailure } from '../../api/failure.ts';
 import type { Backup } from '../../api/kinds.ts';
 import type { FailureReason, Reason } from '../../api/reasons.ts';
 import { backupJobName } from '../../domain/names.ts';
@@ -9,6 +8,9 @@ import { earliest, type Action, type CreateAction, type Plan } from '../action.t
 import { mayComeYet } from '../run/await-results.ts';
 import { findCondition, setCondition } from '../conditions.ts';
 import { deleteJob } from '../run/delete-job.ts';
+import { describeFailure } from '../describe-failure.ts';
+import { isReplaced, noteRebuild, replacedBy, shouldRebuild, type Origin } from '../run/rebuild.ts';
+import { countTries, tellRun } from '../run/tell-run.ts';
 import { checkDestinations } from '../destinations.ts';
 import { resultOf } from '../run/outcome.ts';
 import { isControlledBy, isFinished, runnerState, type JobSeen } from '../run/pods.ts';
@@ -17,7 +19,7 @@ import { tellProgress } from '../run/progress.ts';
 import { resources } from '../resources.ts';
 import { judgeRun } from '../run/run-state.ts';
 import { finishSilently, finishWithVerdict } from './finish.ts';
-import { createBackupJob, readBackupTask } from './job.ts';
+import { createBackupJob, originOfBackup, readBackupTask } from './job.ts';
 import { findNothingLeft, hasRemains, keptAfterVanishingMs } from './nothing-left.ts';
 import type { BackupSeen } from './observe.ts';
 import { findReplacement, findReplaced } from './replacement.ts';
@@ -97,6 +99,8 @@ function planRunning(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
     const { status, ending } = finishWithVerdict(backup, verdict, readBackupTask(job), seen.results, nowMs);
     return end(seen, backup, { ...status, job: job.metadata.name }, ending.status === 'True', ending);
   }
+  const { rebuilt } = backup.status ?? {};
+  if (isReplaced(rebuilt, job)) return planReplacing(seen, backup, job);
   if (state.phase === 'failed') {
     const failed = fail(seen, backup, state.reason, state.message);
     return state.stop ? { ...failed, actions: [...failed.actions, deleteJob(job, 'Background')] } : failed;
@@ -108,17 +112,59 @@ function planRunning(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
     return { actions: gone, wakeAt: nowMs + progressEveryMs };
   }
   if (state.phase !== 'going') return { actions: [], wakeAt: nowMs + progressEveryMs };
+  if (shouldRebuild(state.reason, job, findOrigin(seen, backup), rebuilt)) return planRebuild(seen, backup, job);
   const isRunning = state.reason === 'Running' || state.reason.startsWith('WaitingFor');
   const before = backup.status;
   const status: BackupStatus = {
     ...waitingStatus(seen, backup, state.reason, state.message, isRunning ? 'Running' : 'Pending'),
     job: job.metadata.name,
     startedAt: before?.startedAt ?? (isRunning ? stamp(nowMs) : undefined),
+    failedTries: countTries(before, pods),
     progress: state.progress === undefined ? before?.progress : tellProgress(state.progress),
   };
   const podRuns = pods.some((pod) => runnerState(pod)?.running !== undefined);
   const wakeAt = earliest(state.recheckAt, podRuns ? nowMs + progressEveryMs : undefined);
-  return { actions: setStatus(backup, status), wakeAt };
+  return { actions: [...setStatus(backup, status), ...tellRun(backup, before, status, state.message)], wakeAt };
+}
+
+function findOrigin({ policy, locations, mode }: BackupSeen, backup: Backup): Origin | undefined {
+  if (policy?.fault !== undefined || policy === undefined) return undefined;
+  const { blocking, usable } = checkDestinations(policy.object.spec.destinations, locations, mode.claimRequired);
+  return blocking === undefined ? originOfBackup(backup, policy.object, usable, mode) : undefined;
+}
+
+function planRebuild(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
+  const { nowMs } = seen;
+  const message = `the Job ${job.metadata.name} is built again`;
+  const status: BackupStatus = {
+    ...waitingStatus(seen, backup, 'Starting', message, 'Pending'),
+    job: undefined,
+    rebuilt: noteRebuild(backup.status?.rebuilt, job, nowMs),
+  };
+  return {
+    actions: [
+      ...setStatus(backup, status),
+      deleteJob(job, 'Foreground'),
+      { type: 'tell', about: backup, level: 'Normal', reason: 'JobRebuilt', message },
+    ],
+    wakeAt: nowMs + progressEveryMs,
+  };
+}
+
+/** Its Job goes, and only when no pod of it is left comes the next. A runner that began after all may have been done, too. */
+function planReplacing(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
+  const { nowMs } = seen;
+  const goneBy = replacedBy(backup.status?.rebuilt, job, nowMs);
+  if (nowMs >= goneBy) {
+    return fail(
+      seen,
+      backup,
+      'PodNotStarting',
+      `the Job ${job.metadata.name}, which is to be built again, does not go`,
+    );
+  }
+  const stop = job.metadata.deletionTimestamp === undefined ? [deleteJob(job, 'Foreground')] : [];
+  return { actions: stop, wakeAt: Math.min(nowMs + progressEveryMs, goneBy) };
 }
 
 function planStart(seen: BackupSeen, backup: Backup): Plan {
@@ -144,7 +190,7 @@ function planStart(seen: BackupSeen, backup: Backup): Plan {
   try {
     create = createBackupJob(backup, policy.object, destinations.usable, mode, nowMs);
   } catch (error) {
-    const { reason, message } = toFailure(error);
+    const { reason, message } = describeFailure(error);
     return fail(seen, backup, reason, message);
   }
   // What was refused is asked for again, after its reason stands in the status.

@@ -6,6 +6,7 @@ import { stamp } from '../../domain/stamp.ts';
 import { setCondition, type ConditionChange } from '../conditions.ts';
 import { describeSize } from '../fit-status.ts';
 import type { JobSeen } from '../run/pods.ts';
+import { readsAll } from './job.ts';
 import { addRemains } from './remains.ts';
 
 /** Reasons that say nothing about the place: our own failures. */
@@ -48,8 +49,12 @@ export function addAnswer(
     return { ...failed, probeErrors: { ...errors, [operation]: (errors[operation] ?? 0) + 1 } };
   }
   const so = before?.catalogue;
-  const backups = (so?.backups ?? 0) + verdict.backups;
-  const storedBytes = (so?.storedBytes ?? 0) + verdict.storedBytes;
+  // Those of others under names of ours have no objects.
+  const others = results.flatMap((line) =>
+    line.kind === 'backup' && taken.includes(line.id) ? [line.storedBytes] : [],
+  );
+  const backups = (so?.backups ?? 0) + verdict.backups - others.length;
+  const storedBytes = (so?.storedBytes ?? 0) + verdict.storedBytes - others.reduce((sum, each) => sum + each, 0);
   const damagedManifests = (so?.damagedManifests ?? 0) + verdict.damagedManifests;
   const isComplete = verdict.after === undefined;
   const storedSize = describeSize(storedBytes);
@@ -88,6 +93,7 @@ export function addAnswer(
           backups,
           storedBytes,
           damagedManifests,
+          ...(readsAll(location) ? { readsAll: true } : {}),
         },
   };
 }

@@ -169,7 +169,10 @@ function mergeDestination(
   const { name } = location.metadata;
   const before = destinations ?? [];
   const known = before.find((destination) => destination.location === name);
-  if (known !== undefined && known.outcome !== 'Failed' && known.outcome !== 'Missing') return [...before];
+  const listed = found.mark?.slice(0, 16);
+  if (known !== undefined && known.outcome !== 'Failed' && known.outcome !== 'Missing') {
+    return before.map((destination) => (destination === known ? { ...known, listed } : destination));
+  }
   const added: DestinationStatus = {
     location: name,
     required: known?.required,
@@ -177,6 +180,7 @@ function mergeDestination(
     bytes: found.storedBytes,
     manifestKey: found.key,
     manifestSha256: /^[0-9a-f]{64}$/.test(found.manifestSha256) ? found.manifestSha256 : undefined,
+    listed,
   };
   if (known !== undefined) return before.map((destination) => (destination === known ? added : destination));
   // A status names at most eight places; the manifest is there all the same.

@@ -1,12 +1,14 @@
-import { annotations, labels, type BackupLocation } from '../../api/kinds.ts';
+import { annotations, labels, type Backup, type BackupLocation } from '../../api/kinds.ts';
 import { inspectorOf } from '../../domain/layout.ts';
 import { inspectJobName } from '../../domain/names.ts';
-import { taskVersion } from '../../domain/task.ts';
+import { taskMaxBytes, taskVersion, type InspectTask } from '../../domain/task.ts';
 import type { CreateAction } from '../action.ts';
 import { nameClaims, taskLocation, waitForSecretSeconds } from '../backup/task.ts';
 import type { ControllerMode } from '../mode.ts';
+import { describeOrigin, type Origin } from '../run/rebuild.ts';
 import { resources } from '../resources.ts';
 import { buildRunnerJob } from '../run/runner-job.ts';
+import { listKnown } from './known.ts';
 import { remainsTask, type RemainsKnown } from './remains.ts';
 
 /** Manifests that one inspection reads. */
@@ -25,6 +27,11 @@ export function inspectionName(location: BackupLocation): string {
   return inspectJobName(metadata.name, `${Math.min(page, 999_999)}-${answered.slice(0, 10)}`);
 }
 
+/** What the Job of an inspection is made from; also for whom it was asked. */
+export function originOfInspection(location: BackupLocation, mode: ControllerMode): Origin {
+  return describeOrigin(location, [location], mode.runner);
+}
+
 /** Once for each new location and each change of it, until it passes, and when somebody asks: it is 8 MiB each time. */
 function wantsFullPart({ status, spec, metadata }: BackupLocation): boolean {
   if (spec.accessMode === 'ReadOnly') return false;
@@ -33,11 +40,40 @@ function wantsFullPart({ status, spec, metadata }: BackupLocation): boolean {
   return !isDone || status.probeRequestedAt !== requested;
 }
 
+/** Whoever asks wants to know what is there now. */
+export function readsAll({ status, metadata }: BackupLocation): boolean {
+  const requested = metadata.annotations?.[annotations.probeRequestedAt]?.slice(0, 1024);
+  return status?.probeRequestedAt !== requested || status?.catalogue?.readsAll === true;
+}
+
+export interface InspectKnown extends RemainsKnown {
+  /** All of the namespace. */
+  readonly allBackups: () => readonly Backup[];
+}
+
 /** The Job that looks at one page of a location. @throws Failure SpecInvalid when its task is too large */
-export function createInspectJob(location: BackupLocation, mode: ControllerMode, known: RemainsKnown): CreateAction {
+export function createInspectJob(location: BackupLocation, mode: ControllerMode, known: InspectKnown): CreateAction {
   const { spec, status, metadata } = location;
   const claims = nameClaims([location], mode.claimRequired);
   const requested = metadata.annotations?.[annotations.probeRequestedAt];
+  const task: InspectTask = {
+    version: taskVersion,
+    kind: 'inspect',
+    namespace: metadata.namespace,
+    location: taskLocation(location, claims),
+    accessMode: spec.accessMode,
+    inspector: inspectorOf(metadata.uid),
+    probe: status?.catalogue === undefined || status.probeRequestedAt !== requested?.slice(0, 1024),
+    fullPart: wantsFullPart(location),
+    after: status?.catalogue?.after,
+    pageSize: cataloguePageSize,
+    // Once for a catalogue, however many pages it has.
+    ...(status?.catalogue === undefined ? { remains: remainsTask(location, known) } : {}),
+    waitForSecretSeconds,
+  };
+  // What room a task has left.
+  const room = taskMaxBytes - Buffer.byteLength(JSON.stringify(task)) - 2048;
+  const manifests = readsAll(location) ? undefined : listKnown(location, known.allBackups(), room);
   return {
     type: 'create',
     resource: resources.job,
@@ -46,24 +82,11 @@ export function createInspectJob(location: BackupLocation, mode: ControllerMode,
       owner: location,
       labels: { [labels.location]: metadata.name, [labels.task]: 'inspect' },
       annotations: {
+        ...originOfInspection(location, mode),
         [annotations.generation]: String(metadata.generation),
         ...(requested === undefined ? {} : { [annotations.probeRequestedAt]: requested }),
       },
-      task: {
-        version: taskVersion,
-        kind: 'inspect',
-        namespace: metadata.namespace,
-        location: taskLocation(location, claims),
-        accessMode: spec.accessMode,
-        inspector: inspectorOf(metadata.uid),
-        probe: status?.catalogue === undefined || status.probeRequestedAt !== requested?.slice(0, 1024),
-        fullPart: wantsFullPart(location),
-        after: status?.catalogue?.after,
-        pageSize: cataloguePageSize,
-        // Once for a catalogue, however many pages it has.
-        ...(status?.catalogue === undefined ? { remains: remainsTask(location, known) } : {}),
-        waitForSecretSeconds,
-      },
+      task: { ...task, ...(manifests === undefined ? {} : { known: manifests }) },
       claims,
       options: spec.runner,
       deadlineSeconds: Math.min(spec.runner.deadlineSeconds, inspectionMaxSeconds),

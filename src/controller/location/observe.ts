@@ -2,6 +2,7 @@ import type { Backup, BackupLocation } from '../../api/kinds.ts';
 import { labels } from '../../api/kinds.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { stuckAfterMs } from '../run/stuck.ts';
+import type { Copies } from '../world/copies.ts';
 import type { ControllerMode } from '../mode.ts';
 import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../run/observe-run.ts';
 import { isFinished, runnerState, type JobSeen } from '../run/pods.ts';
@@ -22,6 +23,8 @@ export interface LocationSeen extends RunObserved, RemainsKnown {
   readonly allBackups: () => readonly Backup[];
   /** Places that inspections of other locations take: all that work, and of those that are stuck the ones beyond `mode.inspections`. */
   readonly otherInspections: number;
+  /** What Backup objects say that it holds. */
+  readonly copies: Copies;
   readonly mode: ControllerMode;
 }
 
@@ -53,27 +56,38 @@ export async function observeLocation(
   if (location === undefined || inspectionName(location.object) !== jobName) return undefined;
   const { uid } = location.object.metadata;
   const nowMs = clock.nowMs();
-  const others = world.jobs().filter((job) => {
-    const isOther = job.metadata.ownerReferences?.every((owner) => owner.uid !== uid) ?? true;
-    return isOther && job.metadata.labels?.[labels.location] !== undefined && !isFinished(job);
-  });
-  const working = others.filter((job) => !hasNotStarted(world, job, nowMs));
   return {
     nowMs,
     location,
     ...run,
     job: world.job(namespace, jobName) ?? run.job,
     jobs: world.jobsOwnedBy(uid),
-    otherInspections: Math.max(working.length, others.length - mode.inspections),
-    policies: world.policiesIn(namespace).map(({ object }) => object),
-    unfinished: world
-      .unfinishedBackups()
-      .flatMap(({ object }) => (object.metadata.namespace === namespace ? [object] : [])),
+    // Asked for only when an inspection is due: there may be many, and each end of a run has its locations looked at.
+    get otherInspections() {
+      return countOthers(world, uid, mode, nowMs);
+    },
+    get policies() {
+      return world.policiesIn(namespace).map(({ object }) => object);
+    },
+    get unfinished() {
+      const all = world.unfinishedBackups().map(({ object }) => object);
+      return all.filter(({ metadata }) => metadata.namespace === namespace);
+    },
+    copies: world.copiesAt(namespace, name),
     failedThere: world.backupsFailedAt(namespace, name).map(({ object }) => object),
     allBackups: () => world.backupsIn(namespace).map(({ object }) => object),
     backupNamed: (backup) => world.backup(namespace, backup)?.object,
     mode,
   };
+}
+
+function countOthers(world: World, uid: string, mode: ControllerMode, nowMs: number): number {
+  const others = world.jobs().filter((job) => {
+    const isOther = job.metadata.ownerReferences?.every((owner) => owner.uid !== uid) ?? true;
+    return isOther && job.metadata.labels?.[labels.location] !== undefined && !isFinished(job);
+  });
+  const working = others.filter((job) => !hasNotStarted(world, job, nowMs));
+  return Math.max(working.length, others.length - mode.inspections);
 }
 
 /** As with runs (docs/design/limits.md): a volume that nobody can mount must not hold up all other locations. */

@@ -1,5 +1,4 @@
 import type { BackupLocationStatus } from '../../api/backup-location.ts';
-import { toFailure } from '../../api/failure.ts';
 import { annotations, type BackupLocation } from '../../api/kinds.ts';
 import type { InspectVerdict } from '../../domain/report.ts';
 import { sameValue } from '../../domain/same-value.ts';
@@ -8,10 +7,13 @@ import { earliest, type Action, type CreateAction, type Plan } from '../action.t
 import { findCondition, setCondition, type ConditionChange } from '../conditions.ts';
 import { deleteJob } from '../run/delete-job.ts';
 import { findTrue, isControlledBy, isFinished, runnerState, type JobSeen } from '../run/pods.ts';
+import { describeFailure } from '../describe-failure.ts';
+import { shouldRebuild } from '../run/rebuild.ts';
+import { describeSize } from '../fit-status.ts';
 import { resources } from '../resources.ts';
 import { judgeRun } from '../run/run-state.ts';
 import { catalogue } from './catalogue.ts';
-import { createInspectJob } from './job.ts';
+import { createInspectJob, originOfInspection } from './job.ts';
 import type { LocationSeen } from './observe.ts';
 import { addAnswer, addSilence } from './answer.ts';
 import { findMissed } from './missed.ts';
@@ -42,7 +44,25 @@ export function planLocation(seen: LocationSeen): Plan {
     return { actions: [...refused.actions, ...old.actions], wakeAt: nowMs + firstRetryMs };
   }
   const next = job === undefined ? planNext(seen, location) : planAnswer(seen, location, job);
-  return { actions: [...next.actions, ...old.actions], wakeAt: earliest(next.wakeAt, old.wakeAt) };
+  const actions = followCopies(seen, location, [...next.actions, ...old.actions]);
+  return { actions, wakeAt: earliest(next.wakeAt, old.wakeAt) };
+}
+
+/** Its numbers go with the Backup objects, which an inspection corrects; only its first one brings numbers of its own. */
+function followCopies(
+  { copies: { backups, storedBytes } }: LocationSeen,
+  location: BackupLocation,
+  actions: readonly Action[],
+): readonly Action[] {
+  const at = actions.findIndex((action) => action.type === 'set-status' && action.object === location);
+  const written = actions[at];
+  const status = (written?.type === 'set-status' ? written.status : location.status) as typeof location.status;
+  // Nobody knows a number before a catalogue was read to its end.
+  const isFirst = status?.backups !== undefined && location.status?.backups === undefined;
+  if (status?.backups === undefined || isFirst) return actions;
+  const counted = { ...status, backups, storedBytes, storedSize: describeSize(storedBytes) };
+  const write = setStatus(location, counted);
+  return at < 0 ? [...actions, ...write] : actions.toSpliced(at, 1, ...write);
 }
 
 function planNext(seen: LocationSeen, location: BackupLocation): Plan {
@@ -58,14 +78,37 @@ function planNext(seen: LocationSeen, location: BackupLocation): Plan {
   try {
     create = createInspectJob(location, mode, seen);
   } catch (error) {
-    const { reason, message } = toFailure(error);
+    const { reason, message } = describeFailure(error);
     return refuse(seen, location, reason, message);
   }
   if (seen.refused !== undefined) {
-    const waiting = waitingStatus(seen, location, 'PodRefused', `the Job is refused: ${seen.refused}`);
-    return { actions: [...setStatus(location, waiting), create], wakeAt: nowMs + firstRetryMs };
+    return planRefused(seen, location, dueAt, create, `the Job is refused: ${seen.refused}`);
   }
   return { actions: [create, ...setStatus(location, first)], wakeAt: nowMs + busyMs };
+}
+
+/** It is asked for again each minute. After a while the last answer says nothing any more about what is so now. */
+function planRefused(
+  seen: LocationSeen,
+  location: BackupLocation,
+  dueAt: number,
+  create: CreateAction,
+  message: string,
+): Plan {
+  const { nowMs, mode } = seen;
+  const wakeAt = nowMs + firstRetryMs;
+  const since = Math.max(dueAt, readStamp(location.status?.lastProbeTime) ?? 0);
+  const isOver = location.status?.lastProbeTime !== undefined && nowMs >= since + mode.startBudgetMs;
+  if (!isOver) {
+    return { actions: [...setStatus(location, waitingStatus(seen, location, 'PodRefused', message)), create], wakeAt };
+  }
+  const { generation: observedGeneration } = location.metadata;
+  const change = { type: 'Available', status: 'Unknown', reason: 'PodRefused', message, observedGeneration } as const;
+  const conditions = setCondition(location.status?.conditions, change, nowMs);
+  const isNews = findCondition(location.status?.conditions, 'Available')?.reason !== change.reason;
+  const tell: Action = { type: 'tell', about: location, level: 'Warning', reason: change.reason, message };
+  const write = setStatus(location, { ...location.status, conditions, phase: 'Unknown' });
+  return { actions: [...write, ...(isNews ? [tell] : []), create], wakeAt };
 }
 
 /** When the next inspection is due: at once for anything new, later after a failure, else in its interval. */
@@ -92,6 +135,12 @@ function planAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen):
   const run = { nowMs, kind: 'inspect', job, pods, progress, trouble, startBudgetMs: mode.startBudgetMs } as const;
   const state = judgeRun(run);
   if (state.phase === 'going') {
+    const goes = job.metadata.deletionTimestamp !== undefined;
+    if (!goes && shouldRebuild(state.reason, job, originOfInspection(location, mode), undefined)) {
+      const message = `the Job ${job.metadata.name} is built again`;
+      const tell: Action = { type: 'tell', about: location, level: 'Normal', reason: 'JobRebuilt', message };
+      return { actions: [deleteJob(job, 'Foreground'), tell], wakeAt: nowMs + busyMs };
+    }
     const podRuns = pods.some((pod) => runnerState(pod)?.running !== undefined);
     return {
       actions: setStatus(location, waitingStatus(seen, location, podRuns ? 'Inspecting' : state.reason, state.message)),

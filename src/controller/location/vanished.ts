@@ -1,4 +1,6 @@
 import { annotations, type Backup, type BackupLocation } from '../../api/kinds.ts';
+import { readMarks } from '../../domain/known-manifests.ts';
+import { parseTask } from '../../domain/parse-task.ts';
 import type { InspectVerdict, ResultLine } from '../../domain/report.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import type { Action } from '../action.ts';
@@ -33,7 +35,10 @@ export function findVanished(
 ): Vanished {
   const { nowMs, results = [] } = seen;
   const startedAt = readStamp(verdict.startedAt);
-  const isWhole = verdict.verdict === 'Succeeded' && results.length === verdict.resultLines;
+  const known = readKnown(job);
+  const seenLines = results.flatMap((line) => (line.kind === 'known' ? [line] : []));
+  const isTold = known.size === 0 || seenLines.length > 0;
+  const isWhole = verdict.verdict === 'Succeeded' && results.length === verdict.resultLines && isTold;
   const isOfHere = job.metadata.annotations?.[annotations.generation] === String(location.metadata.generation);
   if (!isWhole || !isOfHere || startedAt === undefined) return { actions: [], names: [] };
 
@@ -42,6 +47,7 @@ export function findVanished(
   const there = new Set(
     results.flatMap((line) => (line.kind === 'backup' || line.kind === 'damaged' ? [line.key] : [])),
   );
+  for (const mark of seenLines.flatMap(({ unseen }) => unseen)) known.delete(mark);
   const isOfPage = (key: string): boolean => key > after && (last === undefined || key <= last) && !there.has(key);
 
   const actions: Action[] = [];
@@ -50,6 +56,8 @@ export function findVanished(
     const { destinations = [] } = backup.status ?? {};
     const held = destinations.find((each) => each.location === location.metadata.name);
     if (held?.manifestKey === undefined || held.outcome === 'Failed' || !isOfPage(held.manifestKey)) continue;
+    // Not read, since it looked as it did when it was.
+    if (held.listed !== undefined && known.has(held.listed)) continue;
     const since = held.outcome === 'Missing' ? readStamp(held.missingSince) : undefined;
     if (since !== undefined) {
       if (since >= startedAt) names.push(backup.metadata.name);
@@ -66,4 +74,17 @@ export function findVanished(
     actions.push({ type: 'set-status', resource: resources.backup, object: backup, status });
   }
   return { actions, names };
+}
+
+/** The marks that its runner was told. */
+function readKnown(job: JobSeen): Set<string> {
+  const text = job.spec?.template?.metadata?.annotations?.[annotations.task];
+  if (text === undefined) return new Set();
+  try {
+    const task = parseTask(text);
+    return new Set(task.kind === 'inspect' && task.known !== undefined ? readMarks(task.known) : []);
+  } catch {
+    // A Job of a version that told its runners nothing of the kind.
+    return new Set();
+  }
 }

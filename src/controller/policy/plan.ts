@@ -1,12 +1,14 @@
 import type { BackupPolicyStatus } from '../../api/backup-policy.ts';
-import { apiVersion, labels, type BackupPolicy } from '../../api/kinds.ts';
+import { apiVersion, labels, type Backup, type BackupPolicy } from '../../api/kinds.ts';
 import type { Condition } from '../../api/parts.ts';
 import { pastOnly } from '../../domain/clocks.ts';
 import { backupName } from '../../domain/names.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import { sameValue } from '../../domain/same-value.ts';
 import { earliest, type Action, type Plan } from '../action.ts';
+import { createBackupJob } from '../backup/job.ts';
 import { findCondition, setCondition, type ConditionChange } from '../conditions.ts';
+import { describeFailure } from '../describe-failure.ts';
 import { checkDestinations, type Destinations } from '../destinations.ts';
 import { awaitsInspection } from '../location/first-inspection.ts';
 import { programsCondition, programsCurrent } from '../programs-condition.ts';
@@ -27,6 +29,23 @@ import { remarkSlots, tellChanges, tellSlots } from '../schedule/tell-slots.ts';
 /** Somebody who suspends a policy for work on a server takes it back by then, or has forgotten it. */
 const suspendedMostMs = 7 * 86_400_000;
 
+/** Why no Job could be made, if a run began now. */
+function findUnbuildable(
+  { nowMs, mode }: PolicySeen,
+  policy: BackupPolicy,
+  { usable }: Destinations,
+): ReturnType<typeof describeFailure> | undefined {
+  const { metadata } = policy;
+  const name = backupName(metadata.name, nowMs);
+  const run: Backup = { apiVersion, kind: 'Backup', metadata: { ...metadata, name }, spec: { policy: metadata.name } };
+  try {
+    createBackupJob(run, policy, usable, mode, nowMs);
+    return undefined;
+  } catch (error) {
+    return describeFailure(error);
+  }
+}
+
 /** Makes runs for slots, and says how the policy fares. */
 export function planPolicy(seen: PolicySeen): Plan {
   const { nowMs, mode, backups } = seen;
@@ -36,7 +55,7 @@ export function planPolicy(seen: PolicySeen): Plan {
 
   const { schedule, problem } = readSchedule(policy);
   const destinations = checkDestinations(policy.spec.destinations, seen.locations, mode.claimRequired);
-  const blocking = problem ?? destinations.blocking;
+  const blocking = problem ?? destinations.blocking ?? findUnbuildable(seen, policy, destinations);
   const runs = runsOf(policy, backups);
   const slots = decideSlots({
     nowMs,

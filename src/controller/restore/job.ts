@@ -1,8 +1,9 @@
-import { labels, type RestoreRequest } from '../../api/kinds.ts';
+import { labels, type BackupLocation, type RestoreRequest } from '../../api/kinds.ts';
 import { cleanupJobName, restoreJobName } from '../../domain/names.ts';
 import type { CreateAction } from '../action.ts';
 import { nameClaims } from '../backup/task.ts';
 import type { ControllerMode } from '../mode.ts';
+import { describeOrigin, type Origin } from '../run/rebuild.ts';
 import { resources } from '../resources.ts';
 import { buildRunnerJob } from '../run/runner-job.ts';
 import type { ResolvedSource } from './resolve-source.ts';
@@ -13,13 +14,8 @@ export const cleanupMaxSeconds = 30 * 60;
 const cleanupRetries = 8;
 
 /** The Job of a RestoreRequest. @throws Failure SpecInvalid when its task is too large */
-export function createRestoreJob(
-  request: RestoreRequest,
-  source: Extract<ResolvedSource, { readonly state: 'found' }>,
-  mode: ControllerMode,
-): CreateAction {
-  const locations = 'file' in source ? [source.file] : source.copies.map(({ location }) => location);
-  const claims = nameClaims(locations, mode.claimRequired);
+export function createRestoreJob(request: RestoreRequest, source: FoundSource, mode: ControllerMode): CreateAction {
+  const claims = nameClaims(locationsOf(source), mode.claimRequired);
   const { runner, scratch } = request.spec;
   return {
     type: 'create',
@@ -28,6 +24,7 @@ export function createRestoreJob(
       name: restoreJobName(request.metadata.name),
       owner: request,
       labels: labelsOf(request, 'restore'),
+      annotations: originOfRestore(request, source, mode),
       task: buildRestoreTask(request, source, claims, mode.settleSeconds),
       claims,
       options: runner,
@@ -39,6 +36,17 @@ export function createRestoreJob(
     }),
     ours: { controllerUid: request.metadata.uid },
   };
+}
+
+type FoundSource = Extract<ResolvedSource, { readonly state: 'found' }>;
+
+/** What the Job of a RestoreRequest is made from. */
+export function originOfRestore(request: RestoreRequest, source: FoundSource, mode: ControllerMode): Origin {
+  return describeOrigin(request, locationsOf(source), mode.runner);
+}
+
+function locationsOf(source: FoundSource): readonly BackupLocation[] {
+  return 'file' in source ? [source.file] : source.copies.map(({ location }) => location);
 }
 
 /** The Job that clears up after it. @throws Failure SpecInvalid when its task is too large */

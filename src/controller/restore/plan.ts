@@ -1,4 +1,3 @@
-import { toFailure } from '../../api/failure.ts';
 import type { RestoreRequest } from '../../api/kinds.ts';
 import type { FailureReason, Reason } from '../../api/reasons.ts';
 import type { RestoreRequestStatus } from '../../api/restore-request.ts';
@@ -12,13 +11,16 @@ import { isControlledBy, isFinished, runnerState, type JobSeen } from '../run/po
 import { tellProgress } from '../run/progress.ts';
 import { resources } from '../resources.ts';
 import { judgeRun, type RunState } from '../run/run-state.ts';
+import { describeFailure } from '../describe-failure.ts';
+import { isReplaced, noteRebuild, replacedBy, shouldRebuild } from '../run/rebuild.ts';
+import { countTries, tellRun } from '../run/tell-run.ts';
 import { endRequest, setStatus, waitingStatus } from './conclude.ts';
 import { finishSilently, finishWithVerdict, targetNames } from './finish.ts';
-import { createRestoreJob } from './job.ts';
+import { createRestoreJob, originOfRestore } from './job.ts';
 import type { RestoreSeen } from './observe.ts';
 import { restoreEndOf, restoreResultOf } from './outcome.ts';
 import { resolveSource, type ResolvedSource } from './resolve-source.ts';
-import { endedWell, hasRun, isHeld, isHollow, planSettling } from './settle.ts';
+import { endedWell, hasBegun, hasRun, isHeld, isHollow, planSettling } from './settle.ts';
 import { manifestUidOf } from './task.ts';
 import { findGitTool } from './find-git-tool.ts';
 
@@ -57,6 +59,7 @@ export function planRestore(seen: RestoreSeen): Plan {
   if (isForeign) {
     return waitForReference(seen, request, 'NameTaken', `the Job ${job.metadata.name} belongs to something else`);
   }
+  if (job !== undefined && isReplaced(request.status?.rebuilt, job)) return planReplacing(seen, request, job);
   if (job !== undefined) return planRunning(seen, request, job);
   if (request.status?.job !== undefined) {
     const message = `the Job ${request.status.job} was deleted before its answer was taken`;
@@ -126,7 +129,13 @@ function planGoing(
   job: JobSeen,
   state: Extract<RunState, { readonly phase: 'going' }>,
 ): Plan {
-  const { nowMs } = seen;
+  const { nowMs, mode } = seen;
+  const source = resolveSource(seen.source);
+  const origin = source.state === 'found' ? originOfRestore(request, source, mode) : undefined;
+  // Once a runner was there, only the Job itself tries again: by then there may be something to clear up.
+  if (!hasRun(seen) && shouldRebuild(state.reason, job, origin, request.status?.rebuilt)) {
+    return planRebuild(seen, request, job);
+  }
   const { step } = state.progress ?? {};
   const reason = state.reason === 'Running' && step === 'Fetching' ? step : state.reason;
   const isRunning = state.reason === 'Running' || state.reason.startsWith('WaitingFor');
@@ -135,12 +144,44 @@ function planGoing(
     ...waitingStatus(seen, request, reason, state.message, isRunning ? 'Running' : 'Pending'),
     job: job.metadata.name,
     startedAt: before?.startedAt ?? (hasRun(seen) ? stamp(nowMs) : undefined),
+    failedTries: countTries(before, seen.run.pods),
     progress:
       state.progress === undefined ? before?.progress : { step: state.progress.step, ...tellProgress(state.progress) },
   };
   const podRuns = seen.run.pods.some((pod) => runnerState(pod)?.running !== undefined);
   const wakeAt = earliest(state.recheckAt, podRuns ? nowMs + progressEveryMs : undefined);
-  return { actions: setStatus(request, status), wakeAt };
+  return { actions: [...setStatus(request, status), ...tellRun(request, before, status, state.message)], wakeAt };
+}
+
+function planRebuild(seen: RestoreSeen, request: RestoreRequest, job: JobSeen): Plan {
+  const { nowMs } = seen;
+  const message = `the Job ${job.metadata.name} is built again`;
+  const status: RestoreRequestStatus = {
+    ...waitingStatus(seen, request, 'Starting', message, 'Pending'),
+    job: undefined,
+    rebuilt: noteRebuild(request.status?.rebuilt, job, nowMs),
+  };
+  return {
+    actions: [
+      ...setStatus(request, status),
+      deleteJob(job, 'Foreground'),
+      { type: 'tell', about: request, level: 'Normal', reason: 'JobRebuilt', message },
+    ],
+    wakeAt: nowMs + progressEveryMs,
+  };
+}
+
+/** Its Job goes, and only when no pod of it is left comes the next; unless a runner began after all. */
+function planReplacing(seen: RestoreSeen, request: RestoreRequest, job: JobSeen): Plan {
+  const { nowMs } = seen;
+  if (hasBegun(seen)) return die(seen, request, 'Aborted', 'its runner began while its Job was to be built again');
+  const goneBy = replacedBy(request.status?.rebuilt, job, nowMs);
+  if (nowMs >= goneBy) {
+    const message = `the Job ${job.metadata.name}, which is to be built again, does not go`;
+    return die(seen, request, 'PodNotStarting', message);
+  }
+  const stop = job.metadata.deletionTimestamp === undefined ? [deleteJob(job, 'Foreground')] : [];
+  return { actions: stop, wakeAt: Math.min(nowMs + progressEveryMs, goneBy) };
 }
 
 function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): Plan {
@@ -159,7 +200,7 @@ function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): P
   try {
     create = createRestoreJob(request, source, mode);
   } catch (error) {
-    const { reason, message } = toFailure(error);
+    const { reason, message } = describeFailure(error);
     return fail(seen, request, reason, message);
   }
   // Held before there is anything that could be left behind.

@@ -1,5 +1,4 @@
 import { finalizer, type RestoreRequest } from '../../api/kinds.ts';
-import { toFailure } from '../../api/failure.ts';
 import type { RestoreRequestStatus } from '../../api/restore-request.ts';
 import { cleanupJobName } from '../../domain/names.ts';
 import { parseVerdict, type RestoreVerdict } from '../../domain/report.ts';
@@ -9,6 +8,7 @@ import { deleteJob } from '../run/delete-job.ts';
 import { isControlledBy, isFinished, runnerState, type JobSeen, type PodSeen } from '../run/pods.ts';
 import { judgeRun } from '../run/run-state.ts';
 import { mayComeYet } from '../run/await-results.ts';
+import { describeFailure } from '../describe-failure.ts';
 import { endRequest, setStatus, waitingStatus } from './conclude.ts';
 import { finishChanged, finishRecovered, finishSilently, finishWithVerdict } from './finish.ts';
 import { createCleanupJob } from './job.ts';
@@ -32,6 +32,11 @@ export function isHeld({ metadata }: RestoreRequest): boolean {
 /** A runner has been there: seen by its pods, counted by the Job, or noted before. */
 export function hasRun({ request, run, pods }: RestoreSeen): boolean {
   if (request.object.status?.startedAt !== undefined || (run.job?.status?.failed ?? 0) > 0) return true;
+  return hasBegun({ run, pods });
+}
+
+/** A runner is or was in one of the pods that are seen. */
+export function hasBegun({ run, pods }: Pick<RestoreSeen, 'run' | 'pods'>): boolean {
   return [...pods, ...run.pods].some((pod) => {
     const state = runnerState(pod);
     return state?.running !== undefined || state?.terminated !== undefined;
@@ -114,7 +119,7 @@ function planCleanup(seen: RestoreSeen, request: RestoreRequest, failure: Rememb
   try {
     create = createCleanupJob(request, mode);
   } catch (error) {
-    return giveUp(seen, request, failure, toFailure(error).message);
+    return giveUp(seen, request, failure, describeFailure(error).message);
   }
   if (problem !== undefined) {
     const waiting = wait(`the Job of the cleanup is refused: ${problem}`);
@@ -151,7 +156,7 @@ function planCleaning(
       const { results } = cleanup;
       if (mayComeYet(state.pod, verdict, results, nowMs)) return { actions: [], wakeAt: nowMs + 5000 };
       if (target === 'Changed') return endRequest(seen, request, finishChanged(request, failure, results, nowMs));
-      const found = { message: describeFailure(failure), source, completedAt, refused, results };
+      const found = { message: tellFailure(failure), source, completedAt, refused, results };
       return endRequest(seen, request, finishRecovered(request, found, nowMs));
     }
     if (verdict.verdict === 'Succeeded' && target === 'Untouched') {
@@ -186,7 +191,7 @@ function giveUp(seen: RestoreSeen, request: RestoreRequest, failure: RememberedF
   return { ...ended, actions: [...ended.actions, tell] };
 }
 
-const describeFailure = ({ reason, message }: RememberedFailure): string => `${reason}: ${message}`;
+const tellFailure = ({ reason, message }: RememberedFailure): string => `${reason}: ${message}`;
 
 function settlingStatus(
   seen: RestoreSeen,
@@ -198,7 +203,7 @@ function settlingStatus(
     seen,
     request,
     'CleaningUp',
-    `${describeFailure(failure)}; ${what}`,
+    `${tellFailure(failure)}; ${what}`,
     'CleaningUp',
   );
   const startedAt = status.startedAt ?? (hasRun(seen) ? stamp(seen.nowMs) : undefined);

@@ -6,6 +6,7 @@ import { proxyEnvironment, runnerEnvironment } from '../../domain/runner-environ
 import { runnerFiles, taskMaxBytes, type Task } from '../../domain/task.ts';
 import type { Claims } from '../backup/task.ts';
 import type { RunnerTemplate } from '../mode.ts';
+import { checkKeys } from './check-keys.ts';
 import { optional } from './optional.ts';
 import { podSecurity } from './pod-security.ts';
 import { runnerContainer } from './pods.ts';
@@ -45,10 +46,11 @@ const rules = [
 
 /**
  * The Job of one task: no secret in it, no API token in its pod, nothing writable but its own folders.
- * @throws Failure SpecInvalid when the task is larger than an annotation may be
+ * @throws Failure SpecInvalid when the task is larger than an annotation may be, or a key is none
  */
 export function buildRunnerJob(job: RunnerJob): CreateAction['object'] {
   const { owner, template, options, claims } = job;
+  checkKeys(options);
   const task = JSON.stringify(job.task);
   // Two thirds of what annotations may have in all: the user's own need room as well.
   if (Buffer.byteLength(task) > taskMaxBytes) {

@@ -1,19 +1,12 @@
 import type { Backup, RestoreRequest } from '../../api/kinds.ts';
-import type { FailureReason } from '../../api/reasons.ts';
 import { backupJobName } from '../../domain/names.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { findCondition } from '../conditions.ts';
 import { newestFirst, runnerState, type JobSeen, type PodSeen } from './pods.ts';
+import { isStartTrouble } from './start-trouble.ts';
 
 /** How long a run may have trouble starting and still count as one that is about to work: a node may be on its way. */
 export const stuckAfterMs = 2 * 60_000;
-
-const startTroubles: ReadonlySet<string> = new Set<FailureReason>([
-  'PodRefused',
-  'PodUnschedulable',
-  'ImageUnavailable',
-  'PodNotStarting',
-]);
 
 /**
  * From when on a run counts as stuck (ms since 1970, may lie ahead): its status names what keeps its pod from being made or started, and
@@ -25,7 +18,7 @@ export function findStuckAt(
   jobNameOf: (name: string) => string = backupJobName,
 ): number | undefined {
   const succeeded = findCondition(run.status?.conditions, 'Succeeded');
-  if (succeeded?.status !== 'Unknown' || !startTroubles.has(succeeded.reason)) return undefined;
+  if (succeeded?.status !== 'Unknown' || !isStartTrouble(succeeded.reason)) return undefined;
   const { namespace, name } = run.metadata;
   const job = world.job(namespace, jobNameOf(name));
   const pods = job === undefined ? [] : newestFirst(world.podsOfJob(job.metadata.uid));

@@ -1,6 +1,6 @@
-import { toFailure } from '../../api/failure.ts';
 import { parseSchedule, type Schedule } from '../../domain/schedule.ts';
 import type { Scheduler } from './run.ts';
+import { describeFailure } from '../describe-failure.ts';
 
 /** The schedule, if there is one; or why it cannot be read. */
 export function readSchedule({ spec }: Pick<Scheduler, 'spec'>): {
@@ -11,7 +11,6 @@ export function readSchedule({ spec }: Pick<Scheduler, 'spec'>): {
   try {
     return { schedule: parseSchedule(spec.schedule, spec.timeZone), problem: undefined };
   } catch (error) {
-    const { reason, message, hint } = toFailure(error);
-    return { schedule: undefined, problem: { reason, message: hint === undefined ? message : `${message}; ${hint}` } };
+    return { schedule: undefined, problem: describeFailure(error) };
   }
 }

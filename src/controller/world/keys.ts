@@ -3,6 +3,8 @@ import type { KubeObject } from '../../kube/client.ts';
 import type { ObjectChange } from '../../kube/object-cache.ts';
 import { sameValue } from '../../domain/same-value.ts';
 import { resultOf } from '../run/outcome.ts';
+import type { BackupLocationStatus } from '../../api/backup-location.ts';
+import { changedPlaces } from './copies.ts';
 import { readBackup } from './read-object.ts';
 import type { World } from './world.ts';
 import { failedPlaces, type WatchedKind } from './world-indexes.ts';
@@ -45,6 +47,7 @@ export function keysOf(kind: WatchedKind, change: ObjectChange, world: World): r
         ...(isNewToRuns(change) ? restorePoliciesOn(world, namespace, ({ policy }) => policy?.name === name) : []),
       ];
     case 'location':
+      if (isOnlyCounted(change)) return [];
       return [
         printKey('location', namespace, name),
         ...dependOnLocation(world, change),
@@ -74,6 +77,18 @@ function isNewToRuns({ object, previous }: ObjectChange): boolean {
   return !isSame;
 }
 
+/** Each end of a run changes what its locations hold, and thousands of policies may have them among their destinations. */
+function isOnlyCounted({ object, previous }: ObjectChange): boolean {
+  if (object === undefined || previous === undefined) return false;
+  return sameValue(withoutCounts(object), withoutCounts(previous));
+}
+
+function withoutCounts({ metadata, spec, status }: KubeObject): unknown {
+  const { backups: _b, storedBytes: _s, storedSize: _t, ...rest } = (status ?? {}) as BackupLocationStatus;
+  const { uid, generation, deletionTimestamp, annotations } = metadata;
+  return [uid, generation, deletionTimestamp, annotations, spec, rest];
+}
+
 function unfinishedOf(world: World, namespace: string, policy: string): readonly string[] {
   return world
     .unfinishedBackupsOf(namespace, policy)
@@ -87,7 +102,8 @@ function dependOnLocation(world: World, { namespace = '', name, object, previous
   return [...keys, ...policies.flatMap((policy) => unfinishedOf(world, namespace, policy))];
 }
 
-function keysOfBackup({ namespace = '', name, object, previous }: ObjectChange, world: World): readonly string[] {
+function keysOfBackup(change: ObjectChange, world: World): readonly string[] {
+  const { namespace = '', name, object, previous } = change;
   const policies = [object, previous].flatMap((raw) => {
     const policy = (raw?.spec as { readonly policy?: unknown } | undefined)?.policy;
     return typeof policy === 'string' ? [policy] : [];
@@ -107,6 +123,7 @@ function keysOfBackup({ namespace = '', name, object, previous }: ObjectChange, 
     ...replacing.flatMap((policy) => unfinishedOf(world, namespace, policy)),
     ...fed,
     ...missed.map((location) => printKey('location', namespace, location)),
+    ...changedPlaces(change).map((location) => printKey('location', namespace, location)),
     ...(isNew || isOver ? sourceless(world, namespace) : []),
   ];
   return [...new Set(keys)];

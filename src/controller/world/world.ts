@@ -5,6 +5,7 @@ import type { ObjectChange } from '../../kube/object-cache.ts';
 import type { Clock } from '../../support/clock.ts';
 import { ShortMemory } from '../../support/short-memory.ts';
 import type { JobSeen, PodSeen } from '../run/pods.ts';
+import { CopiesTally, type Copies } from './copies.ts';
 import {
   readBackup,
   readLocation,
@@ -31,6 +32,7 @@ export class World {
   readonly #caches: Readonly<Record<WatchedKind, Cache>>;
   readonly #noted: Readonly<Record<WatchedKind, ShortMemory<KubeObject>>>;
   readonly #refusals: ShortMemory<string>;
+  readonly #copies = new CopiesTally();
 
   constructor(caches: Readonly<Record<WatchedKind, Cache>>, clock: Clock) {
     this.#caches = caches;
@@ -109,6 +111,11 @@ export class World {
     const key = keyOf(namespace, location);
     const belongs = (raw: KubeObject): boolean => worldIndexes.backup.failedAt(raw).includes(key);
     return this.#merge('backup', this.#caches.backup.byIndex('failedAt', key), belongs).map(readBackup);
+  }
+
+  /** By the caches alone: what they do not show yet is another change. */
+  copiesAt(namespace: string, location: string): Copies {
+    return this.#copies.at(namespace, location);
   }
 
   restoreRequest(namespace: string, name: string): Read<RestoreRequest> | undefined {
@@ -215,7 +222,9 @@ export class World {
   }
 
   /** The caches have changed: what they show now is no longer needed here. */
-  caughtUp(kind: WatchedKind, { namespace, name, object, previous }: ObjectChange): void {
+  caughtUp(kind: WatchedKind, change: ObjectChange): void {
+    const { namespace, name, object, previous } = change;
+    if (kind === 'backup') this.#copies.follow(change);
     const key = keyOf(namespace, name);
     const noted = this.#noted[kind].get(key);
     if (noted === undefined) return;

@@ -3,8 +3,12 @@ import { Failure, toFailure } from '../../api/failure.ts';
 import { parseManifestKey } from '../../domain/layout.ts';
 import { manifestMaxBytes, parseManifest, type Manifest } from '../../domain/manifest.ts';
 import type { ObjectStat, Storage } from '../../storage/storage.ts';
+import { readMarks, unseenMax, type KnownManifests } from '../../domain/known-manifests.ts';
 import type { ReportLines, Result } from '../report-lines.ts';
 import { readSmall } from '../read-small.ts';
+import { markOf } from './mark.ts';
+
+type FoundLine = Extract<Result, { readonly kind: 'backup' }>;
 
 export interface CataloguePage {
   readonly backups: number;
@@ -14,23 +18,40 @@ export interface CataloguePage {
   readonly after?: string;
 }
 
+interface PageAsked {
+  readonly namespace: string;
+  readonly after?: string | undefined;
+  readonly pageSize: number;
+  readonly known?: KnownManifests | undefined;
+}
+
+/** Manifests of a page: those to be read, and the keys of those that look as they did. */
+interface Listing {
+  readonly listed: readonly ObjectStat[];
+  readonly known: readonly string[];
+  /** Marks that were not come upon. */
+  readonly unseen: ReadonlySet<string>;
+  /** Where the next page begins; undefined when there is none. */
+  readonly last: string | undefined;
+}
+
 const readsAtOnce = 8;
 /** A page's lines stay below what a node keeps of a log before it rotates it. */
 const pageMaxBytes = 4 * 1024 * 1024;
 
 /**
- * One page of what is stored for a namespace: a `result` line for each manifest, in order of their keys, at most `pageSize` lines
+ * One page of what is stored for a namespace: a `result` line for each manifest that is not known, in order of their keys, at most `pageSize` lines
  * and about 4 MiB of them. A manifest that cannot be understood is a line too (`damaged`); one that vanished since it was listed
  * is none.
  * @throws Failure of the store when it cannot be listed or a manifest cannot be read: half a catalogue is never told as a whole
  */
 export async function readCatalogue(
   storage: Storage,
-  page: { readonly namespace: string; readonly after?: string | undefined; readonly pageSize: number },
+  page: PageAsked,
   lines: ReportLines,
   signal: AbortSignal,
 ): Promise<CataloguePage> {
-  const { listed, more } = await listManifests(storage, page, signal);
+  const { listed, known, unseen, last: end } = await listManifests(storage, page, signal);
   const startBytes = lines.resultBytes();
   let backups = 0;
   let storedBytes = 0;
@@ -56,8 +77,17 @@ export async function readCatalogue(
       }
     }
   }
-  const complete = taken === listed.length && !more;
-  return { backups, storedBytes, damagedManifests, ...(complete || last === undefined ? {} : { after: last }) };
+  const after = taken < listed.length ? last : end;
+  if (page.known !== undefined) tellUnseen([...unseen], lines);
+  // What comes after a page that was cut short is the next one's.
+  backups += after === undefined ? known.length : known.filter((key) => key <= after).length;
+  return { backups, storedBytes, damagedManifests, ...(after === undefined ? {} : { after }) };
+}
+
+function tellUnseen(marks: readonly string[], lines: ReportLines): void {
+  for (let from = 0; from === 0 || from < marks.length; from += unseenMax) {
+    lines.result({ kind: 'known', unseen: marks.slice(from, from + unseenMax) });
+  }
 }
 
 /** The key of the first manifest, if there is one: what a probe of a ReadOnly location can read. */
@@ -72,19 +102,27 @@ export async function findManifest(
   return undefined;
 }
 
-async function listManifests(
-  storage: Storage,
-  page: { readonly namespace: string; readonly after?: string | undefined; readonly pageSize: number },
-  signal: AbortSignal,
-): Promise<{ readonly listed: readonly ObjectStat[]; readonly more: boolean }> {
+async function listManifests(storage: Storage, page: PageAsked, signal: AbortSignal): Promise<Listing> {
   const listed: ObjectStat[] = [];
+  const known: string[] = [];
+  const unseen = new Set(page.known === undefined ? [] : readMarks(page.known));
+  const until = page.known?.until;
+  let last: string | undefined;
   for await (const found of storage.list(`${page.namespace}/`, page.after, signal)) {
     if (parseManifestKey(found.key) === undefined) continue;
+    if (until !== undefined && found.key > until) return { listed, known, unseen, last: until };
+    const mark = markOf(found);
+    if (mark !== undefined && unseen.delete(mark)) {
+      known.push(found.key);
+      last = found.key;
+      continue;
+    }
     // One more than fits: only then is there a next page.
-    if (listed.length === page.pageSize) return { listed, more: true };
+    if (listed.length === page.pageSize) return { listed, known, unseen, last };
     listed.push(found);
+    last = found.key;
   }
-  return { listed, more: false };
+  return { listed, known, unseen, last: undefined };
 }
 
 /** At most eight at once, and together not larger than one manifest may be. */
@@ -107,7 +145,8 @@ async function readBackup(storage: Storage, found: ObjectStat, signal: AbortSign
     }
     const bytes = await readSmall(storage, key, manifestMaxBytes, signal);
     const manifestSha256 = createHash('sha256').update(bytes).digest('hex');
-    return describeBackup(key, manifestSha256, parseManifest(key, bytes.toString('utf8')));
+    const line = describeBackup(key, manifestSha256, parseManifest(key, bytes.toString('utf8')));
+    return { ...line, mark: markOf(found) };
   } catch (error) {
     const failure = toFailure(error);
     if (failure.reason === 'ObjectMissing') return undefined;
@@ -118,7 +157,7 @@ async function readBackup(storage: Storage, found: ObjectStat, signal: AbortSign
   }
 }
 
-function describeBackup(key: string, manifestSha256: string, manifest: Manifest): Result {
+function describeBackup(key: string, manifestSha256: string, manifest: Manifest): FoundLine {
   return {
     kind: 'backup',
     key,
