@@ -34,7 +34,7 @@ const variants: Readonly<Partial<Record<FailureReason, Readonly<Partial<Record<R
     backup:
       'Raise max_locks_per_transaction of the server and restart it (a dump locks every table), or dump schema by schema.',
     restore:
-      'Raise max_locks_per_transaction of the target server and restart it: a restore locks all that it creates.',
+      'Raise max_locks_per_transaction of the target server and restart it, or restore with mode Replace or Create: only InPlace locks all that it makes until its end.',
   },
   DiskFull: {
     backup:

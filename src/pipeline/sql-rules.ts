@@ -77,6 +77,9 @@ export function mayBeAboutTransaction(first: string): boolean {
   return transactionWords.has(first);
 }
 
+/** What helps where a script ends the transaction that all of it is to run in. */
+export const endsTransactionHint = 'take the statement out, or restore with mode Replace or Create';
+
 /** What a statement does to a transaction that is already begun, by its words. What it cannot know the server tells afterwards. */
 export function ruleOnTransaction(words: readonly string[]): 'pass' | 'leave out' | 'refuse' {
   const [first = '', second = ''] = words;

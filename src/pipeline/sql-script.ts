@@ -8,6 +8,7 @@ import { openSqlLexer } from './sql-lexer.ts';
 import {
   mayBeAboutTransaction,
   refuseSetting,
+  endsTransactionHint,
   ruleOnTransaction,
   ruleOnWords,
   type LeftOut,
@@ -119,7 +120,8 @@ export function readSqlScript(source: Bytes, options: SqlScriptOptions): SqlScri
     if (!oneTransaction) return;
     const ruling = ruleOnTransaction(words);
     if (ruling === 'refuse') {
-      throw refuse(lexer.lineAt(at), `${words.join(' ').slice(0, 60)} would end the restore’s transaction`);
+      const statement = words.join(' ').slice(0, 60);
+      throw refuse(lexer.lineAt(at), `${statement} would end the restore’s transaction`, endsTransactionHint);
     }
     if (ruling === 'leave out') leaveOut('transaction');
   };

@@ -1,4 +1,5 @@
 import { Failure } from '../api/failure.ts';
+import { endsTransactionHint } from '../pipeline/sql-rules.ts';
 
 /** A script ended the transaction that all of it was to run in. */
 export class LeftTransaction extends Failure {
@@ -12,7 +13,7 @@ export class LeftTransaction extends Failure {
       prepared: 'it is prepared under a name: look into pg_prepared_xacts, and commit or roll it back there',
     }[how];
     super('RestoreFailed', `line ${line}: the script ended the transaction that it was run in: ${what}`, {
-      hint: 'take the statement out, or restore with mode Replace or Create',
+      hint: endsTransactionHint,
     });
     this.committed = how !== 'rolled back';
   }

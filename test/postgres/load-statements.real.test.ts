@@ -90,6 +90,18 @@ describe.skipIf(binDirs.length === 0).each(binDirs)('a script on a server of %s'
       expect(failure).toMatchObject({ reason: 'RestoreFailed', committed });
       expect((failure as Failure).message).toMatch(/^line 2: the script ended the transaction that it was run in/);
       expect(await kept()).toEqual(committed ? ['first'] : []);
+      expect((failure as Failure).hint).toBe('take the statement out, or restore with mode Replace or Create');
+    });
+
+    test('loads without the statement, or where each has its own transaction', async () => {
+      const rest = "INSERT INTO keep VALUES ('later');";
+      await loadUnread(unread(`${first}${rest}`));
+      expect(await kept()).toEqual(['first', 'later']);
+      for (const end of ['COMMIT;', 'ROLLBACK;', 'BEGIN; COMMIT AND CHAIN; COMMIT;', 'BEGIN; ROLLBACK;']) {
+        await stand.at.postgres.sql('TRUNCATE keep', 'back');
+        await load(`${first}${end}\n${rest}`, { singleTransaction: false });
+        expect(await kept()).toEqual(['first', 'later']);
+      }
     });
 
     test('by preparing it is told where it lies', async () => {

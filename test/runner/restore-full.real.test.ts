@@ -89,6 +89,9 @@ describe.skipIf(!isRoot)('a restore that runs out of room (mounts, so as root)',
     const full = await restore(folder.path);
     expect(full.verdict).toMatchObject({ verdict: 'Failed', reason: 'DiskFull', target: 'Untouched' });
     expect(full.verdict.message).toMatch(/No space left on device/);
+    expect(full.verdict.hint).toBe(
+      'Make room on the server’s disk; a restore beside the target needs as much as the target.',
+    );
     expect(await look()).toEqual(before);
 
     await run('mount', ['-o', 'remount,size=96m', join(folder.path, 'disk')]);
@@ -105,5 +108,22 @@ describe.skipIf(!isRoot)('a restore that runs out of room (mounts, so as root)',
     expect(await server.sql(`SELECT to_regclass('since') AS since, count(*)::int FROM t`, 'shop')).toEqual([
       { since: null, count: 12000 },
     ]);
+  });
+
+  test('on the scratch volume succeeds once that is larger, or with one connection', async () => {
+    const scratch = await mountSmall('larger', '1m');
+    const file = (jobs: number) => asFile(restoreTaskOf(server, [place], { options: { ...options, jobs } }));
+    const full = await runWith(scratch, await file(2), pgSecret(server), [binDir]);
+    expect(full.verdict).toMatchObject({ verdict: 'Failed', reason: 'DiskFull', target: 'Untouched' });
+    expect(full.verdict.hint).toBe('raise scratch.size, or restore with options.jobs: 1, which needs no disk');
+    const works = async (jobs: number): Promise<void> => {
+      await server.sql('TRUNCATE t', 'shop');
+      const ended = await runWith(scratch, await file(jobs), pgSecret(server), [binDir]);
+      expect(ended.verdict, ended.log).toMatchObject({ verdict: 'Succeeded', target: 'Restored' });
+      expect(await server.sql('SELECT count(*)::int FROM t', 'shop')).toEqual([{ count: 12000 }]);
+    };
+    await works(1);
+    await run('mount', ['-o', 'remount,size=64m', scratch]);
+    await works(2);
   });
 });

@@ -13,6 +13,8 @@ export interface PgbouncerOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Section [databases]; default: every database, at the server. */
   readonly databases?: Readonly<Record<string, string>>;
+  /** Section [users]. */
+  readonly users?: Readonly<Record<string, string>>;
 }
 
 /** Undefined where PgBouncer is not installed. */
@@ -38,6 +40,8 @@ export async function startPgbouncer(options: PgbouncerOptions): Promise<Running
     [
       '[databases]',
       ...Object.entries(databases).map(([name, value]) => `${name} = ${value}`),
+      '[users]',
+      ...Object.entries(options.users ?? {}).map(([name, value]) => `${name} = ${value}`),
       '[pgbouncer]',
       ...Object.entries({ ...settings, listen_port: String(port) }).map(([name, value]) => `${name} = ${value}`),
       '',
