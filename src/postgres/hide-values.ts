@@ -1,13 +1,17 @@
 /** A longer line has a value in it. */
 const longest = 2000;
 
+/** NOT NULL and CHECK. */
+const rowCodes: ReadonlySet<string> = new Set(['23502', '23514']);
+
 /**
  * What the server says, without the values of rows that it quotes: for status, events and verdicts, which more people read than may read
- * the rows. Names (of types, columns, relations, encodings) stay. The texts are those of 15 to 18; the log has them whole.
+ * the rows. Names (of types, columns, relations, encodings) stay, in English. The texts are those of 15 to 18; the log has them whole.
  */
 export function hideValues(message: string): string {
   const [line = ''] = message.split(/[\r\n]/, 1);
   if (line.length > longest) return `${line.slice(0, longest).replace(/"[^\0]*$/, '')}…`;
+  if (isTranslated(line)) return line.replace(/["«»„“”「『][^\0]*["«»„“”」』]/, '…');
   return (
     line
       // `invalid input syntax for type integer: "…"`, `malformed array literal: "…"`: the value is the end, and may have quotes itself.
@@ -23,11 +27,21 @@ export function hideValues(message: string): string {
 }
 
 /**
+ * Who is no superuser cannot have messages in English (steady-session.ts). What stands in quotes is then hidden from the first to the last,
+ * names too: nobody knows which of it is a value.
+ */
+function isTranslated(line: string): boolean {
+  return /[^\0-\x7f]/.test(line.replaceAll(/"[^"]*"/g, '').replace(/"[^\0]*$/, ''));
+}
+
+/**
  * The first line of what the server adds to a message. Of keys and rows only the columns stay; what it adds to bad input (class 22) is
  * about the input: nothing stays.
  */
 export function hideDetail(detail: string, sqlstate: string): string {
   if (sqlstate.startsWith('22')) return '';
   const [line = ''] = detail.split(/[\r\n]/, 1);
-  return line.replaceAll(/ ?= ?\([^\0]*\)/g, '=(…)').replace(/\brow contains \([^\0]*$/, 'row contains (…).');
+  // A whole row, in whatever language that is said.
+  if (rowCodes.has(sqlstate)) return line.replace(/\([^\0]*$/, '(…).');
+  return line.replaceAll(/ ?= ?\([^\0]*\)/g, '=(…)');
 }

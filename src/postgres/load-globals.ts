@@ -3,6 +3,7 @@ import { aborted } from '../pipeline/aborted.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
 import type { Connection } from './connection.ts';
 import { decodeNames } from './decode-names.ts';
+import { hideSetting } from './hide-setting.ts';
 import { quoteName, quoteText } from './quote.ts';
 import { readGlobals, type GlobalStatement, type RoleAttributes } from './read-globals.ts';
 
@@ -48,7 +49,8 @@ export async function loadGlobals(
     const rest = plan(statements, { created: new Set(rolesCreated), there, serverMajor, privileged });
     for (const { sql, what } of rest.steps) {
       const refused = await tryStep(connection, sql);
-      if (refused !== undefined) rest.notes.push(`left out: ${what}: ${refused.message}`);
+      if (refused === undefined) continue;
+      rest.notes.push(`left out: ${what}: ${hideSetting({ statement: sql, error: refused.message }).error}`);
     }
     notes.push(...rest.notes);
     await connection.query('COMMIT');

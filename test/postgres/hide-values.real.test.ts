@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { toFailure } from '../../src/api/failure.ts';
-import { hideValues } from '../../src/postgres/hide-values.ts';
+import { hideDetail, hideValues } from '../../src/postgres/hide-values.ts';
 import { loadScript } from '../../src/postgres/load-script.ts';
 import { sqlFailure } from '../../src/runner/restore/prove/run-checks.ts';
 import { inPieces, rejection } from '../pipeline/streams.ts';
@@ -98,4 +98,43 @@ test.each([
   'ERROR:  "t" is not a view',
 ])('names stay: %s', (message) => {
   expect(hideValues(message)).toBe(message);
+});
+
+// Of servers of 15 whose messages are not in English; a common user cannot change that.
+test.each([
+  ['FEHLER:  ungültige Eingabesyntax für Typ integer: »geheim«', 'FEHLER:  ungültige Eingabesyntax für Typ integer: …'],
+  [
+    'Wert »sec«ret« ist außerhalb des gültigen Bereichs für Typ smallint',
+    'Wert … ist außerhalb des gültigen Bereichs für Typ smallint',
+  ],
+  [
+    'valeur « secret » est hors des limites pour le type smallint',
+    'valeur … est hors des limites pour le type smallint',
+  ],
+  [
+    'la sintaxis de entrada no es válida para tipo integer: «secreto»',
+    'la sintaxis de entrada no es válida para tipo integer: …',
+  ],
+  ['значение "secret" вне диапазона для типа smallint', 'значение … вне диапазона для типа smallint'],
+  [
+    'sintassi di input non valida per il tipo integer: "secret"',
+    'sintassi di input non valida per il tipo integer: "…"',
+  ],
+  ['ERROR:  relation "tänze" does not exist', 'ERROR:  relation "tänze" does not exist'],
+])('in any language nothing of a value is shown: %s', (message, shown) => {
+  expect(hideValues(message)).toBe(shown);
+});
+
+test.each([
+  ['23514', 'Fehlgeschlagene Zeile enthält (1, geheim (x), null).', 'Fehlgeschlagene Zeile enthält (…).'],
+  ['23502', 'La fila que falla contiene (1, secreto).', 'La fila que falla contiene (…).'],
+  ['23505', 'Schlüssel »(a)=(geheim)« existiert bereits.', 'Schlüssel »(a)=(…)« existiert bereits.'],
+  [
+    '23514',
+    'Partition key of the failing row contains (a) = (98765).',
+    'Partition key of the failing row contains (…).',
+  ],
+  ['23514', 'Failing row contains (secret, = (x).', 'Failing row contains (…).'],
+])('and nothing of a row (%s): %s', (code, detail, shown) => {
+  expect(hideDetail(detail, code)).toBe(shown);
 });

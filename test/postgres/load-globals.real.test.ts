@@ -139,7 +139,7 @@ describe.skipIf(ends.length === 0).each(pairs)('roles of a server of %s on one o
 
   test('tablespaces, unknown statements and settings of other servers are left out and told', async () => {
     const { rolesCreated, notes } = await load(
-      Buffer.from(`CREATE ROLE late; ALTER ROLE late WITH LOGIN; ALTER ROLE late SET no_such_setting TO 'x';
+      Buffer.from(`CREATE ROLE late; ALTER ROLE late WITH LOGIN; ALTER ROLE late SET no_such_setting TO 'x'; ALTER ROLE late SET "TimeZone" TO 'se"cret';
         CREATE ROLE odd; ALTER ROLE odd WITH TELEPATHY; DROP ROLE alice; CREATE TABLESPACE t OWNER late LOCATION '/x';
         GRANT nobody TO late;`),
     );
@@ -151,6 +151,9 @@ describe.skipIf(ends.length === 0).each(pairs)('roles of a server of %s on one o
       'left out: tablespace t',
       'left out: membership of late in nobody: there is no role nobody',
       expect.stringContaining('setting no_such_setting of role late') as string,
+      expect.stringMatching(
+        /^left out: setting TimeZone of role late: .*invalid value for parameter "TimeZone"$/,
+      ) as string,
     ]);
     expect(await target.postgres.sql(`SELECT 1 AS one FROM pg_roles WHERE rolname = 'alice'`)).toEqual([{ one: 1 }]);
   });
