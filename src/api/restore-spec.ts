@@ -135,7 +135,7 @@ const inPlace = withRules(
       .meta({ description: 'Must be true with clean: dropped objects are gone.' }),
     dropOthers: z.boolean().default(false).meta({
       description:
-        'With clean: also drop what goes with a table and does not come back: partitions that were made since, sequences of columns, the place in publications, indexes, keys, triggers, rules, policies and rights that the archive does not have. Without it such a restore is refused, and names them.',
+        'With clean: also drop what goes with what is dropped and does not come back: partitions that were made since, sequences of columns, places in publications, indexes, keys, triggers, rules, policies, rights and default privileges that the archive does not have. Without it such a restore is refused, and names them.',
     }),
   }),
   rule<{ clean?: boolean; acknowledgeDataLoss?: boolean }>(

@@ -135,6 +135,8 @@ export interface ArchiveEntry {
   readonly provider?: string;
   /** Of an ACL: each right and who gets it, such as `SELECT reader`. */
   readonly granted?: readonly string[];
+  /** Of an ACL: it takes from PUBLIC what PUBLIC has by default. */
+  readonly revokes?: true;
   /** The statement that would drop it; kept only where it is needed to tell tables apart. */
   readonly dropStatement: string | undefined;
 }

@@ -5,7 +5,7 @@ import { aborted } from '../pipeline/aborted.ts';
 import type { Bytes } from '../pipeline/bytes.ts';
 import { readTocEntry, readTocHead, type TocEntry } from './archive-toc.ts';
 import { decodeNames } from './decode-names.ts';
-import { readGranted } from './read-granted.ts';
+import { readGranted, revokesPublic } from './read-granted.ts';
 import type { Archive, ArchiveContents, ArchiveEntry, LoadPass, LoadTools } from './load-types.ts';
 import { hasInternalOptions } from './internal-options.ts';
 import { checkFileName, openArchiveFiles, type CheckFile } from './archive-files.ts';
@@ -139,9 +139,12 @@ function readDetail(
   type: string,
   definition: Buffer | undefined,
   { decode, once }: Decode,
-): Pick<ArchiveEntry, 'forAllTables' | 'restrictive' | 'provider' | 'granted'> {
+): Pick<ArchiveEntry, 'forAllTables' | 'restrictive' | 'provider' | 'granted' | 'revokes'> {
   if (definition === undefined) return {};
-  if (type === 'ACL') return { granted: readGranted(decode(definition)).map(once) };
+  if (type === 'ACL') {
+    const text = decode(definition);
+    return { granted: readGranted(text).map(once), ...(revokesPublic(text) ? { revokes: true } : {}) };
+  }
   if (type === 'POLICY') return restrictivePolicy.test(definition.toString('latin1')) ? { restrictive: true } : {};
   if (type === 'PUBLICATION') return definition.includes(' FOR ALL TABLES') ? { forAllTables: true } : {};
   if (type !== 'SECURITY LABEL') return {};

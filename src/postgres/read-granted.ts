@@ -14,6 +14,13 @@ export function readGranted(definition: string): readonly string[] {
   });
 }
 
+/** Whether the definition of an ACL takes from everybody what everybody has by default. */
+export function revokesPublic(definition: string): boolean {
+  return definition
+    .split(';\n')
+    .some((statement) => statement.startsWith('REVOKE ') && statement.endsWith(' FROM PUBLIC'));
+}
+
 /** A quoted name is read from its end: whatever stands before it may be in a name, too. */
 function lastName(statement: string): string {
   if (!statement.endsWith('"')) return statement.slice(statement.lastIndexOf(' ') + 1);

@@ -11,6 +11,21 @@ import { openLoadStand, streamOf, type LoadStand } from './load-stand.ts';
 const never = new AbortController().signal;
 const binDirs = await listBinDirs(process.env['POSTGRES_BINDIRS']);
 
+const things = `
+  CREATE SCHEMA "a ""b"; SET search_path = "a ""b"; CREATE TYPE "Odd, t" AS (i int); CREATE DOMAIN d AS int; CREATE SEQUENCE "S s";
+  CREATE FUNCTION "F f"("a b" int, varchar(3)[], v "Odd, t") RETURNS int LANGUAGE sql AS 'SELECT 1';
+  CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE PROCEDURE p(INOUT a int) LANGUAGE plpgsql AS 'BEGIN END';
+  CREATE AGGREGATE ag(int) (SFUNC = int4pl, STYPE = int, INITCOND = 0); CREATE AGGREGATE many(*) (SFUNC = int8inc, STYPE = int8, INITCOND = 0);
+  CREATE TABLE t (i int GENERATED ALWAYS AS IDENTITY); CREATE TABLE "U u" (); CREATE PUBLICATION pub FOR TABLE t`;
+
+const rights = `
+  SET search_path = "a ""b"; GRANT USAGE ON SCHEMA "a ""b" TO app; GRANT ALL ON TYPE "Odd, t" TO app; REVOKE USAGE ON DOMAIN d FROM PUBLIC;
+  GRANT USAGE ON SEQUENCE "S s" TO app WITH GRANT OPTION; GRANT EXECUTE ON FUNCTION "F f" TO app; REVOKE EXECUTE ON FUNCTION f FROM PUBLIC;
+  GRANT EXECUTE ON PROCEDURE p TO app; GRANT EXECUTE ON FUNCTION ag TO app; REVOKE ALL ON FUNCTION many FROM PUBLIC;
+  GRANT USAGE ON SEQUENCE t_i_seq TO app; ALTER DEFAULT PRIVILEGES IN SCHEMA "a ""b" GRANT SELECT ON TABLES TO app;
+  ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA "a ""b" GRANT SELECT ON TABLES TO PUBLIC; ALTER PUBLICATION pub ADD TABLE "U u";
+  CREATE PUBLICATION whole FOR TABLES IN SCHEMA "a ""b"`;
+
 describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('PostgreSQL %s', (_major, binDir) => {
   let stand: LoadStand;
   beforeAll(async () => {
@@ -24,6 +39,8 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
        GRANT SELECT ON t TO "a TO ""b""", PUBLIC; GRANT UPDATE (v) ON t TO app; GRANT ALL ON p TO app; CREATE TABLE r (i int REFERENCES t); CREATE RULE ru AS ON DELETE TO r DO INSTEAD NOTHING`,
       'shop',
     );
+    await stand.fresh('rights');
+    await stand.at.postgres.sql(`${things}; ${rights}`, 'rights');
   });
   afterAll(async () => stand?.at.remove());
 
@@ -38,14 +55,14 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
     const { entries = contents.entries } = selectEntries(contents, selection);
     const connection = await connectClient(stand.at.server, database, { timeoutMs: 10_000 }, never);
     try {
-      return await findFallen(connection, entries, noPrivileges);
+      return await findFallen(connection, entries, noPrivileges, stand.major);
     } finally {
       await connection.close();
     }
   };
 
   test('of a database that is as it was dumped nothing would be lost, whatever is in it', async () => {
-    for (const database of ['nasty', 'shop']) {
+    for (const database of ['nasty', 'shop', 'rights']) {
       expect(await find(database, await stand.dump(database), undefined)).toEqual({ goes: [], holds: [] });
     }
   });
@@ -58,7 +75,7 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
     });
     const connection = await connectClient(stand.at.server, 'shop', { timeoutMs: 10_000 }, never);
     try {
-      expect(await findFallen(connection, entries, false)).toEqual({ goes: [], holds: [] });
+      expect(await findFallen(connection, entries, false, stand.major)).toEqual({ goes: [], holds: [] });
     } finally {
       await connection.close();
     }
@@ -110,5 +127,29 @@ describe.each(binDirs.map((binDir) => [basename(dirname(binDir)), binDir]))('Pos
       goes: ['the index public.p_i_idx of p'],
       holds: [],
     });
+  });
+
+  test('rights of other things than tables, default ones, and what is published are found if they came since', async () => {
+    await stand.fresh('rights');
+    await stand.at.postgres.sql(things, 'rights');
+    const archive = await stand.dump('rights');
+    expect(await find('rights', archive, undefined)).toEqual({ goes: [], holds: [] });
+    await stand.at.postgres.sql(rights, 'rights');
+    expect((await find('rights', archive, undefined)).goes).toEqual([
+      'the place of a "b.U u in the publication pub',
+      'the right to USAGE the schema a "b of app',
+      'the right to EXECUTE a "b.F f(integer, character varying[], "a ""b"."Odd, t") of app',
+      'the right to EXECUTE a "b.ag(integer) of app',
+      'the right to EXECUTE a "b.p(integer) of app',
+      'the right to USAGE a "b.S s of app',
+      'the right to USAGE a "b.t_i_seq of app',
+      'the right to USAGE a "b.Odd, t of app',
+      'the default privileges for tables of admin in the schema a "b',
+      'the default privileges for tables of app in the schema a "b',
+      'the place of the schema a "b in the publication whole',
+      'that PUBLIC has no right to EXECUTE a "b.f()',
+      'that PUBLIC has no right to EXECUTE a "b.many(*)',
+      'that PUBLIC has no right to USAGE a "b.d',
+    ]);
   });
 });

@@ -91,6 +91,7 @@ describe.skipIf(ends.length === 0).each(ends)('a selection on a server of %s', (
             connection,
             selectEntries(contents, { schemaOnly: false, dataOnly: false, ...selection }).entries ?? contents.entries,
             false,
+            stand.major,
           )
         ).goes;
       expect(await fallen({})).toEqual([

@@ -15,7 +15,7 @@ const mostNames = 20;
 export async function checkClean(
   inputs: readonly Pick<PreparedInput, 'plan' | 'entries'>[],
   wanted: Pick<LoadWanted, 'clean' | 'dropOthers' | 'select' | 'options' | 'beforeSql'>,
-  target: Pick<OpenTarget, 'connect'>,
+  target: Pick<OpenTarget, 'connect' | 'facts'>,
   signal: AbortSignal,
 ): Promise<void> {
   if (!wanted.clean) return;
@@ -27,7 +27,8 @@ export async function checkClean(
   for (const { plan, entries } of inputs) {
     const connection = await target.connect(plan.target, signal);
     try {
-      const { goes, holds } = await findFallen(connection, entries ?? [], wanted.options.noPrivileges);
+      const { noPrivileges } = wanted.options;
+      const { goes, holds } = await findFallen(connection, entries ?? [], noPrivileges, target.facts.major);
       if (holds.length > 0 && wanted.beforeSql === undefined) {
         throw new Failure('ObjectConflict', `clean cannot drop what others need: ${list(holds)}`, {
           hint: 'restore these as well, or drop them by beforeSql and make them again by afterSql',
