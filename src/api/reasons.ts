@@ -387,7 +387,8 @@ export const failureReasons = {
   VersionUnsupported: {
     consequence: 'never',
     exitCode: 65,
-    meaning: 'The archive comes from a newer PostgreSQL and has what this server does not know.',
+    meaning:
+      'The archive comes from a newer PostgreSQL, or from one that was built with more (ICU, lz4, XML), and has what this server does not know.',
     remedy: 'Restore to a server of that version or newer.',
   },
   SelectionMissing: {

@@ -21,6 +21,10 @@ type Texts = readonly (readonly [RegExp, FailureReason])[];
 const damage =
   /could not read from input file|did not find magic string|does not appear to be a valid archive|corrupt tar header|could not find header for file|could not uncompress data|could not decompress data|could not read (?:compressed )?(?:file|data)\b|unrecognized data block type|found unexpected block ID|could not find block ID|entry ID \S+ out of range|unexpected (?:end of file|data offset flag)|unrecognized file format|invalid (?:line|number of fields) in (?:LO|large object) TOC|error during (?:file seek|decompression)|expected format \(\S+\) differs|archive items? not in correct section order|invalid OID for large object|toc\.dat" does not|could not open (?:input file|TOC file) "/;
 
+/** What a server says that was built without ICU, lz4 or XML. */
+const notBuilt =
+  /ERROR: {2}(?:ICU is not supported in this build|compression method \w+ not supported|unsupported XML feature)/;
+
 /** What the server says by pg_restore, or to a script, where it means something else than for a dump. Before those of a dump. */
 const loading: Texts = [
   [/unsupported version \([^)]*\) in file header/, 'ProgramMissing'],
@@ -29,6 +33,7 @@ const loading: Texts = [
     /extension "[^\n]*" is not available|could not open extension control file|extension "[^\n]*" has no (?:installation script|update path)|required extension "[^\n]*" is not installed|ERROR: {2}extension "[^\n]*" does not exist|could not access file "\$libdir|could not load library|must be loaded via (?:"?shared_preload_libraries|shared)/,
     'ExtensionMissing',
   ],
+  [notBuilt, 'VersionUnsupported'],
   [/ERROR: {2}tablespace "[^\n]*" does not exist|Tablespace "[^\n]*" does not exist/, 'TablespaceMissing'],
   [/ERROR: {2}role "[^\n]*" does not exist/, 'RoleMissing'],
   [
@@ -101,10 +106,9 @@ export function hintOfLoad(reason: FailureReason, text: string): string | undefi
   if (/cannot drop inherited constraint/.test(text)) return partitionHint;
   if (/can only create extension in database /.test(text)) return boundHint;
   if (/permission denied for schema [^]* OWNER TO /.test(text)) return ownerHint;
+  if (notBuilt.test(text)) return 'Restore to a server that was built with it, as the one was that it came from.';
   const leavable = leavables.find(([pattern]) => pattern.test(text))?.[1];
-  if (leavable !== undefined) return `options.without: [${leavable}] leaves such out.`;
-  if (!/max_locks_per_transaction|out of shared memory/.test(text)) return undefined;
-  return 'Raise max_locks_per_transaction of the server: a restore locks all it creates.';
+  return leavable === undefined ? undefined : `options.without: [${leavable}] leaves such out.`;
 }
 
 /** `text` begins with what is wrong, such as `ERROR:  role "x" does not exist`. */

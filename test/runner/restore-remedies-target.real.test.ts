@@ -92,6 +92,21 @@ test.skipIf(rich === undefined || poor === undefined)(
   },
 );
 
+test.skipIf(rich === undefined || poor === undefined).each([
+  ['ICU', `CREATE COLLATION c (provider = icu, locale = 'de'); CREATE TABLE t (i int)`],
+  ['lz4', 'CREATE TABLE t (i int, v text COMPRESSION lz4)'],
+  ['XML', `CREATE TABLE x (x xml); INSERT INTO x VALUES ('<a/>'); CREATE TABLE t (i int)`],
+])('VersionUnsupported: it goes to a server that was built with %s (15 with, 16 without)', async (what, fill) => {
+  const from = await on.startServer(rich ?? '', `with-${what}`);
+  const server = await on.startServer(poor ?? '', `without-${what}`);
+  const backup = await on.backUp(from, fill);
+  const hint = await on.fails('VersionUnsupported', 'target', { mode: 'Create' }, { server, backup });
+  expect(hint).toBe('Restore to a server that was built with it, as the one was that it came from.');
+  await server.sql('CREATE DATABASE target');
+  expect(await on.fails('VersionUnsupported', 'target', { mode: 'InPlace' }, { server, backup })).toBe(hint);
+  await on.works('target', { mode: 'Create' }, { server: from, backup });
+});
+
 test('FileAmbiguous: the member that is meant is named', async () => {
   const content = 'CREATE TABLE t AS SELECT generate_series(1, 100)';
   const zip = writeZip([
@@ -138,4 +153,34 @@ test('SelectionMissing: the table that a partition is of is selected in its plac
   const { verdict, log } = await on.restore('part', { mode: 'Create', select: part.select }, { backup });
   expect([verdict.message, verdict], log).toMatchObject([undefined, { target: 'Restored' }]);
   expect(await stand.server.sql('SELECT count(*)::int AS rows FROM t1', 'part')).toEqual([{ rows: 100 }]);
+});
+
+test('triggers that run for rows alone are told, and rows come in as they were saved where these are disabled meanwhile', async () => {
+  const audited = `CREATE TABLE t (i int PRIMARY KEY); CREATE TABLE audit (i int);
+    CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN INSERT INTO public.audit VALUES (NEW.i); NEW.i := NEW.i + 1000; RETURN NEW; END';
+    CREATE TRIGGER alters BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f(); ALTER TABLE t DISABLE TRIGGER alters`;
+  const backup = await on.backUp(stand.server, audited);
+  await on.works('target', { mode: 'Create' }, { backup });
+  await stand.server.sql('ALTER TABLE t ENABLE TRIGGER alters', 'target');
+  const look = async (): Promise<unknown> =>
+    stand.server.sql('SELECT max(i) AS i, (SELECT count(*)::int FROM audit) AS audit FROM t', 'target');
+  const restore = async (...beforeSql: string[]) => {
+    const changes = {
+      mode: 'InPlace',
+      select: { schemaOnly: false, dataOnly: true, tables: ['public.t'] },
+      beforeSql: ['TRUNCATE t, audit', ...beforeSql],
+    } satisfies Partial<RestoreTask>;
+    const { verdict, results, log } = await on.restore('target', changes, { backup });
+    expect(verdict, log).toMatchObject({ verdict: 'Succeeded', target: 'Restored' });
+    return results.flatMap((line) => (line.kind === 'restored' ? (line.notes ?? []) : []));
+  };
+  expect(await restore()).toContain(
+    'triggers ran for the rows: alters of public.t; beforeSql: [ALTER TABLE … DISABLE TRIGGER USER] lets them in as they were saved',
+  );
+  expect(await look()).toEqual([{ i: 1100, audit: 100 }]);
+  expect(await restore('ALTER TABLE t DISABLE TRIGGER USER')).toEqual([]);
+  expect(await look()).toEqual([{ i: 100, audit: 0 }]);
+  expect(await restore('ALTER TABLE t ENABLE ALWAYS TRIGGER alters')).toEqual([]);
+  expect(await look()).toEqual([{ i: 1100, audit: 100 }]);
 });

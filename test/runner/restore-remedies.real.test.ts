@@ -161,6 +161,15 @@ describe('for a server that lacks something', () => {
     await works('target', { mode: 'Create' }, there());
   });
 
+  test('RoleMissing: nobody asks for the roles of what is excluded', async () => {
+    const roles = 'CREATE ROLE gone; CREATE ROLE reader; CREATE TABLE t (i int); CREATE SCHEMA x AUTHORIZATION gone';
+    const fill = `${roles}; CREATE TABLE x.y (i int); GRANT SELECT ON x.y TO reader; CREATE TABLE z (i int); ALTER TABLE z OWNER TO gone`;
+    const backup = await on.backUp(stand.server, fill);
+    await fails('RoleMissing', 'target', { mode: 'Create' }, { ...there(), backup });
+    const rest = { schemaOnly: false, dataOnly: false, excludeSchemas: ['x'], excludeTables: ['public.z'] };
+    await works('target', { mode: 'Create', select: rest }, { ...there(), backup });
+  });
+
   test('TablespaceMissing: it is created, or left out', async () => {
     await stand.server.sql(`CREATE TABLESPACE fast LOCATION ''`);
     const backup = await on.backUp(stand.server, 'CREATE TABLE t (i int) TABLESPACE fast');

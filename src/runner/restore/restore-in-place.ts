@@ -17,6 +17,7 @@ import type { DatabaseEnd } from './tell/restore-verdict.ts';
 import { sessionName } from './target/scratch-names.ts';
 import { leaveSeal } from './target/seals.ts';
 import { settleCommit } from './load/settle-commit.ts';
+import { tellTriggers } from './tell/tell-triggers.ts';
 import { Unsettled } from './unsettled.ts';
 import type { LoadWanted, ProofWanted, RequestWanted } from './wanted.ts';
 
@@ -25,6 +26,7 @@ export interface InPlaceWanted {
   /** For the seals. */
   readonly source: RestoredSource;
   readonly beforeSql: LoadWanted['beforeSql'];
+  readonly select: Pick<LoadWanted['select'], 'dataOnly'>;
   readonly proof: ProofWanted;
 }
 
@@ -55,7 +57,9 @@ export async function restoreInPlace(
     try {
       signal.throwIfAborted();
       const database = sealedDatabase(plan);
-      const hooks = hooksOf(wanted, { database, refusals }, target, progress);
+      const fired: string[] = [];
+      const onFired = (told: readonly string[]): void => void fired.push(...told);
+      const hooks = hooksOf(wanted, { ...prepared, database, onFired }, target, progress);
       const notes = await prepared
         .load(progress, signal, hooks)
         .catch((error: unknown) =>
@@ -63,7 +67,7 @@ export async function restoreInPlace(
         );
       const told = await analyze(wanted.proof, plan.target, () => target.connect(plan.target, signal), progress);
       progress.databaseDone();
-      end({ outcome: 'Restored', notes: [...notes, ...told] });
+      end({ outcome: 'Restored', notes: [...notes, ...fired, ...told] });
     } catch (error) {
       if (error instanceof Unsettled) throw error;
       const failure = toFailure(error);
@@ -75,10 +79,16 @@ export async function restoreInPlace(
   return ends;
 }
 
+interface InPlaceLoad extends Pick<PreparedInput, 'entries' | 'refusals'> {
+  readonly database: Sealed;
+  /** Notes on what ran for the rows. */
+  readonly onFired: (notes: readonly string[]) => void;
+}
+
 /** The load's transaction begins with a claim and ends with a seal. */
 function hooksOf(
-  { request: { uid }, source, beforeSql, proof }: InPlaceWanted,
-  { database, refusals }: { readonly database: Sealed } & Pick<PreparedInput, 'refusals'>,
+  { request: { uid }, source, beforeSql, select, proof }: InPlaceWanted,
+  { database, entries, refusals, onFired }: InPlaceLoad,
   { fence }: Pick<OpenTarget, 'fence'>,
   progress: RestoreProgress,
 ): LoadHooks {
@@ -88,7 +98,10 @@ function hooksOf(
       // Seen by others only if a statement of the source commits what should be one transaction.
       await ask(leaveSeal(uid, database, { is: 'loading' }));
     },
-    beforeLoad: async (transaction) => prepareWithin(beforeSql ?? [], transaction),
+    beforeLoad: async (transaction) => {
+      await prepareWithin(beforeSql ?? [], transaction);
+      onFired(await tellTriggers(entries, select, transaction));
+    },
     beforeCommit: async (transaction) => {
       await proveWithin(proof, database.name, transaction, progress);
       // Functions that a check called may have set something, or have left something for the end of the transaction.

@@ -137,7 +137,8 @@ async function takeSteps(
     if (options.onError !== 'Continue') await checkRoles(inputs, load, target.session);
     const progress = report.load(inputs.length, estimate(inputs));
     // Load, prove, swap: in place a proof is part of the load's transaction, and there is nothing to swap.
-    const way = { request, source: source.chosen, beforeSql: load.beforeSql, proof };
+    const { beforeSql, select } = load;
+    const way = { request, source: source.chosen, beforeSql, select, proof };
     const restored =
       load.mode === 'InPlace'
         ? await restoreInPlace(inputs, way, target, progress, workshop)

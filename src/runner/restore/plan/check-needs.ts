@@ -22,8 +22,7 @@ type Wishes = Pick<LoadWanted, 'options' | 'select' | 'mode'>;
 export async function checkExtensions(needs: readonly Needs[], load: Wishes, connection: Connection): Promise<void> {
   if (load.select.dataOnly || load.options.without?.includes('extensions') === true) return;
   // Of a selection only what it creates counts; else all that the database had: a dump of some schemas creates no extension.
-  const selects =
-    hasSelection(load) || load.select.excludeSchemas !== undefined || load.select.excludeTables !== undefined;
+  const selects = hasSelection(load);
   const wanted = new Set(
     needs.flatMap(({ input, entries }) => [
       ...extensionsOf(entries),
@@ -101,7 +100,8 @@ function list(names: readonly string[]): string {
 }
 
 function hasSelection({ select }: Wishes): boolean {
-  return select.schemas !== undefined || select.tables !== undefined || select.dataOnly;
+  const { schemas, tables, excludeSchemas, excludeTables, dataOnly } = select;
+  return dataOnly || [schemas, tables, excludeSchemas, excludeTables].some((names) => names !== undefined);
 }
 
 function ownersOf(entries: readonly ArchiveEntry[] | undefined): readonly string[] {
