@@ -552,6 +552,8 @@ export const stateReasons = {
   RunReplaced: 'The previous run was ended for a newer one (concurrencyPolicy Replace).',
   SlotsMissed: 'Slots passed while nobody could start them; only the latest one runs.',
   SlotTooLate: 'A slot was not started within startingDeadlineSeconds and is skipped.',
+  ClockOff:
+    'The clock of the controller differs from the API server’s by more than ten seconds; the server’s time counts until it is right again.',
   JobCreated: 'The Job of a run was created.',
   RunStarted: 'The runner of a run has begun.',
   RunRetried: 'A try of a run failed for a reason that may pass, and another follows.',

@@ -6,6 +6,7 @@ import { clusterMode, type ControllerMode } from '../controller/mode.ts';
 import { openControllerMetrics } from '../controller/metrics/open-controller-metrics.ts';
 import { runLeading } from '../controller/run-leading.ts';
 import { openKubeClient, type KubeSource } from '../kube/http-client.ts';
+import { createServerClock } from '../kube/server-clock.ts';
 import { serveHttp, type HttpAnswer, type HttpOptions, type HttpServer } from '../support/http.ts';
 import { openLog } from '../support/log.ts';
 import { programVersion } from '../support/version.ts';
@@ -13,6 +14,7 @@ import { answerScrape } from './answer-scrape.ts';
 import { chooseLease } from './choose-lease.ts';
 import { findOwnImage } from './find-own-image.ts';
 import type { ControllerFlags } from './program.ts';
+import { tellClock } from './tell-clock.ts';
 import type { CommandWorld } from './command-world.ts';
 
 /** A look that takes so long hangs: a restart is the only thing that helps. */
@@ -22,24 +24,33 @@ const hangingMs = 15 * 60_000;
 export async function runController(world: CommandWorld, options: ControllerFlags): Promise<number> {
   const { clock, random, env, signal } = world;
   const source = await findCluster(world, options);
+  const log = openLog({ level: options.debug ? 'debug' : 'info' });
+  const podName = env['POD_NAME'];
+  const instance = podName ?? world.hostName;
+  // Told of nothing before the first request.
+  const clusterClock = createServerClock(clock, {
+    onChange: (state) => tellClock(state, { client, clock, random, log, instance, podName, signal }),
+  });
   const client = await openKubeClient({
     source,
     clock,
     userAgent: `pgbackup-operator/${programVersion}`,
+    onServerTime: (time) => clusterClock.hear(time),
   });
-  const log = openLog({ level: options.debug ? 'debug' : 'info' });
-  const metrics = openControllerMetrics(clock);
-  const instance = env['POD_NAME'] ?? world.hostName;
+  const metrics = openControllerMetrics(clusterClock, {
+    processMetrics: true,
+    clockAheadMs: () => clusterClock.aheadMs(),
+  });
   const inCluster = source.kind === 'in-cluster';
   const { onRequest } = metrics.hooks;
   const lease = chooseLease(options, { client, clock, random, log, instance, inCluster, onRequest });
   const controller = createController({
     client,
-    clock,
+    clock: clusterClock,
     random,
     log,
     namespace: options.namespace,
-    mode: modeOf(options, options.runnerImage ?? (await findOwnImage(client, env['POD_NAME'], signal))),
+    mode: modeOf(options, options.runnerImage ?? (await findOwnImage(client, podName, signal))),
     instance,
     ...metrics.hooks,
     ...(lease === undefined ? {} : { mayWrite: () => lease.isLeader() }),

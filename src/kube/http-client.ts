@@ -22,6 +22,7 @@ import { absentAsUndefined, readFirstName, readList, readObject, readWatchEvent 
 import { requireKind } from './object-meta.ts';
 import { forbidVersion, nameOf, namespaceOf, pathOf, requireVersion, requireWatchVersion } from './resource-path.ts';
 import { openPodAccount, type Access } from './pod-account.ts';
+import type { ServerTime } from './server-clock.ts';
 import { splitLines } from './split-lines.ts';
 
 /** Where the address of the server and the credentials come from. */
@@ -54,6 +55,8 @@ export interface HttpClientOptions {
   /** Default 64 MiB. */
   readonly maxAnswerBytes?: number;
   readonly onRequest?: (request: KubeRequest) => void;
+  /** Told what time it is at the server, with each good answer. */
+  readonly onServerTime?: (time: ServerTime) => void;
 }
 
 export interface HttpKubeClient extends KubeClient {
@@ -67,7 +70,7 @@ export interface HttpKubeClient extends KubeClient {
 
 /** A client of a real API server. Rejects with KubeError BadRequest when the configuration cannot be read or names no server. */
 export async function openKubeClient(options: HttpClientOptions): Promise<HttpKubeClient> {
-  const { clock, requestTimeoutMs = 30_000, maxAnswerBytes = 64 << 20, onRequest } = options;
+  const { clock, requestTimeoutMs = 30_000, maxAnswerBytes = 64 << 20, onRequest, onServerTime } = options;
   let access = await loadAccess(options.source, clock);
   const { server } = access;
   if (server === undefined)
@@ -79,7 +82,7 @@ export async function openKubeClient(options: HttpClientOptions): Promise<HttpKu
       access = await loadAccess(options.source, clock);
     },
   };
-  const transport = createTransport({ source, clock, userAgent: options.userAgent, maxAnswerBytes });
+  const transport = createTransport({ source, clock, userAgent: options.userAgent, maxAnswerBytes, onServerTime });
 
   const tooLate = (): KubeError => {
     return new KubeError('Unreachable', `the API server did not answer within ${requestTimeoutMs / 1000} s`);

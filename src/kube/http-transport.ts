@@ -4,6 +4,7 @@ import * as https from 'node:https';
 import type { Clock } from '../support/clock.ts';
 import { KubeError } from './client.ts';
 import { errorOfAnswer, parseKubeStatus } from './kube-answer.ts';
+import type { ServerTime } from './server-clock.ts';
 
 /** Options of a request that say who asks; the headers are always a record. */
 export type Authorization = Omit<https.RequestOptions, 'headers'> & { readonly headers: Record<string, string> };
@@ -24,6 +25,8 @@ export interface TransportOptions {
   readonly userAgent: string;
   /** A larger answer is an error, not an out-of-memory. */
   readonly maxAnswerBytes: number;
+  /** Told of each answer below 300 that bears a date: what stands between us and the server answers errors of its own. */
+  readonly onServerTime?: ((time: ServerTime) => void) | undefined;
 }
 
 export interface TransportRequest {
@@ -52,7 +55,8 @@ export interface Transport {
 
 const tlsMembers = ['ca', 'cert', 'key', 'pfx', 'passphrase', 'servername', 'rejectUnauthorized'] as const;
 
-export function createTransport({ source, clock, userAgent, maxAnswerBytes }: TransportOptions): Transport {
+export function createTransport(options: TransportOptions): Transport {
+  const { source, clock, userAgent, maxAnswerBytes, onServerTime } = options;
   const base = new URL(source.server);
   const prefix = base.pathname.replace(/\/+$/, '');
   const library = base.protocol === 'http:' ? http : https;
@@ -78,7 +82,7 @@ export function createTransport({ source, clock, userAgent, maxAnswerBytes }: Tr
     signal.throwIfAborted();
     const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
     const query = request.query?.toString() ?? '';
-    const options: https.RequestOptions = {
+    const asked: https.RequestOptions = {
       host: base.hostname.replace(/^\[(.*)\]$/, '$1'),
       port: base.port === '' ? undefined : base.port,
       method: request.method,
@@ -93,8 +97,16 @@ export function createTransport({ source, clock, userAgent, maxAnswerBytes }: Tr
       agent: authorized.agent ?? agentFor(authorized),
       signal,
     };
+    const sentMs = clock.monotonicMs();
     return new Promise((resolve, reject) => {
-      const outgoing = library.request(options, (message) => resolve({ status: message.statusCode ?? 0, message }));
+      const outgoing = library.request(asked, (message) => {
+        const status = message.statusCode ?? 0;
+        const dateMs = Date.parse(message.headers.date ?? '');
+        if (status >= 200 && status < 300 && !Number.isNaN(dateMs)) {
+          onServerTime?.({ dateMs, tookMs: clock.monotonicMs() - sentMs });
+        }
+        resolve({ status, message });
+      });
       outgoing.on('socket', (socket) => socket.setKeepAlive(true, 15_000));
       outgoing.on('error', (error) => {
         reject(error instanceof StaleSocket ? error : unreachable(error, outgoing.reusedSocket));

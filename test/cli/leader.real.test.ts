@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,8 +16,8 @@ import { systemClock, systemRandom } from '../../src/support/clock.ts';
 import { crdType } from '../api/start-with-crds.ts';
 import { asSent, buildBackup, buildLocation, buildPolicy } from '../builders/objects.ts';
 import { until } from '../local/executor-world.ts';
+import { startControllerProcess } from '../servers/controller-process.ts';
 import { startKubeApiserver, whyNoKubeApiserver, type KubeApiserver } from '../servers/kube-apiserver.ts';
-import { compileCache } from '../compile-cache.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const assets = process.env['KUBEBUILDER_ASSETS'];
@@ -200,37 +200,9 @@ describe.skipIf(missing !== undefined)(`Leader election on a real API server (${
   }
 
   async function startReplica(identity: string, kubeconfig: string) {
-    const args = ['controller', '--kubeconfig', kubeconfig, '--runner-image', 'test/image:1', '--metrics-port', '0'];
-    const election = ['--leader-election', '--identity', identity, '--max-runs-per-server', '10'];
-    const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args, ...election], {
-      env: { ...compileCache, PATH: '/usr/bin:/bin' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    children.push(child);
-    let written = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (piece: Buffer) => (written += piece.toString()));
-    }
-    const exitCode = new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 128)));
-    const port = await patiently('it listens', async () => {
-      const line = written.split('\n').find((text) => text.includes('"message":"started"'));
-      return line !== undefined && (JSON.parse(line) as { port: number }).port;
-    });
-    const scrape = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-    return {
-      child,
-      exitCode,
-      output: () => written,
-      isReady: async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok,
-      leads: async () => /^pgbackup_controller_leader 1$/m.test(await scrape()),
-      /** Requests that change something, answered or not; not those of the lease. */
-      countWrites: async () => {
-        const lines = (await scrape()).split('\n').filter((line) => line.startsWith('pgbackup_api_requests_total{'));
-        const writes = lines.filter((line) => /verb="(create|update|update-status|delete)"/.test(line));
-        const others = writes.filter((line) => !line.includes('resource="leases"'));
-        return others.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
-      },
-    };
+    const replica = await startControllerProcess({ identity, kubeconfig, args: ['--max-runs-per-server', '10'] });
+    children.push(replica.child);
+    return replica;
   }
 });
 

@@ -271,3 +271,26 @@ it('never sends a request that addresses something else than was meant', async (
   for (const outcome of await Promise.allSettled(calls)) expect(outcome.status).toBe('rejected');
   expect(server.requests).toEqual([]);
 });
+
+it('tells what time it is at the server by its good answers, and by no others', async () => {
+  const dates: number[] = [];
+  const dated = (text: string) => ({ date: text });
+  const { client } = await open(
+    [
+      answer(200, widget, dated('Thu, 01 Jan 2026 00:00:07 GMT')),
+      answerStatus(503, 'x', dated('Thu, 01 Jan 1970 00:00:00 GMT')),
+      answer(200, widget, dated('once upon a time')),
+      watchEvents('end'),
+    ],
+    { onServerTime: ({ dateMs, tookMs }) => dates.push(dateMs, tookMs) },
+  );
+  const get = async () => client.get(widgetType, 'ns', 'a', signal);
+  await get();
+  expect(dates).toEqual([Date.UTC(2026, 0, 1, 0, 0, 7), 0]);
+  await expect(get()).rejects.toMatchObject({ status: 503 });
+  await get();
+  expect(dates).toHaveLength(2);
+  // Node's own date: now.
+  for await (const event of client.watch(widgetType, options, signal)) void event;
+  expect(Math.abs(Number(dates[2]) - Date.now())).toBeLessThan(120_000);
+});

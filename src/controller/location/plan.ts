@@ -1,9 +1,11 @@
 import type { BackupLocationStatus } from '../../api/backup-location.ts';
 import { annotations, type BackupLocation } from '../../api/kinds.ts';
+import { pastOnly } from '../../domain/clocks.ts';
 import type { InspectVerdict } from '../../domain/report.ts';
 import { sameValue } from '../../domain/same-value.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
+import { mayComeYet } from '../run/await-results.ts';
 import { findCondition, setCondition, type ConditionChange } from '../conditions.ts';
 import { deleteJob } from '../run/delete-job.ts';
 import { findTrue, isControlledBy, isFinished, runnerState, type JobSeen } from '../run/pods.ts';
@@ -20,8 +22,6 @@ import { findMissed } from './missed.ts';
 import { lostManifests } from './remains.ts';
 import { findVanished } from './vanished.ts';
 
-/** How long details in the log of an ended pod are waited for. */
-const resultsBudgetMs = 30_000;
 /** Objects that one look writes; the next look goes on. */
 const writesMax = 100;
 const firstRetryMs = 60_000;
@@ -70,7 +70,7 @@ function planNext(seen: LocationSeen, location: BackupLocation): Plan {
   const missed = findMissed(location, seen.failedThere);
   // While it is known to be away, it is looked at in its turn.
   const isNews = missed !== undefined && findCondition(location.status?.conditions, 'Available')?.status !== 'False';
-  const dueAt = isNews ? nowMs : nextInspection(location);
+  const dueAt = isNews ? nowMs : nextInspection(location, nowMs);
   const first = missed === undefined ? firstStatus(seen, location) : missedStatus(seen, location, missed);
   if (dueAt > nowMs) return { actions: setStatus(location, first), wakeAt: dueAt };
   if (otherInspections >= mode.inspections) return { actions: setStatus(location, first), wakeAt: nowMs + busyMs };
@@ -97,7 +97,7 @@ function planRefused(
 ): Plan {
   const { nowMs, mode } = seen;
   const wakeAt = nowMs + firstRetryMs;
-  const since = Math.max(dueAt, readStamp(location.status?.lastProbeTime) ?? 0);
+  const since = Math.max(dueAt, pastOnly(readStamp(location.status?.lastProbeTime), nowMs) ?? 0);
   const isOver = location.status?.lastProbeTime !== undefined && nowMs >= since + mode.startBudgetMs;
   if (!isOver) {
     return { actions: [...setStatus(location, waitingStatus(seen, location, 'PodRefused', message)), create], wakeAt };
@@ -111,10 +111,10 @@ function planRefused(
   return { actions: [...write, ...(isNews ? [tell] : []), create], wakeAt };
 }
 
-/** When the next inspection is due: at once for anything new, later after a failure, else in its interval. */
-export function nextInspection(location: BackupLocation): number {
+/** When the next inspection is due: at once for anything new, later after a failure, else in its interval. One that is yet to come says nothing. */
+export function nextInspection(location: BackupLocation, nowMs: number): number {
   const { status, spec, metadata } = location;
-  const probedAt = readStamp(status?.lastProbeTime);
+  const probedAt = pastOnly(readStamp(status?.lastProbeTime), nowMs);
   const requested = metadata.annotations?.[annotations.probeRequestedAt];
   const isNew =
     status?.observedGeneration !== metadata.generation || status.probeRequestedAt !== requestText(requested);
@@ -154,9 +154,7 @@ function planAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen):
   }
   if (state.verdict.kind !== 'inspect') return { actions: [], wakeAt: nowMs + firstRetryMs };
   const { verdict } = state;
-  const endedAt = readStamp(runnerState(state.pod)?.terminated?.finishedAt) ?? nowMs;
-  const mayCome = verdict.resultLines > 0 && seen.results === undefined && nowMs < endedAt + resultsBudgetMs;
-  if (mayCome) return { actions: [], wakeAt: nowMs + 5000 };
+  if (mayComeYet(state.pod, verdict, seen.results, nowMs)) return { actions: [], wakeAt: nowMs + 5000 };
   return takeAnswer(seen, location, job, verdict);
 }
 

@@ -92,6 +92,12 @@ export const derivedMetrics: readonly DerivedDefinition[] = [
   define('gauge', 'controller_leader', [], '1 while this process decides and writes, 0 while it stands by.'),
   define(
     'gauge',
+    'controller_clock_ahead_seconds',
+    [],
+    "How far this process's clock is ahead of the API server's; negative: behind. 0 before the first answer that bears a date.",
+  ),
+  define(
+    'gauge',
     'watch_contact_age_seconds',
     ['kind'],
     'Time since the API server last answered about this kind; about three minutes at most when all is well.',

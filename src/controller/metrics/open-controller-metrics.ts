@@ -4,6 +4,7 @@ import type { Clock } from '../../support/clock.ts';
 import type { Controller, ControllerOptions } from '../controller.ts';
 import { listSamples, rememberIntervals } from './gauges.ts';
 import { derivedMetrics, liveMetrics } from './metric-names.ts';
+import { samples } from './samples.ts';
 
 export interface ControllerMetrics {
   /** To be handed to the controller when it is made. */
@@ -13,18 +14,26 @@ export interface ControllerMetrics {
   readonly print: Metrics['print'];
 }
 
-/** The metrics of one controller, in a registry of their own. */
-export function openControllerMetrics(clock: Clock, options = { processMetrics: true }): ControllerMetrics {
+/** The metrics of one controller, in a registry of their own. `clockAheadMs`: of the API server's, once that is known. */
+export function openControllerMetrics(
+  clock: Clock,
+  options: { readonly processMetrics: boolean; readonly clockAheadMs?: () => number | undefined } = {
+    processMetrics: true,
+  },
+): ControllerMetrics {
+  const { processMetrics, clockAheadMs } = options;
   let followed: Controller | undefined;
   const intervalOf = rememberIntervals();
   const metrics = openMetrics({
-    ...options,
+    processMetrics,
     live: liveMetrics,
     derived: derivedMetrics,
     derive: () => {
       if (followed === undefined) return [];
       const leads = followed.leads();
+      const aheadMs = clockAheadMs?.();
       const health = [
+        ...samples({}, { controller_clock_ahead_seconds: aheadMs === undefined ? undefined : aheadMs / 1000 }),
         { name: 'pgbackup_controller_leader', labels: {}, value: leads ? 1 : 0 },
         ...followed.watches.contactAges().map(({ kind, seconds }) => {
           return { name: 'pgbackup_watch_contact_age_seconds', labels: { kind }, value: seconds };

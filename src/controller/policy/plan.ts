@@ -172,7 +172,7 @@ function buildStatus(
     ...slotStatus(policy, slots),
     lastSuccessTime: lastSuccessTime(before?.lastSuccessTime, last, nowMs),
     active: [...running, ...started].toSorted().slice(0, 50),
-    ...countRuns(policy, runs, { Succeeded: 0, PartlyFailed: 0, Failed: 0 }).counts,
+    ...countRuns(policy, runs, { Succeeded: 0, PartlyFailed: 0, Failed: 0 }, nowMs).counts,
     lastSizeBytes: last?.run.object.status?.plainBytes ?? before?.lastSizeBytes,
   };
 }

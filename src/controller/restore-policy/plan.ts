@@ -129,7 +129,7 @@ function buildStatus(
   const last = lastSuccess(runs.filter(({ isOwn }) => isOwn));
   const running = runs.filter(({ result }) => result === undefined).map(({ name }) => name);
   const started = [slots.start, retry.start].flatMap((start) => (start === undefined ? [] : [start.name]));
-  const { counts, fresh } = countRuns(policy, runs, { Succeeded: 0, Unchanged: 0, Failed: 0 });
+  const { counts, fresh } = countRuns(policy, runs, { Succeeded: 0, Unchanged: 0, Failed: 0 }, nowMs);
   return {
     conditions: setCondition(setCondition(before?.conditions, ready, nowMs), healthy, nowMs),
     observedGeneration: policy.metadata.generation,

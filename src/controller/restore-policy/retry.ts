@@ -1,5 +1,6 @@
 import type { RestorePolicy } from '../../api/kinds.ts';
 import { failureReasons, isFailureReason } from '../../api/reasons.ts';
+import { pastOnly } from '../../domain/clocks.ts';
 import { restoreRequestName } from '../../domain/names.ts';
 import { findCondition } from '../conditions.ts';
 import { isUntouched } from './last-restored.ts';
@@ -31,7 +32,7 @@ export function decideRetry(seen: {
   const { retries, suspend } = policy.spec;
   if (suspend || runs.some(({ result }) => result === undefined)) return {};
   const [last] = runs
-    .filter(({ isOwn, isNamedBySlot }) => isOwn && isNamedBySlot)
+    .filter(({ isOwn, isNamedBySlot, slot }) => isOwn && isNamedBySlot && pastOnly(slot, nowMs) !== undefined)
     .toSorted((a, b) => (b.slot ?? 0) - (a.slot ?? 0) || b.retry - a.retry);
   const { slot, end } = last ?? {};
   if (last === undefined || slot === undefined || end === undefined || !mayHeal(last)) return {};

@@ -1,6 +1,7 @@
 import type { RestoreRequest } from '../../api/kinds.ts';
 import type { restoreResults } from '../../api/restore-policy.ts';
 import type { RestorePhase } from '../../api/restore-request.ts';
+import { pastOnly } from '../../domain/clocks.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { findCondition } from '../conditions.ts';
 
@@ -20,8 +21,8 @@ export function restorePhaseOf(ending: { readonly status: 'True' | 'False'; read
   return ending.reason === 'RestoredInPart' ? 'RestoredInPart' : 'Failed';
 }
 
-/** When it ended: by its runner, else by our own judgement. */
+/** When it ended: by its runner, else by our own judgement; later than that is the clock of a node that was ahead. */
 export function restoreEndOf({ status }: Pick<RestoreRequest, 'status'>): number | undefined {
-  const judged = findCondition(status?.conditions, 'Succeeded')?.lastTransitionTime;
-  return readStamp(status?.completedAt) ?? readStamp(judged);
+  const judged = readStamp(findCondition(status?.conditions, 'Succeeded')?.lastTransitionTime);
+  return pastOnly(readStamp(status?.completedAt), judged ?? Infinity) ?? judged;
 }

@@ -1,6 +1,7 @@
 import type { RestoreRequest } from '../../api/kinds.ts';
 import type { FailureReason, Reason } from '../../api/reasons.ts';
 import type { RestoreRequestStatus } from '../../api/restore-request.ts';
+import { pastOnly } from '../../domain/clocks.ts';
 import { restoreJobName } from '../../domain/names.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
 import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
@@ -52,7 +53,11 @@ export function planRestore(seen: RestoreSeen): Plan {
     );
   }
   const { failure } = request.status ?? {};
-  if (failure !== undefined) return planSettling(seen, request, failure);
+  if (failure !== undefined) {
+    // A budget that begins in the future would not end.
+    const isReadable = pastOnly(readStamp(failure.at), nowMs) !== undefined;
+    return planSettling(seen, request, isReadable ? failure : { ...failure, at: stamp(nowMs) });
+  }
   if (isDeleted) return die(seen, request, 'Aborted', 'the request was deleted');
   if (fault !== undefined) return waitForReference(seen, request, 'SpecInvalid', fault);
 

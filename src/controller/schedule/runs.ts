@@ -22,10 +22,11 @@ export function countRuns<Result extends string, R extends Run<unknown, Result>>
   { status, metadata }: Scheduler<Result>,
   all: readonly R[],
   nothing: Record<Result, number>,
+  nowMs: number,
 ): Counted<R, Result> {
   const runs: Record<Result, number> = { ...nothing, ...status?.runs };
   const counted = [...(status?.countedUids ?? [])];
-  let through = readStamp(status?.countedThrough);
+  let through = upTo(readStamp(status?.countedThrough), nowMs);
   const createdAt = readStamp(metadata.creationTimestamp) ?? 0;
   const ends = new Map(all.map(({ uid, end }) => [uid, end]));
 
@@ -47,3 +48,7 @@ export function countRuns<Result extends string, R extends Run<unknown, Result>>
   const countedThrough = through === undefined ? undefined : stamp(Math.ceil(through / 1000) * 1000);
   return { counts: { runs, countedUids: counted, countedThrough }, fresh };
 }
+
+/** What a clock that was ahead has stored must not keep the runs to come from being counted. */
+const upTo = (timeMs: number | undefined, nowMs: number): number | undefined =>
+  timeMs === undefined ? undefined : Math.min(timeMs, nowMs);
