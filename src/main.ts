@@ -72,6 +72,9 @@ const commands: Commands = {
   local: async (...args) => (await import('./cli/local.ts')).runLocalCommand(...args),
   localRestore: async (...args) => (await import('./cli/local-restore.ts')).runLocalRestore(...args),
   controller: async (...args) => (await import('./cli/controller.ts')).runController(...args),
+  keygen: async (...args) => (await import('./cli/keygen.ts')).keygen(...args),
+  decrypt: async (...args) => (await import('./cli/decrypt.ts')).decrypt(...args),
+  recipients: async (...args) => (await import('./cli/decrypt.ts')).recipients(...args),
   runner: async (...args) => (await import('./cli/runner.ts')).runRunner(...args),
 };
 

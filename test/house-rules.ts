@@ -11,7 +11,18 @@ export interface Room {
   readonly typesOnly?: readonly string[];
 }
 
-const everyRoom = ['api', 'domain', 'support', 'kube', 'controller', 'pipeline', 'storage', 'postgres', 'runner'];
+const everyRoom = [
+  'api',
+  'domain',
+  'support',
+  'kube',
+  'controller',
+  'pipeline',
+  'encryption',
+  'storage',
+  'postgres',
+  'runner',
+];
 
 export const rooms = {
   api: { rooms: [], packages: ['zod'] },
@@ -46,7 +57,14 @@ export const rooms = {
     packages: ['node:*', '@aws-sdk/client-s3', '@smithy/node-http-handler', 'ssh2', 'ssh2-sftp-client'],
   },
   postgres: { rooms: ['pipeline', 'api', 'support'], packages: ['node:*', 'pg'] },
-  runner: { rooms: ['domain', 'api', 'postgres', 'pipeline', 'storage', 'support'], packages: ['node:*'] },
+  encryption: {
+    rooms: ['api/failure.ts', 'pipeline/bytes.ts', 'pipeline/feed.ts'],
+    packages: ['node:stream', 'node:crypto', '@aws-crypto/client-node', '@aws-crypto/serialize'],
+  },
+  runner: {
+    rooms: ['domain', 'api', 'postgres', 'pipeline', 'encryption', 'storage', 'support'],
+    packages: ['node:*'],
+  },
   local: {
     rooms: [...everyRoom, 'apiserver'],
     packages: ['node:*', 'yaml', 'zod', 'commander', 'log-update'],
@@ -101,6 +119,7 @@ export const doors: readonly Door[] = [
   { thing: 'logging', packages: ['winston', 'winston-transport'], files: /^support\// },
   { thing: 'metrics', packages: ['prom-client'], files: /^support\// },
   { thing: 'PostgreSQL', packages: ['pg'], files: /^postgres\// },
+  { thing: 'the AWS Encryption SDK', packages: ['@aws-crypto/*'], files: /^encryption\// },
   { thing: 'ZIP', packages: ['yauzl'], files: /^pipeline\/zip\.ts$/ },
 ];
 

@@ -9,6 +9,7 @@ import {
   runnerOptions,
   seconds,
 } from './parts.ts';
+import { encryption } from './encryption.ts';
 import { postgresServerShape } from './postgres-server.ts';
 import { rule, withRules } from './rules.ts';
 import { cronSchedule, scheduleShape, scheduleStatusShape } from './schedule.ts';
@@ -144,6 +145,10 @@ export const backupPolicySpec = z.strictObject({
   ),
   dump: dump.prefault({}).meta({ description: 'What pg_dump is asked for.' }),
   compression: compression.prefault({}).meta({ description: 'How the dump is made smaller.' }),
+  encryption: encryption().optional().meta({
+    description:
+      'Encrypts what is stored, on the way: no place sees plain bytes. Manifests stay readable (docs/encryption.md).',
+  }),
   destinations: z
     .array(destination)
     .min(1)

@@ -51,6 +51,31 @@ export const failureReasons = {
       'A key of a Secret is there but cannot be used: an empty value, UTF-16, a private key that cannot be read, a URI of another scheme or with a raw @ or / in its password.',
     remedy: 'Correct the value that the message names.',
   },
+  RecipientInvalid: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'A recipient of encryption cannot be used: its public key, key or passphrase is none, or is there twice.',
+    remedy: 'Correct what the message names; pgbackup keygen makes keys.',
+  },
+  IdentityMissing: {
+    consequence: 'wait',
+    exitCode: 77,
+    meaning:
+      'The backup is encrypted, and none of the identities given opens it; the message has the names of its recipients.',
+    remedy: 'Give the private key, key or passphrase of one of the recipients that the message names.',
+  },
+  IdentityInvalid: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'An identity (private key, key, passphrase) that should open a backup cannot be read.',
+    remedy: 'Correct what the message names.',
+  },
+  KeyDamaged: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'The key file of an encrypted backup was changed, cut, or belongs to another backup.',
+    remedy: 'Restore from another copy of the backup, or another backup.',
+  },
   ServerUnreachable: {
     consequence: 'retry',
     exitCode: 75,

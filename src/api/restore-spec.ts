@@ -9,6 +9,7 @@ import {
   subdomainName,
   timestamp,
 } from './parts.ts';
+import { identities } from './encryption.ts';
 import { postgresServerShape } from './postgres-server.ts';
 import { restoreOptions } from './restore-options.ts';
 import { exactlyOne, rule, withRules } from './rules.ts';
@@ -71,6 +72,7 @@ const source = withRules(
       description:
         'A file that anybody made: pg_dump in any format, pg_dumpall, plain SQL; alone or in ZIP, gzip, zstd or tar. What it is, its content says.',
     }),
+    identities: identities(),
     database: postgresName().optional().meta({
       description:
         'Which of the databases in the backup, or in a script of pg_dumpall. Default: the only one, else the one that is named like the target.',

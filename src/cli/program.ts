@@ -1,6 +1,9 @@
 import { Command, Option } from 'commander';
 import { programVersion } from '../support/version.ts';
+import { addEncryption } from './add-encryption.ts';
 import { addLocalRestore } from './add-local-restore.ts';
+import type { DecryptOptions } from './decrypt.ts';
+import type { KeygenOptions } from './keygen.ts';
 import type { LocalRestoreOptions } from './local-restore-options.ts';
 import type { LocalOptions } from './local.ts';
 import { wholeNumber } from './parse-number.ts';
@@ -36,6 +39,9 @@ export interface Commands {
   localRestore(world: CommandWorld, paths: readonly string[], options: LocalRestoreOptions): Promise<number>;
   controller(world: CommandWorld, options: ControllerFlags): Promise<number>;
   runner(world: CommandWorld): Promise<number>;
+  keygen(world: CommandWorld, options: KeygenOptions): Promise<number>;
+  decrypt(world: CommandWorld, volumes: readonly string[], options: DecryptOptions): Promise<number>;
+  recipients(world: CommandWorld, keyFile: string): Promise<number>;
 }
 
 /** The `pgbackup` command line. `done` is told the exit code of the command that ran. */
@@ -54,6 +60,11 @@ export function makeProgram(world: CommandWorld, commands: Commands, done: (exit
     .exitOverride();
   addLocal(program, world, commands, done);
   addController(program, world, commands, done);
+  addEncryption(program, {
+    keygen: async (options) => done(await commands.keygen(world, options)),
+    decrypt: async (volumes, options) => done(await commands.decrypt(world, volumes, options)),
+    recipients: async (keyFile) => done(await commands.recipients(world, keyFile)),
+  });
   program
     .command('runner')
     .summary('does one task and exits; started by Jobs')

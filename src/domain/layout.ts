@@ -73,12 +73,17 @@ export function parseManifestKey(
   return { namespace, policy, backup };
 }
 
+export interface ArtifactForm {
+  readonly compression: keyof typeof compressionSuffix;
+  readonly isEncrypted: boolean;
+}
+
 /** Key of a volume; `volume` counts from 1. */
 export function volumeKey(
   folder: string,
   attempt: string,
   artifact: ArtifactName,
-  compression: keyof typeof compressionSuffix,
+  { compression, isEncrypted }: ArtifactForm,
   volume: number,
 ): string {
   const { again = 1 } = artifact;
@@ -89,7 +94,12 @@ export function volumeKey(
       ? `${encodeDatabaseName(artifact.database, artifact.hasTwin)}${suffix}.dump`
       : `globals${suffix}.sql`;
   const number = volume === 1 ? '' : `.${String(volume).padStart(4, '0')}`;
-  return `${folder}${attempt}/${name}${compressionSuffix[compression]}${number}`;
+  return `${folder}${attempt}/${name}${compressionSuffix[compression]}${isEncrypted ? '.enc' : ''}${number}`;
+}
+
+/** The key of an encrypted backup, wrapped for its recipients. */
+export function sealedKeyKey(folder: string, attempt: string): string {
+  return `${folder}${attempt}/key.enc`;
 }
 
 /** A small object by which a run that has several destinations tells them apart; gone before the dump begins. */
@@ -98,7 +108,7 @@ export function placeMarkKey(folder: string, attempt: string, location: string):
 }
 
 const attemptGrammar =
-  /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,40})\/([a-z0-9-]{1,57})\/([0-9a-f]{8})\/(?:[A-Za-z0-9_%-][A-Za-z0-9_.%-]*(?:~[0-9]{1,2})?\.dump(?:\.zst|\.gz)?(?:\.[0-9]{4,6})?|globals(?:~[0-9]{1,2})?\.sql(?:\.zst|\.gz)?(?:\.[0-9]{4,6})?|\.place-[a-z0-9-]{1,63})$/;
+  /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,40})\/([a-z0-9-]{1,57})\/([0-9a-f]{8})\/(?:[A-Za-z0-9_%-][A-Za-z0-9_.%-]*(?:~[0-9]{1,2})?\.dump(?:\.zst|\.gz)?(?:\.enc)?(?:\.[0-9]{4,6})?|globals(?:~[0-9]{1,2})?\.sql(?:\.zst|\.gz)?(?:\.enc)?(?:\.[0-9]{4,6})?|key\.enc|\.place-[a-z0-9-]{1,63})$/;
 
 export interface AttemptPlace {
   readonly namespace: string;

@@ -4,7 +4,7 @@ import { failureReasonNames } from '../api/reasons.ts';
 import { manifestKey } from './layout.ts';
 
 /** The object whose presence means that a backup is there (docs/format.md). */
-export const manifestFormat = 1;
+export const manifestFormat = 2;
 export const manifestMaxBytes = 32 * 1024 * 1024;
 
 const size = z.int().min(0);
@@ -26,6 +26,13 @@ const artifact = z.object({
   archiveVersion: z.string().optional(),
 });
 export type ManifestArtifact = z.infer<typeof artifact>;
+
+const encryption = z.object({
+  /** Key of the object that holds the backup's key, wrapped for its recipients. Who rewraps it writes it anew: the manifest says no hash. */
+  key: z.string(),
+  /** Who could open it when it was written. */
+  recipients: z.array(z.string()).min(1),
+});
 
 /** What an archive alone does not carry under another name. */
 export const databaseFacts = z.object({
@@ -63,7 +70,8 @@ const manifestDatabase = z.object({
 export type ManifestDatabase = z.infer<typeof manifestDatabase>;
 
 export const manifest = z.object({
-  format: z.literal(manifestFormat),
+  /** 2 where `encryption` is: a reader that does not know of it refuses the manifest, and takes nothing for damaged. */
+  format: z.literal([1, manifestFormat]),
   backup: z.object({ id: z.string(), uid: z.string(), slot: z.string().optional() }),
   policy: z.object({ name: z.string(), uid: z.string() }),
   namespace: z.string(),
@@ -74,6 +82,8 @@ export const manifest = z.object({
   server: z.object({ version: z.string(), major: z.int() }),
   databases: z.array(manifestDatabase),
   globals: artifact.optional(),
+  /** All artifacts are messages under one key. */
+  encryption: encryption.optional(),
   /** About the whole run. */
   notes,
   plainBytes: size,
@@ -84,6 +94,12 @@ export type Manifest = z.infer<typeof manifest>;
 /** All artifacts that a manifest names: those of its databases, and the globals. */
 export function listArtifacts({ databases, globals }: Manifest): readonly ManifestArtifact[] {
   return [...databases.flatMap(({ artifacts }) => artifacts), ...(globals === undefined ? [] : [globals])];
+}
+
+/** Every object of a backup but its manifest; of those that are written anew nobody knows the size. */
+export function listObjects(content: Manifest): readonly { readonly key: string; readonly bytes?: number }[] {
+  const volumes = listArtifacts(content).flatMap((each) => each.volumes);
+  return content.encryption === undefined ? volumes : [...volumes, { key: content.encryption.key }];
 }
 
 /** Deterministic bytes: the same manifest is the same everywhere. */
@@ -111,6 +127,9 @@ export function parseManifest(key: string, text: string): Manifest {
   const parsed = manifest.safeParse(content);
   if (!parsed.success) {
     throw new Failure('ManifestInvalid', `${key} does not fit the format: ${z.prettifyError(parsed.error)}`);
+  }
+  if ((parsed.data.encryption !== undefined) !== (parsed.data.format === manifestFormat)) {
+    throw new Failure('ManifestInvalid', `${key} is of format ${parsed.data.format}, and its encryption is not`);
   }
   const { namespace, policy, backup } = parsed.data;
   if (manifestKey(namespace, policy.name, backup.id) !== key) {

@@ -28,6 +28,22 @@ export const runnerFiles = {
 const secretKeys = z.strictObject({ secretName: z.string(), keys: z.record(z.string(), z.string()) });
 export type SecretKeys = z.infer<typeof secretKeys>;
 
+/** Exactly one of them. */
+const recipient = z.strictObject({
+  publicKey: z.string().optional(),
+  publicKeyFrom: secretKeys.optional(),
+  key: secretKeys.optional(),
+  passphrase: secretKeys.optional(),
+});
+export type TaskRecipient = z.infer<typeof recipient>;
+/** Exactly one of them. */
+const identity = z.strictObject({
+  privateKey: secretKeys.optional(),
+  key: secretKeys.optional(),
+  passphrase: secretKeys.optional(),
+});
+export type TaskIdentity = z.infer<typeof identity>;
+
 const place = z.strictObject({
   s3: z
     .strictObject({
@@ -107,6 +123,8 @@ export const backupTask = z.strictObject({
     lockTimeoutSeconds: z.int(),
   }),
   compression: z.strictObject({ algorithm: z.enum(['zstd', 'gzip', 'none']), level: z.int().optional() }),
+  /** Absent: what is stored is not encrypted. A runner that does not know of it refuses the task. */
+  encryption: z.strictObject({ recipients: z.array(recipient).min(1) }).optional(),
   volumeBytes: z.int().min(1),
   destinations: z.array(z.strictObject({ location: taskLocation, required: z.boolean() })),
   /** Sample if absent. */
@@ -198,6 +216,8 @@ export const restoreTask = z.strictObject({
         foreign: z.boolean().optional(),
       })
       .optional(),
+    /** What opens an encrypted backup. */
+    identities: z.array(identity).optional(),
   }),
   target: restoreTarget,
   mode: z.enum(['Replace', 'Create', 'InPlace']),

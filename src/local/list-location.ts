@@ -1,6 +1,6 @@
 import { toFailure } from '../api/failure.ts';
 import { parseManifestKey, parseProbeKey } from '../domain/layout.ts';
-import { manifestMaxBytes, parseManifest, type Manifest } from '../domain/manifest.ts';
+import { listObjects, manifestMaxBytes, parseManifest, type Manifest } from '../domain/manifest.ts';
 import { readSmall } from '../runner/read-small.ts';
 import type { ObjectStat, Storage } from '../storage/storage.ts';
 
@@ -119,8 +119,9 @@ async function isComplete(storage: Storage, manifest: Manifest, key: string, sig
   for await (const { key: found, bytes } of storage.list(key.replace(/[^/]+$/, ''), undefined, signal)) {
     there.set(found, bytes);
   }
-  const artifacts = [...manifest.databases.flatMap((database) => database.artifacts), manifest.globals];
-  return artifacts.every((artifact) => artifact?.volumes.every(({ key, bytes }) => there.get(key) === bytes) ?? true);
+  return listObjects(manifest).every(
+    ({ key: each, bytes }) => there.has(each) && (bytes ?? there.get(each)) === there.get(each),
+  );
 }
 
 /** The newest of many, without keeping them all. */

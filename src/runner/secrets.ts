@@ -38,7 +38,7 @@ export interface SecretsOptions {
 const pollMilliseconds = 500;
 
 /** Names and public certificates are no secrets, and to blank out the word `postgres` everywhere would make every message useless. */
-const publicRoles: ReadonlySet<string> = new Set(['username', 'ca', 'certificate']);
+const publicRoles: ReadonlySet<string> = new Set(['username', 'ca', 'certificate', 'publicKey']);
 
 /** Secrets as files below the runner's root; each value is registered for redaction before anybody sees it. */
 export function openSecrets(options: SecretsOptions): Secrets {

@@ -3,6 +3,7 @@ import type { Storage } from '../storage/storage.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
 import type { Redactor } from '../support/redaction.ts';
+import type { Cipher } from './backup/cipher.ts';
 import type { Pace } from './backup/pace.ts';
 import type { ReportLines } from './report-lines.ts';
 import type { Secrets } from './secrets.ts';
@@ -27,6 +28,8 @@ export interface Workshop {
   readonly stallMilliseconds: number;
   /** Of a dump with a deadline: which places are too slow for it. */
   readonly pace?: Pace;
+  /** Of a dump whose artifacts are encrypted. */
+  readonly cipher?: Cipher;
   /** Of a dump: places whose disk syncs at this moment, with the monotonic time since when. */
   readonly syncing?: Map<string, number>;
   readonly signal: AbortSignal;

@@ -27,6 +27,9 @@ async function ask(
     localRestore: async (_, paths, given) => answer('localRestore', { paths, ...given }),
     controller: async (_, given) => answer('controller', given),
     runner: async () => answer('runner', {}),
+    keygen: async (_, given) => answer('keygen', given),
+    decrypt: async (_, volumes, given) => answer('decrypt', { volumes, ...given }),
+    recipients: async (_, keyFile) => answer('recipients', { keyFile }),
   };
   const exitCode = await runCommandLine(line, world, commands);
   return { exitCode, asked, stdout: stdout(), stderr: stderr() };
@@ -55,6 +58,21 @@ describe('the command line', () => {
       color: false,
       debug: true,
     });
+  });
+
+  it('gives commands for keys what they need, with defaults', async () => {
+    expect((await ask(['keygen'])).asked).toEqual({ command: 'keygen', out: 'private-key.pem', bits: 4096 });
+    expect((await ask(['keygen', '--bits', '1024'])).exitCode).toBe(64);
+    const line = 'decrypt --key-file key.enc --identity a --identity b one two';
+    expect((await ask(line.split(' '))).asked).toEqual({
+      command: 'decrypt',
+      volumes: ['one', 'two'],
+      keyFile: 'key.enc',
+      identity: ['a', 'b'],
+      passphraseFile: undefined,
+    });
+    expect((await ask(['decrypt', 'one'])).exitCode).toBe(64);
+    expect((await ask(['recipients', 'key.enc'])).asked).toEqual({ command: 'recipients', keyFile: 'key.enc' });
   });
 
   it('gives `local restore` its files and options, which may have the names of those of `local`', async () => {

@@ -25,7 +25,7 @@ test('names of a run have keys that differ, where upper and lower case are one, 
 
 test('capitals are encoded only where they have to be', () => {
   const keyOf = (database: string, hasTwin: boolean): string =>
-    volumeKey('shop/nightly/n-1/', 'a1b2c3d4', { database, hasTwin }, 'zstd', 1);
+    volumeKey('shop/nightly/n-1/', 'a1b2c3d4', { database, hasTwin }, { compression: 'zstd', isEncrypted: false }, 1);
   expect(keyOf('Shop', false)).toBe('shop/nightly/n-1/a1b2c3d4/Shop.dump.zst');
   expect(keyOf('Shop', true)).toBe('shop/nightly/n-1/a1b2c3d4/%53hop.dump.zst');
   expect(keyOf('shop', true)).toBe('shop/nightly/n-1/a1b2c3d4/shop.dump.zst');
@@ -34,15 +34,27 @@ test('capitals are encoded only where they have to be', () => {
 
 test('a dump that is tried again beside remains has a key of its own, which is known as ours', () => {
   const keys = [1, 2, 12].flatMap((again) => [
-    volumeKey('shop/nightly/n-1/', 'a1b2c3d4', { database: 'orders', again }, 'zstd', 1),
-    volumeKey('shop/nightly/n-1/', 'a1b2c3d4', { database: 'orders~2', again }, 'none', 3),
-    volumeKey('shop/nightly/n-1/', 'a1b2c3d4', { globals: true, again }, 'gzip', 1),
+    volumeKey(
+      'shop/nightly/n-1/',
+      'a1b2c3d4',
+      { database: 'orders', again },
+      { compression: 'zstd', isEncrypted: false },
+      1,
+    ),
+    volumeKey(
+      'shop/nightly/n-1/',
+      'a1b2c3d4',
+      { database: 'orders~2', again },
+      { compression: 'none', isEncrypted: true },
+      3,
+    ),
+    volumeKey('shop/nightly/n-1/', 'a1b2c3d4', { globals: true, again }, { compression: 'gzip', isEncrypted: true }, 1),
   ]);
   expect(new Set(keys).size).toBe(keys.length);
   expect(keys.slice(3, 6).map((key) => key.slice(key.lastIndexOf('/') + 1))).toEqual([
     'orders~2.dump.zst',
-    'orders%7E2~2.dump.0003',
-    'globals~2.sql.gz',
+    'orders%7E2~2.dump.enc.0003',
+    'globals~2.sql.gz.enc',
   ]);
   for (const key of keys) expect(parseAttemptKey(key)).toMatchObject({ attempt: 'a1b2c3d4', backup: 'n-1' });
 });

@@ -30,6 +30,7 @@ describe('the examples', () => {
       'location-directory.yaml',
       'location-s3.yaml',
       'location-sftp.yaml',
+      'policy-encrypted.yaml',
       'policy-full.yaml',
       'policy-minimal.yaml',
       'policy-three-places.yaml',

@@ -16,6 +16,7 @@ export function fileWanted(
     namespace: 'test',
     backup: undefined,
     file: { location: { name: 'files', place: { directory: { path: '/nonexistent' } } }, ...file },
+    identities: [],
     databases: [{ target: 'target' }],
     unlessRestored: undefined,
     waitForServerSeconds: 0,

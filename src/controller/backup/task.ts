@@ -47,7 +47,7 @@ export function taskLocation({ metadata, spec }: BackupLocation, claims: Claims)
 }
 
 /** All roles are handed over, optional ones too: the runner knows which of them it needs. */
-function secretKeys(reference: {
+export function secretKeys(reference: {
   readonly secretName: string;
   readonly keys: Readonly<Record<string, string>>;
 }): SecretKeys {
@@ -71,6 +71,17 @@ export function taskServer(server: RestoreRequest['spec']['target']['postgres'])
   };
 }
 
+function taskEncryption({ recipients }: NonNullable<BackupPolicy['spec']['encryption']>): BackupTask['encryption'] {
+  return {
+    recipients: recipients.map(({ publicKey, publicKeyFrom, key, passphrase }) => ({
+      publicKey,
+      publicKeyFrom: publicKeyFrom && secretKeys(publicKeyFrom),
+      key: key && secretKeys(key),
+      passphrase: passphrase && secretKeys(passphrase),
+    })),
+  };
+}
+
 /** What the runner of a Backup is told. */
 export function buildBackupTask(
   backup: Backup,
@@ -91,6 +102,7 @@ export function buildBackupTask(
     databases: { ...postgres.databases },
     dump: { ...spec.dump },
     compression: { ...spec.compression },
+    ...(spec.encryption === undefined ? {} : { encryption: taskEncryption(spec.encryption) }),
     volumeBytes: volumeBytes ?? defaultVolumeBytes,
     destinations: destinations.map(({ location, required }) => ({
       location: {

@@ -1,6 +1,12 @@
 import { annotations, type Backup, type RestoreRequest } from '../../api/kinds.ts';
-import { taskVersion, type CleanupTask, type RestoreTask, type RestoreTaskTarget } from '../../domain/task.ts';
-import { taskLocation, taskServer, waitForSecretSeconds, type Claims } from '../backup/task.ts';
+import {
+  taskVersion,
+  type CleanupTask,
+  type RestoreTask,
+  type RestoreTaskTarget,
+  type TaskIdentity,
+} from '../../domain/task.ts';
+import { secretKeys, taskLocation, taskServer, waitForSecretSeconds, type Claims } from '../backup/task.ts';
 import type { ResolvedSource } from './resolve-source.ts';
 
 type Found = Extract<ResolvedSource, { readonly state: 'found' }>;
@@ -85,7 +91,9 @@ function describeSource({ spec }: RestoreRequest, source: Found, claims: Claims)
     return { file: { location: taskLocation(source.file, claims), key, pattern, member, ...also } };
   }
   const { backup, copies } = source;
+  const { identities } = spec.source;
   return {
+    ...(identities === undefined ? {} : { identities: identities.map(taskIdentity) }),
     backup: {
       name: backup.metadata.name,
       uid: manifestUidOf(backup),
@@ -95,6 +103,18 @@ function describeSource({ spec }: RestoreRequest, source: Found, claims: Claims)
         manifestSha256: copy.manifestSha256,
       })),
     },
+  };
+}
+
+function taskIdentity({
+  privateKey,
+  key,
+  passphrase,
+}: NonNullable<RestoreRequest['spec']['source']['identities']>[number]): TaskIdentity {
+  return {
+    privateKey: privateKey && secretKeys(privateKey),
+    key: key && secretKeys(key),
+    passphrase: passphrase && secretKeys(passphrase),
   };
 }
 

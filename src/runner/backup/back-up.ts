@@ -21,11 +21,12 @@ import {
   sayFailure,
 } from './database-outcome.ts';
 import { Destination } from './destination.ts';
+import { openCipher } from './open-cipher.ts';
 import { dumpDatabases, type DumpedParts } from './dump-databases.ts';
 import { openBothSides } from './open-both-sides.ts';
 import { selectDatabases } from './select-databases.ts';
 import type { Source } from './source.ts';
-import { requireLive } from './store-artifact.ts';
+import { requireLive, storeSmall } from './store-artifact.ts';
 
 /** A best-effort place does not keep the verdict waiting for as long. */
 const commitMilliseconds = { required: 60_000, bestEffort: 20_000 } as const;
@@ -112,10 +113,13 @@ async function dump(
   startedAt: string,
   source: Source,
   destinations: readonly Destination[],
-  workshop: Workshop,
+  given: Workshop,
 ): Promise<{ readonly manifest: Manifest; readonly parts: DumpedParts }> {
   try {
     const selected = selectDatabases(task.databases, source.databases);
+    const cipher = await openCipher(task, given);
+    const workshop: Workshop = { ...given, ...(cipher === undefined ? {} : { cipher }) };
+    if (cipher !== undefined) await storeSmall(cipher.key, cipher.sealed, task, destinations, workshop);
     const parts = await dumpDatabases(task, source, selected, destinations, workshop);
     requireStored(parts, workshop);
     return { manifest: describe(task, startedAt, source, parts, workshop), parts };
@@ -159,8 +163,9 @@ function describe(
   const sum = (digest: 'plain' | 'stored'): number =>
     artifacts.reduce((bytes, artifact) => bytes + artifact[digest].bytes, 0);
   const { name, uid, slot } = task.backup;
+  const { cipher } = workshop;
   return {
-    format: manifestFormat,
+    format: cipher === undefined ? 1 : manifestFormat,
     backup: { id: name, uid, ...(slot === undefined ? {} : { slot }) },
     policy: task.policy,
     namespace: task.namespace,
@@ -171,6 +176,7 @@ function describe(
     server: source.server,
     databases: parts.databases.map((ended) => describeInManifest(ended, workshop.redactor)),
     ...(globals === undefined ? {} : { globals }),
+    ...(cipher === undefined ? {} : { encryption: { key: cipher.key, recipients: [...cipher.recipients] } }),
     ...describeNotes(source.notes, workshop.redactor),
     plainBytes: sum('plain'),
     storedBytes: sum('stored'),

@@ -1,6 +1,6 @@
 import { Failure } from '../../api/failure.ts';
 import { backupFolder } from '../../domain/layout.ts';
-import { listArtifacts, type Manifest } from '../../domain/manifest.ts';
+import { listObjects, type Manifest } from '../../domain/manifest.ts';
 import { pause } from '../../storage/attempt.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Workshop } from '../workshop.ts';
@@ -29,26 +29,24 @@ export async function checkVolumes(
 
 async function findLack(storage: Storage, manifest: Manifest, signal: AbortSignal): Promise<Failure | undefined> {
   const { namespace, policy, backup, attempt } = manifest;
-  const wanted = new Map(
-    listArtifacts(manifest).flatMap(({ volumes }) => volumes.map(({ key, bytes }) => [key, bytes])),
-  );
+  const wanted = new Map(listObjects(manifest).map(({ key, bytes }) => [key, bytes]));
   const folded = new Set([...wanted.keys()].map((key) => key.toLowerCase()));
   /** What is listed in another case than it was stored, once for each name: a place that lists in lower case is no liar. */
   const inOtherCase = new Set<string>();
   const folder = `${backupFolder(namespace, policy.name, backup.id)}${attempt}/`;
   for await (const { key, bytes } of storage.list(folder, undefined, signal)) {
     const sent = wanted.get(key);
-    if (sent === undefined) {
+    if (!wanted.has(key)) {
       if (folded.has(key.toLowerCase())) inOtherCase.add(key.toLowerCase());
       continue;
     }
-    if (sent !== bytes) return differs(key, sent, bytes);
+    if (sent !== undefined && sent !== bytes) return differs(key, sent, bytes);
     wanted.delete(key);
   }
   for (const [key, sent] of wanted) {
     const found = inOtherCase.delete(key.toLowerCase()) ? await storage.stat(key, signal) : undefined;
     if (found === undefined) return missing(key);
-    if (found.bytes !== sent) return differs(key, sent, found.bytes);
+    if (sent !== undefined && found.bytes !== sent) return differs(key, sent, found.bytes);
   }
   return undefined;
 }

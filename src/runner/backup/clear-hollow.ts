@@ -1,6 +1,6 @@
 import { toFailure } from '../../api/failure.ts';
 import { backupFolder } from '../../domain/layout.ts';
-import { listArtifacts, type Manifest } from '../../domain/manifest.ts';
+import { listObjects, type Manifest } from '../../domain/manifest.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Workshop } from '../workshop.ts';
 import { checkVolumes } from './check-volumes.ts';
@@ -36,8 +36,6 @@ async function hasAny(storage: Storage, manifest: Manifest, signal: AbortSignal)
   const { namespace, policy, backup, attempt } = manifest;
   const folder = `${backupFolder(namespace, policy.name, backup.id)}${attempt}/`;
   for await (const _found of storage.list(folder, undefined, signal)) return true;
-  for (const { volumes } of listArtifacts(manifest)) {
-    for (const { key } of volumes) if ((await storage.stat(key, signal)) !== undefined) return true;
-  }
+  for (const { key } of listObjects(manifest)) if ((await storage.stat(key, signal)) !== undefined) return true;
   return false;
 }

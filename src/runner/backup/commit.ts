@@ -1,7 +1,7 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import type { FailureReason } from '../../api/reasons.ts';
 import { manifestKey } from '../../domain/layout.ts';
-import { listArtifacts, manifestMaxBytes, printManifest, type Manifest } from '../../domain/manifest.ts';
+import { listObjects, manifestMaxBytes, printManifest, type Manifest } from '../../domain/manifest.ts';
 import { WholeBytes } from '../../storage/whole-bytes.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Workshop } from '../workshop.ts';
@@ -225,5 +225,5 @@ function keyOf({ namespace, policy, backup }: Manifest): string {
 
 /** What else was begun (of a database that failed, say) stays to be cleaned up. */
 function settleVolumes(destination: Destination, manifest: Manifest): void {
-  for (const { volumes } of listArtifacts(manifest)) for (const { key } of volumes) destination.settle(key);
+  for (const { key } of listObjects(manifest)) destination.settle(key);
 }

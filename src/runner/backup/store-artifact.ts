@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { Failure } from '../../api/failure.ts';
 import { backupFolder, volumeKey, type ArtifactName } from '../../domain/layout.ts';
 import type { ManifestArtifact } from '../../domain/manifest.ts';
@@ -45,15 +46,18 @@ export async function storeArtifact(
   const compressed = compress({ algorithm, ...(level === undefined ? {} : { level }), lastReader: true })(
     releaseBuffers(plain.through(source)),
   );
+  const { cipher } = workshop;
+  const written = cipher === undefined ? compressed : cipher.encrypt(name)(compressed);
   const folder = backupFolder(task.namespace, task.policy.name, task.backup.name);
-  const unused = chooseName(name, (first) => volumeKey(folder, workshop.attempt, first, algorithm, 1), destinations);
+  const form = { compression: algorithm, isEncrypted: cipher !== undefined };
+  const unused = chooseName(name, (first) => volumeKey(folder, workshop.attempt, first, form, 1), destinations);
   const volumes: Volume[] = [];
   const keys: string[] = [];
   const stop = new AbortController();
   let proving: Promise<void> = Promise.resolve();
   try {
-    for await (const { index, bytes } of cutVolumes(compressed, task.volumeBytes)) {
-      const key = volumeKey(folder, workshop.attempt, unused, algorithm, index);
+    for await (const { index, bytes } of cutVolumes(written, task.volumeBytes)) {
+      const key = volumeKey(folder, workshop.attempt, unused, form, index);
       keys.push(key);
       const sent = measure();
       const soFar = stored?.goOn();
@@ -96,6 +100,23 @@ export async function storeArtifact(
     stored: stored.result(),
     compression: algorithm,
   };
+}
+
+/** A small object beside the artifacts, to all live destinations, and proven there as they are. @throws as storeArtifact */
+export async function storeSmall(
+  key: string,
+  content: Uint8Array,
+  task: BackupTask,
+  destinations: readonly Destination[],
+  workshop: Workshop,
+): Promise<void> {
+  const sent = measure();
+  const pieces = sample(() => evenly(workshop));
+  const holders = await storeVolume(key, pieces.through(Readable.from([content])), sent, destinations, workshop);
+  const object = { key, ...sent.result(), marks: sent.marks(), pieces: pieces.pieces() };
+  await proveVolume(object, holders, task.readBack ?? 'Sample', workshop, workshop.signal);
+  workshop.signal.throwIfAborted();
+  requireLive(destinations);
 }
 
 /** What a dump that failed left at a place that did not delete it is not written over: the next one gets another name. */

@@ -1,6 +1,6 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import { manifestKey, parseAttemptKey, parseManifestKey } from '../../domain/layout.ts';
-import { listArtifacts, manifestMaxBytes, parseManifest } from '../../domain/manifest.ts';
+import { listObjects, manifestMaxBytes, parseManifest } from '../../domain/manifest.ts';
 import type { ObjectStat, Storage } from '../../storage/storage.ts';
 import { readSmall } from '../read-small.ts';
 
@@ -82,8 +82,7 @@ async function readNamed(
   try {
     const bytes = await readSmall(storage, key, manifestMaxBytes, signal);
     const manifest = parseManifest(key, bytes.toString('utf8'));
-    const keys = listArtifacts(manifest).flatMap(({ volumes }) => volumes.map((volume) => volume.key));
-    const attempts = keys.flatMap((each) => parseAttemptKey(each)?.attempt ?? []);
+    const attempts = listObjects(manifest).flatMap(({ key: each }) => parseAttemptKey(each)?.attempt ?? []);
     return new Set([manifest.attempt, ...attempts]);
   } catch (error) {
     const { reason } = toFailure(error);

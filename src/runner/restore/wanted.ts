@@ -1,4 +1,4 @@
-import type { RestoreTask, RestoreTaskTarget } from '../../domain/task.ts';
+import type { RestoreTask, RestoreTaskTarget, TaskIdentity } from '../../domain/task.ts';
 
 /** The request that everything is done for: its uid makes names of databases, and the key of the seals. */
 export interface RequestWanted {
@@ -21,6 +21,8 @@ export interface SourceWanted {
   readonly namespace: string;
   readonly backup: BackupWanted | undefined;
   readonly file: FileWanted | undefined;
+  /** What opens an encrypted backup. */
+  readonly identities: readonly TaskIdentity[];
   readonly databases: RestoreTaskTarget['databases'];
   readonly unlessRestored: RestoreTask['unlessRestored'];
   readonly waitForServerSeconds: number;
@@ -75,6 +77,7 @@ export function takeApart(task: RestoreTask): Wanted {
       namespace,
       backup: source.backup,
       file: source.file,
+      identities: source.identities ?? [],
       databases,
       unlessRestored,
       waitForServerSeconds,

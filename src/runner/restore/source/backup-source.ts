@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Failure, toFailure } from '../../../api/failure.ts';
 import type { RestoredSource } from '../../../api/restore-spec.ts';
+import type { ArtifactName } from '../../../domain/layout.ts';
 import { manifestMaxBytes, parseManifest, type Manifest, type ManifestArtifact } from '../../../domain/manifest.ts';
 import type { Bytes } from '../../../pipeline/bytes.ts';
 import { meter } from '../../../pipeline/meter.ts';
@@ -10,6 +11,7 @@ import { gravestFailure } from '../../gravest-failure.ts';
 import { readSmall } from '../../read-small.ts';
 import type { Workshop } from '../../workshop.ts';
 import type { BackupWanted, SourceWanted } from '../wanted.ts';
+import { openDecipher, type Decipher } from './open-decipher.ts';
 import { readArtifact } from './read-artifact.ts';
 import type { RestoreInput, RestoreSource } from './source.ts';
 
@@ -28,7 +30,7 @@ export async function openBackupSource(
   backup: BackupWanted,
   workshop: Workshop,
 ): Promise<RestoreSource> {
-  const open = await openCopy(backup, wanted.waitForServerSeconds * 1000, workshop);
+  const open = await openCopy(backup, wanted, workshop);
   try {
     return describe(wanted, open, workshop);
   } catch (error) {
@@ -41,18 +43,24 @@ interface OpenCopy {
   readonly copy: Copy;
   readonly storage: Storage;
   readonly manifest: Manifest;
+  readonly decipher: Decipher | undefined;
 }
 
-async function openCopy(wanted: BackupWanted, budgetMs: number, workshop: Workshop): Promise<OpenCopy> {
+async function openCopy(
+  wanted: BackupWanted,
+  { waitForServerSeconds, identities }: SourceWanted,
+  workshop: Workshop,
+): Promise<OpenCopy> {
   const { clock, lines, log, signal } = workshop;
-  const endMs = clock.monotonicMs() + budgetMs;
+  const endMs = clock.monotonicMs() + waitForServerSeconds * 1000;
   for (;;) {
     const failures: Failure[] = [];
     for (const copy of wanted.copies) {
       let storage: Storage | undefined;
       try {
         storage = await workshop.openLocation(copy.location);
-        return { copy, storage, manifest: await readManifest(storage, copy, wanted, signal) };
+        const manifest = await readManifest(storage, copy, wanted, signal);
+        return { copy, storage, manifest, decipher: await openDecipher(manifest, storage, identities, workshop) };
       } catch (error) {
         await storage?.close();
         signal.throwIfAborted();
@@ -108,7 +116,7 @@ async function readManifest(
 
 function describe(
   { databases, unlessRestored }: SourceWanted,
-  { copy, storage, manifest }: OpenCopy,
+  { copy, storage, manifest, decipher }: OpenCopy,
   { clock, stallMilliseconds }: Workshop,
 ): RestoreSource {
   const chosen: RestoredSource = {
@@ -120,8 +128,10 @@ function describe(
   };
   const unchanged = unlessRestored !== undefined && isSame(unlessRestored, chosen);
   const fetched = meter();
-  const read = (artifact: ManifestArtifact, signal: AbortSignal): Bytes =>
-    readArtifact(artifact, { storage, fetched, clock, stallMilliseconds }, signal);
+  const read = (artifact: ManifestArtifact, name: ArtifactName, signal: AbortSignal): Bytes => {
+    const decrypt = decipher === undefined ? {} : { decrypt: decipher(name) };
+    return readArtifact(artifact, { storage, fetched, clock, stallMilliseconds, ...decrypt }, signal);
+  };
   const inputs = unchanged
     ? []
     : databases.map(({ source, target }) => ({
@@ -134,7 +144,7 @@ function describe(
     unchanged,
     inputs,
     serverMajor: manifest.server.major,
-    ...(globals === undefined ? {} : { openGlobals: (signal) => read(globals, signal) }),
+    ...(globals === undefined ? {} : { openGlobals: (signal) => read(globals, { globals: true }, signal) }),
     readBytes: () => fetched.bytes(),
     close: () => storage.close(),
   };
@@ -179,12 +189,12 @@ function findDatabase(manifest: Manifest, source: string | undefined, target: st
 
 function describeInput(
   { database, artifact }: StoredDatabase,
-  read: (artifact: ManifestArtifact, signal: AbortSignal) => Bytes,
+  read: (artifact: ManifestArtifact, name: ArtifactName, signal: AbortSignal) => Bytes,
 ): RestoreInput {
   return {
     database: database.name,
     format: 'custom',
-    open: (signal) => read(artifact, signal),
+    open: (signal) => read(artifact, { database: database.name }, signal),
     expectedBytes: artifact.plain.bytes,
     ...(database.facts === undefined ? {} : { facts: database.facts }),
   };

@@ -6,6 +6,7 @@ import type { SourceWanted } from '../wanted.ts';
 /** What lies in one copy or its place: another copy may be better. */
 const ofOneCopy: ReadonlySet<FailureReason> = new Set([
   'BackupDamaged',
+  'KeyDamaged',
   'ObjectMissing',
   'StorageDenied',
   'StorageFailed',

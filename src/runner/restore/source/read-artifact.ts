@@ -1,6 +1,6 @@
 import { Failure } from '../../../api/failure.ts';
 import type { ManifestArtifact } from '../../../domain/manifest.ts';
-import type { Bytes } from '../../../pipeline/bytes.ts';
+import type { Bytes, Stage } from '../../../pipeline/bytes.ts';
 import { decompress } from '../../../pipeline/decompress.ts';
 import { measure, type Measured } from '../../../pipeline/measure.ts';
 import type { Meter } from '../../../pipeline/meter.ts';
@@ -15,7 +15,11 @@ export interface ReadTools {
   readonly fetched: Meter;
   readonly clock: Clock;
   readonly stallMilliseconds: number;
+  /** Of an encrypted backup. */
+  readonly decrypt?: Stage;
 }
+
+const asItIs: Stage = (source) => source;
 
 /** Chunks of 1 MiB or less on either side of the decompression. */
 const chunksAhead = 3;
@@ -27,7 +31,7 @@ const chunksAhead = 3;
  */
 export async function* readArtifact(
   artifact: ManifestArtifact,
-  { storage, fetched, clock, stallMilliseconds }: ReadTools,
+  { storage, fetched, clock, stallMilliseconds, decrypt = asItIs }: ReadTools,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
   const stored = measure();
@@ -44,7 +48,7 @@ export async function* readArtifact(
   const single = artifact.volumes.length === 1 ? artifact.volumes[0] : undefined;
   const raw = prefetch(single === undefined ? stored.through(volumes()) : volumes(), { chunks: chunksAhead, stall });
   const name = artifact.volumes[0]?.key ?? '';
-  const read = releaseBuffers(plain.through(decompress({ algorithm: artifact.compression })(raw)));
+  const read = releaseBuffers(plain.through(decompress({ algorithm: artifact.compression })(decrypt(raw))));
   // Decompressing and hashing go on while the reader writes.
   yield* prefetch(read, { chunks: chunksAhead });
   compare(single ?? stored.result(), artifact.stored, `${name} with all its volumes`);
