@@ -82,7 +82,7 @@ describe('A controller that dies', () => {
         active: [],
         healthy: 'True',
       },
-      location: { phase: 'Available', backups: 1, failures: 0 },
+      location: { phase: 'Available', backups: 2, failures: 0 },
     });
 
     let deaths = 0;

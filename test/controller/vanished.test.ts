@@ -10,6 +10,10 @@ import { foundBackup, inspectVerdict } from '../builders/verdicts.ts';
 
 const nowMs = Date.parse('2026-01-05T12:00:00Z');
 const startedAt = '2026-01-05T11:59:00Z';
+/** Not long before the inspection began. */
+const lately = '2026-01-05T11:55:00Z';
+const ended = (at: string) =>
+  stored(1).status?.conditions?.map((condition) => ({ ...condition, lastTransitionTime: at }));
 
 /** At `near`, and at `far` as well. */
 const stored = (day: number, more: Partial<BackupStatus> = {}): Backup => {
@@ -84,7 +88,7 @@ describe('A catalogue', () => {
       'has a manifest that cannot be read',
       [[one], [{ type: 'result', v: 1, kind: 'damaged', key: keyOf(one), detail: 'x' }]],
     ],
-    ['began while the run ended', [[stored(1, { completedAt: '2026-01-05T11:55:00Z' })], []]],
+    ['began while the run ended', [[stored(1, { completedAt: lately, conditions: ended(lately) })], []]],
     ['meets a run that goes on', [[{ ...one, status: { ...one.status, conditions: [] } }], []]],
     [
       'meets a copy that was never there',

@@ -94,7 +94,7 @@ export const derivedMetrics: readonly DerivedDefinition[] = [
     'gauge',
     'controller_clock_ahead_seconds',
     [],
-    "How far this process's clock is ahead of the API server's; negative: behind. 0 before the first answer that bears a date.",
+    "How far this process's clock is ahead of the API server's; negative: behind. Absent before the first answer that bears a date.",
   ),
   define(
     'gauge',
