@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { resources } from '../src/controller/resources.ts';
-import type { KubeObject } from '../src/kube/client.ts';
+import type { KubeObject, ResourceType } from '../src/kube/client.ts';
 import type { ControllerProcess } from './controller-process.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { endedBackup, fleetLocation, fleetPolicy, queuedBackup } from './fleet-objects.ts';
@@ -81,15 +81,29 @@ async function seed({ client, etcdUrl, makeNamespace }: ControlPlane): Promise<v
   const began = performance.now();
   for (const namespace of namespaces) await makeNamespace(namespace);
   const bytes = await openObjectStore(client, etcdUrl).put(listObjects(Date.now()));
-  // Until then it refuses lists: it knows that there is more.
-  const isServed = async (): Promise<boolean> =>
-    client.list(resources.backup, { limit: 1 }, never).then(
-      () => true,
-      () => false,
-    );
-  await waitFor('the API server has taken them in', isServed, 300_000);
+  for (const type of [resources.policy, resources.backup]) await isTakenIn(client, type);
   const made = `${policies} policies, ${backups} ended and ${queued} queued Backups`;
   tell(`${made}, ${(bytes / 1e6).toFixed(0)} MB, made in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+}
+
+/** What is in etcd reaches lists and watches by a cache of the API server, in the order of its making: the last of all is waited for. */
+async function isTakenIn(client: ControlPlane['client'], type: ResourceType): Promise<void> {
+  const name = 'last-of-all';
+  const [namespace = ''] = namespaces;
+  const last = type === resources.policy ? fleetPolicy(namespace, name) : queuedBackup(namespace, 'nightly-0', name);
+  const { resourceVersion } = await client.create(type, last, never).then(({ metadata }) => metadata);
+  const before = String(BigInt(resourceVersion ?? '') - 1n);
+  const isSeen = async (): Promise<boolean> => {
+    try {
+      for await (const event of client.watch(type, { resourceVersion: before }, AbortSignal.timeout(10_000)))
+        if (event.type === 'ADDED' && event.object.metadata.name === name) return true;
+    } catch {
+      // It says that it does not know so late a version, or nothing at all.
+    }
+    return false;
+  };
+  await waitFor(`the API server has taken in all ${type.plural}`, isSeen, 600_000);
+  await client.delete(type, namespace, name, {}, never);
 }
 
 function* listObjects(nowMs: number): Generator<{ readonly object: KubeObject; readonly madeMs: number }> {
