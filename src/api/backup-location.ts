@@ -223,6 +223,10 @@ export const backupLocationSpec = withRules(
       description:
         'ReadOnly: nothing is ever written or deleted there. AppendOnly: backups are stored, nothing is ever deleted or written over (a key without the right to delete).',
     }),
+    encryption: z.enum(['Optional', 'Required']).default('Optional').meta({
+      description:
+        'Required: policies without `encryption` are refused here, so that nothing is stored that the place could read.',
+    }),
     inspectionIntervalSeconds: seconds(60, 7 * 86_400)
       .default(3600)
       .meta({ description: 'How often the location is probed and its catalogue read.' }),

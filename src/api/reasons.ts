@@ -466,6 +466,13 @@ export const failureReasons = {
     meaning: 'Two destinations of the policy are one place under two names: what was stored twice would be one copy.',
     remedy: 'Point one of the two locations somewhere else, or take one out of the policy.',
   },
+  EncryptionRequired: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'A destination is a location with encryption Required, and the policy does not encrypt.',
+    remedy:
+      'Give the policy encryption.recipients, choose another location, or set encryption of the location to Optional.',
+  },
   LocationReadOnly: {
     consequence: 'wait',
     exitCode: 78,

@@ -433,6 +433,10 @@ describe('The plan of a policy', () => {
       'LocationReadOnly',
       { locations: [buildLocation({ spec: { s3: { bucket: 'abc', region: 'x' }, accessMode: 'ReadOnly' } })] },
     ],
+    [
+      'EncryptionRequired',
+      { locations: [buildLocation({ spec: { s3: { bucket: 'abc', region: 'x' }, encryption: 'Required' } })] },
+    ],
     ['ClaimRequired', { locations: [buildLocation({ spec: { directory: { path: '/backups' } } })] }],
     ['NameTaken', { others: [buildBackup({ spec: { policy: 'another' } })] }],
   ])('is not ready, and starts nothing: %s', (reason, given: Given) => {

@@ -51,7 +51,7 @@ export function readBackupEntry(
       return read === undefined ? [] : [[location, read] as const];
     }),
   );
-  if (checkDestinations(destinations, locations, mode.claimRequired).blocking !== undefined) return undefined;
+  if (checkDestinations(policy.object.spec, locations, mode.claimRequired).blocking !== undefined) return undefined;
   const isRefused = world.refusal(resources.job, namespace, jobName) !== undefined;
   return { ...base, server: serverOfPolicy(policy.object), state: isRefused ? 'refused' : 'waiting' };
 }

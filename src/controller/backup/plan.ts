@@ -129,7 +129,7 @@ function planRunning(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
 
 function findOrigin({ policy, locations, mode }: BackupSeen, backup: Backup): Origin | undefined {
   if (policy?.fault !== undefined || policy === undefined) return undefined;
-  const { blocking, usable } = checkDestinations(policy.object.spec.destinations, locations, mode.claimRequired);
+  const { blocking, usable } = checkDestinations(policy.object.spec, locations, mode.claimRequired);
   return blocking === undefined ? originOfBackup(backup, policy.object, usable, mode) : undefined;
 }
 
@@ -176,7 +176,7 @@ function planStart(seen: BackupSeen, backup: Backup): Plan {
     const message = `BackupPolicy ${backup.spec.policy} cannot be read: ${policy.fault}`;
     return waitForReference(seen, backup, 'SpecInvalid', message);
   }
-  const destinations = checkDestinations(policy.object.spec.destinations, seen.locations, mode.claimRequired);
+  const destinations = checkDestinations(policy.object.spec, seen.locations, mode.claimRequired);
   const { blocking } = destinations;
   if (blocking !== undefined) return waitForReference(seen, backup, blocking.reason, blocking.message);
 

@@ -54,7 +54,7 @@ export function planPolicy(seen: PolicySeen): Plan {
   if (fault !== undefined) return planUnreadable(resources.policy, policy, fault, nowMs);
 
   const { schedule, problem } = readSchedule(policy);
-  const destinations = checkDestinations(policy.spec.destinations, seen.locations, mode.claimRequired);
+  const destinations = checkDestinations(policy.spec, seen.locations, mode.claimRequired);
   const blocking = problem ?? destinations.blocking ?? findUnbuildable(seen, policy, destinations);
   const runs = runsOf(policy, backups);
   const slots = decideSlots({
