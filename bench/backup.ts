@@ -1,11 +1,14 @@
 import '../test/servers/use-private-programs.ts';
+import { execFile } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { makeKeyPair } from '../src/encryption/make-key-pair.ts';
 import { startS3 } from '../test/servers/s3.ts';
 import { startSshd } from '../test/servers/sshd.ts';
 import { clusterFolder, startBenchDatabase, type BenchDatabase } from './bench-database.ts';
-import { resticPipe, runner, shellPipe, type Place, type Stand } from './contenders.ts';
+import { resticPipe, runner, shellPipe, type Contender, type Place, type Stand } from './contenders.ts';
 import { readOptions } from './options.ts';
 import { needPrograms } from './need-programs.ts';
 import { openOwned } from './owned.ts';
@@ -20,7 +23,7 @@ const tell = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const allPlaces: readonly Place[] = ['s3', 'sftp', 'directory'];
 
-needPrograms('rclone', ...(options.restic ? ['restic'] : []));
+needPrograms('rclone', ...(options.restic ? ['restic'] : []), ...(options.encrypted ? ['age', 'age-keygen'] : []));
 const owned = openOwned();
 try {
   const folder = await mkdtemp(join(tmpdir(), 'pgbackup-bench-'));
@@ -47,6 +50,7 @@ async function compareContenders(stand: Stand): Promise<void> {
   const contenders = [
     ours,
     shellPipe('pg_dump -Z0 | zstd -3 | rclone', '-Fc -Z0 | zstd -3 -q', database, stand),
+    ...(options.encrypted ? await encrypting(database, stand) : []),
     ...(options.gzip ? [shellPipe('pg_dump -Fc | rclone', '-Fc', database, stand)] : []),
     ...(options.restic ? [resticPipe('pg_dump -Z0 | restic', database, stand)] : []),
     ...(options.places === 3 ? [runner('runner → 3 places', database, stand, allPlaces)] : []),
@@ -55,6 +59,17 @@ async function compareContenders(stand: Stand): Promise<void> {
   ];
   tell(`scale ${options.scale}, ${options.pairs} pairs after a warm-up, ${stand.s3.kind} on loopback, zstd 3`);
   tell(['', ...printResults(await runInTurns(contenders, options.pairs))].join('\n'));
+}
+
+async function encrypting(database: BenchDatabase, stand: Stand): Promise<readonly Contender[]> {
+  const { publicKey } = await makeKeyPair(4096);
+  const { stderr } = await promisify(execFile)('age-keygen', ['-o', join(stand.folder, 'age-key.txt')]);
+  const recipient = /age1[a-z0-9]+/.exec(stderr)?.[0] ?? '';
+  const pipe = `-Fc -Z0 | zstd -3 -q | age -r ${recipient}`;
+  return [
+    runner('runner → S3, encrypted', database, stand, ['s3'], { encryption: { recipients: [{ publicKey }] } }),
+    shellPipe('pg_dump -Z0 | zstd -3 | age | rclone', pipe, database, stand),
+  ];
 }
 
 /** The same runner on a database and on one five times as large: memory should not follow. */

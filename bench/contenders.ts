@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { S3Client, paginateListObjectsV2, DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { parseVerdict } from '../src/domain/report.ts';
 import { runnerEnvironment } from '../src/domain/runner-environment.ts';
-import type { TaskLocation } from '../src/domain/task.ts';
+import type { BackupTask, TaskLocation } from '../src/domain/task.ts';
 import {
   backupTaskOf,
   directoryLocation,
@@ -48,7 +48,13 @@ const path = (process.env['PATH'] ?? '')
   .join(':');
 
 /** The built runner, with a task of one database, zstd 3, to these places. */
-export function runner(name: string, database: BenchDatabase, stand: Stand, places: readonly Place[]): Contender {
+export function runner(
+  name: string,
+  database: BenchDatabase,
+  stand: Stand,
+  places: readonly Place[],
+  changes: Pick<BackupTask, 'encryption'> = {},
+): Contender {
   return {
     name,
     run: async () => {
@@ -68,6 +74,7 @@ export function runner(name: string, database: BenchDatabase, stand: Stand, plac
         dump: { globals: false, rolePasswords: false, lockTimeoutSeconds: 60 },
         compression: { algorithm: 'zstd', level: 3 },
         destinations: places.map((place) => ({ location: locationOf(place), required: true })),
+        ...changes,
       });
       const secrets = { ...s3Secret(stand.s3), ...(sshd === undefined ? {} : sftpSecret(sshd)), ...pgSecret(database) };
       await layRoot(root, task, secrets, '12345678-0000-4000-8000-000000000000');

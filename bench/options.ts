@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly directory: boolean;
   /** Also `pg_dump -Fc -Z0 | restic backup --stdin`, which compresses, encrypts and deduplicates. */
   readonly restic: boolean;
+  /** Also our runner and a pipe that encrypt, for a public key each. */
+  readonly encrypted: boolean;
   /** 3: our runner also (with `memory`: only) to S3, SFTP and a folder at once. */
   readonly places: 1 | 3;
   /** Compare the memory of this scale with that of five times as much, instead. */
@@ -34,6 +36,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
       sftp: { type: 'boolean', default: false },
       directory: { type: 'boolean', default: false },
       restic: { type: 'boolean', default: false },
+      encrypted: { type: 'boolean', default: false },
       places: { type: 'string', default: '1' },
       memory: { type: 'boolean', default: false },
       cache: { type: 'string', default: fileURLToPath(new URL('../.cache/bench', import.meta.url)) },
@@ -45,7 +48,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
       throw new Error(`--${name} must be a whole number from 1, not ${values[name]}`);
     return number;
   };
-  const { gzip, sftp, directory, restic, memory, cache } = values;
+  const { gzip, sftp, directory, restic, encrypted, memory, cache } = values;
   if (values.places !== '1' && values.places !== '3') throw new Error(`--places must be 1 or 3, not ${values.places}`);
   const places = values.places === '3' ? 3 : 1;
   return {
@@ -55,6 +58,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     sftp,
     directory,
     restic,
+    encrypted,
     places,
     memory,
     cache: resolve(cache),
