@@ -27,6 +27,18 @@ export interface CreateAction {
   readonly status?: unknown;
 }
 
+/**
+ * What must not be there, asked of the server itself: a cache may not have seen yet what the controller before this one has made. What
+ * is there after all is known from then on, and the look ends.
+ */
+export interface ExpectNoneAction {
+  readonly type: 'expect-none';
+  readonly resource: ResourceType;
+  readonly namespace: string;
+  /** Few: each is a request. */
+  readonly names: readonly string[];
+}
+
 /** Deletes that incarnation only. */
 export interface DeleteAction {
   readonly type: 'delete';
@@ -61,7 +73,7 @@ export interface TellAction {
   readonly message: string;
 }
 
-export type Action = CreateAction | DeleteAction | SetStatusAction | FinalizerAction | TellAction;
+export type Action = CreateAction | ExpectNoneAction | DeleteAction | SetStatusAction | FinalizerAction | TellAction;
 
 /** What to do now, in order, and when to look again if nothing happens (milliseconds since the epoch). */
 export interface Plan {

@@ -2,7 +2,7 @@ import { finalizer } from '../api/kinds.ts';
 import { sameValue } from '../domain/same-value.ts';
 import { isKubeError, type KubeClient, type KubeError, type KubeObject } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
-import type { Action, CreateAction, FinalizerAction, ObjectSeen, Ours } from './action.ts';
+import type { Action, CreateAction, ExpectNoneAction, FinalizerAction, ObjectSeen, Ours } from './action.ts';
 import type { World } from './world/world.ts';
 
 export interface Writer {
@@ -38,6 +38,8 @@ async function perform(writer: Writer, action: Action, signal: AbortSignal): Pro
   switch (action.type) {
     case 'create':
       return create(writer, action, signal);
+    case 'expect-none':
+      return isNone(writer, action, signal);
     case 'delete': {
       const { resource, namespace, name, uid, propagation } = action;
       return unlessConflict(() => writer.client.delete(resource, namespace, name, { uid, propagation }, signal));
@@ -58,6 +60,18 @@ async function perform(writer: Writer, action: Action, signal: AbortSignal): Pro
   const { about, level, reason, message } = action;
   writer.events.record({ object: asKubeObject(about), type: level, reason, message });
   return true;
+}
+
+async function isNone(writer: Writer, action: ExpectNoneAction, signal: AbortSignal): Promise<boolean> {
+  const { resource, namespace, names } = action;
+  let isNothingThere = true;
+  for (const name of names) {
+    const existing = await writer.client.get(resource, namespace, name, signal);
+    if (existing === undefined) continue;
+    writer.world.note(resource, existing);
+    isNothingThere = false;
+  }
+  return isNothingThere;
 }
 
 async function create(writer: Writer, action: CreateAction, signal: AbortSignal): Promise<boolean> {

@@ -1,15 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { Action, Ours } from '../../src/controller/action.ts';
 import { applyActions } from '../../src/controller/apply.ts';
+import { observePolicy } from '../../src/controller/policy/observe.ts';
+import { planPolicy } from '../../src/controller/policy/plan.ts';
 import { resources } from '../../src/controller/resources.ts';
 import { World, type Cache } from '../../src/controller/world/world.ts';
 import { worldIndexes, type WatchedKind } from '../../src/controller/world/world-indexes.ts';
 import { ObjectCache } from '../../src/kube/object-cache.ts';
 import type { RecordedEvent } from '../../src/kube/events.ts';
 import type { KubeObject } from '../../src/kube/client.ts';
-import type { Backup } from '../../src/api/kinds.ts';
-import { asSent, buildBackup } from '../builders/objects.ts';
-import { FakeCluster } from './fake-cluster.ts';
+import type { Backup, BackupPolicy } from '../../src/api/kinds.ts';
+import { asSent, buildBackup, buildLocation, buildPolicy } from '../builders/objects.ts';
+import { FakeCluster, testMode } from './fake-cluster.ts';
 
 const { signal } = new AbortController();
 
@@ -146,5 +148,51 @@ describe('Applying actions', () => {
     expect(await act('hold')).toEqual(['a/b', 'pgbackup.dev/hold']);
     expect(await act('hold')).toEqual(['a/b', 'pgbackup.dev/hold']);
     expect(await act('release')).toEqual(['a/b']);
+  });
+
+  it('counts no slot as missed that the leader before has run, though no cache has heard of it', async () => {
+    const { cluster, world, writer } = open();
+    const spec = { schedule: '0 * * * *', concurrencyPolicy: 'Allow' };
+    const status = { handledSlot: '2026-01-01T13:00:00Z', scheduledBy: '0 * * * * Etc/UTC', missedRuns: 7 };
+    const made = await cluster.create(asSent(buildPolicy({ spec })));
+    const policy = await cluster.client.putStatus(resources.policy, { ...made, status }, signal);
+    world.note(resources.policy, policy);
+    world.note(resources.location, await cluster.create(asSent(buildLocation())));
+    // By whoever led before, which died before it could say so.
+    await cluster.create(
+      asSent(
+        buildBackup({ name: 'nightly-20260101t140000z', spec: { policy: 'nightly', slot: '2026-01-01T14:00:00Z' } }),
+      ),
+    );
+    const look = async () => {
+      const seen = observePolicy(world, testMode, Date.parse('2026-01-01T15:00:00Z'), 'shop', 'nightly');
+      if (seen === undefined) throw new Error('there is no policy');
+      return applyActions(writer, planPolicy(seen).actions, signal);
+    };
+    expect(await look()).toBe('again');
+    expect(await look()).toBe('done');
+    expect((await cluster.get<BackupPolicy>(resources.policy, 'nightly')).status).toMatchObject({
+      missedRuns: 7,
+      handledSlot: '2026-01-01T15:00:00Z',
+    });
+    expect(await cluster.names(resources.backup)).toEqual(['nightly-20260101t140000z', 'nightly-20260101t150000z']);
+  });
+
+  it('asks once for a name that somebody else has taken, and counts the slot then', async () => {
+    const { cluster, world, writer } = open();
+    const status = { handledSlot: '2026-01-01T13:00:00Z', scheduledBy: '0 * * * * Etc/UTC', missedRuns: 0 };
+    const made = await cluster.create(asSent(buildPolicy({ spec: { schedule: '0 * * * *' } })));
+    world.note(resources.policy, await cluster.client.putStatus(resources.policy, { ...made, status }, signal));
+    world.note(resources.location, await cluster.create(asSent(buildLocation())));
+    await cluster.create(asSent(buildBackup({ name: 'nightly-20260101t140000z', spec: { policy: 'daily' } })));
+    const applied: string[] = [];
+    for (let looks = 0; looks < 3; looks += 1) {
+      const seen = observePolicy(world, testMode, Date.parse('2026-01-01T15:00:00Z'), 'shop', 'nightly');
+      if (seen !== undefined) {
+        applied.push(await applyActions(writer, planPolicy(seen).actions, signal));
+      }
+    }
+    expect(applied).toEqual(['again', 'done', 'done']);
+    expect((await cluster.get<BackupPolicy>(resources.policy, 'nightly')).status?.missedRuns).toBe(1);
   });
 });

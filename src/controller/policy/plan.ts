@@ -14,6 +14,7 @@ import { awaitsInspection } from '../location/first-inspection.ts';
 import { programsCondition, programsCurrent } from '../programs-condition.ts';
 import { managedBy, resources } from '../resources.ts';
 import { runsOf, type BackupRun } from './backup-run.ts';
+import { expectMissed } from '../schedule/expect-missed.ts';
 import { judgeHealth } from '../schedule/health.ts';
 import { deleteOldBackups } from './history.ts';
 import type { PolicySeen } from './observe.ts';
@@ -86,7 +87,7 @@ export function planPolicy(seen: PolicySeen): Plan {
   const ready = judgeReady(policy, blocking ?? nameTaken(slots), destinations, slots);
   const status = buildStatus(seen, policy, runs, slots, ready, health.condition);
 
-  const actions: Action[] = [];
+  const actions: Action[] = [...expectMissed(resources.backup, policy, slots)];
   if (slots.start !== undefined) actions.push(createBackup(policy, slots.start));
   if (!sameValue(status, policy.status)) {
     actions.push({ type: 'set-status', resource: resources.policy, object: policy, status });

@@ -14,6 +14,7 @@ import { readSchedule } from '../schedule/read-schedule.ts';
 import { lastSuccess, lastSuccessTime } from '../schedule/run.ts';
 import { countRuns } from '../schedule/runs.ts';
 import { slotStatus } from '../schedule/slot-status.ts';
+import { expectMissed } from '../schedule/expect-missed.ts';
 import { decideSlots, type SlotsDecision } from '../schedule/slots.ts';
 import { remarkSlots, tellChanges, tellSlots } from '../schedule/tell-slots.ts';
 import { managedBy, resources } from '../resources.ts';
@@ -70,7 +71,7 @@ export function planRestorePolicy(seen: RestorePolicySeen): Plan {
   const status = buildStatus(seen, policy, runs, slots, retry, [ready, health.condition]);
 
   const start = slots.start ?? retry.start;
-  const actions: Action[] = [];
+  const actions: Action[] = [...expectMissed(resources.restoreRequest, policy, slots)];
   if (start !== undefined) actions.push(createRequest(policy, start.name, findUnlessRestored(policy, status)));
   if (!sameValue(status, policy.status)) {
     actions.push({ type: 'set-status', resource: resources.restorePolicy, object: policy, status });

@@ -33,6 +33,8 @@ export interface SlotsDecision {
   readonly scheduledSince: number;
   /** More than were missed before. */
   readonly missed: number;
+  /** Names of runs that the latest of these slots would have, and that nobody has been seen to bear. */
+  readonly missedNames?: readonly string[];
   /** Run this slot. */
   readonly start?: { readonly slot: number; readonly name: string; readonly replaces: boolean } | undefined;
   /** The run's name belongs to something else. */
@@ -107,6 +109,7 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
   // Fires after the last millisecond in which it may still start.
   const lateWake = lateAt === undefined ? undefined : lateAt + 1;
   const superseded = slotsBetween(schedule, handled.at, due);
+  const known = handled.at;
   if (spec.suspend) {
     if (late) handled.at = due;
     else if (superseded > 0) handled.at = previousSlot(schedule, due - 1) ?? handled.at;
@@ -123,17 +126,21 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
     handled.at = due;
   }
   const count = superseded + (late ? 1 : 0);
+  const missedNames = missedSlots(schedule, known, late ? due : due - 1)
+    .map((slot) => seen.nameOf(slot))
+    .filter((name) => !seen.isTaken(name));
   const skipped = running === undefined || count === 0 ? undefined : { slot: handled.at, running, count };
-  if (late) return settled(skipped === undefined ? { tooLate: due } : { skipped }, nextStart);
-  if (seen.blocked) return settled({ skipped }, earliest(nextStart, lateWake));
+  if (late) return settled({ missedNames, ...(skipped === undefined ? { tooLate: due } : { skipped }) }, nextStart);
+  if (seen.blocked) return settled({ missedNames, skipped }, earliest(nextStart, lateWake));
   if (running !== undefined) {
-    return settled({ skipped, waits: { slot: due, running } }, earliest(nextStart, lateWake));
+    return settled({ missedNames, skipped, waits: { slot: due, running } }, earliest(nextStart, lateWake));
   }
   const name = seen.nameOf(due);
-  if (seen.isTaken(name)) return settled({ taken: name }, earliest(nextStart, lateWake));
+  if (seen.isTaken(name)) return settled({ missedNames, taken: name }, earliest(nextStart, lateWake));
   handled.at = due;
   const replaces = concurrencyPolicy === 'Replace' && active.length > 0;
-  return settled({ start: { slot: due, name, replaces }, lastSchedule: latest(kept.lastSchedule, due) }, nextStart);
+  const start = { slot: due, name, replaces };
+  return settled({ missedNames, start, lastSchedule: latest(kept.lastSchedule, due) }, nextStart);
 }
 
 /** Before the schedule in scheduledBy: what passes now is promised to nobody. */
@@ -150,6 +157,20 @@ function findAhead(runs: readonly Run[], handledSlot: number | undefined, nowMs:
   if (run?.slot !== undefined) return tellAhead(`the slot of ${run.name}`, run.slot);
   if (handledSlot === undefined || !isAhead(handledSlot, nowMs)) return undefined;
   return tellAhead('status.handledSlot', handledSlot);
+}
+
+/** As many slots a cache may be behind by. */
+const askedSlots = 3;
+
+/** The latest slots of (afterMs, untilMs], the last one first. */
+function missedSlots(schedule: Schedule, afterMs: number, untilMs: number): readonly number[] {
+  const slots: number[] = [];
+  let slot = previousSlot(schedule, untilMs);
+  while (slot !== undefined && slot > afterMs && slots.length < askedSlots) {
+    slots.push(slot);
+    slot = previousSlot(schedule, slot - 1);
+  }
+  return slots;
 }
 
 /** Slots strictly between two instants. */
