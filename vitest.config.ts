@@ -10,8 +10,8 @@ const report = process.env['PGBACKUP_TEST_REPORT'];
 process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('.cache/compiled', import.meta.url));
 
 // `unit` needs no network and no server; `real` starts real servers (PostgreSQL, S3, sshd, kube-apiserver) of its own.
-// `faults` (minutes), `foreign` (servers of others, which scripts/foreign fetches) and `cluster` (root, a whole node) have runs of their
-// own: npm run test:faults, npm run test:foreign, npm run test:cluster.
+// `faults` (minutes), `foreign` (servers of others, which scripts/foreign fetches), `cluster` (root, a whole node) and `chaos` (as long as
+// it is told to) have runs of their own: npm run test:faults, test:foreign, test:cluster, test:chaos.
 export default defineConfig({
   test: {
     reporters: ['default', new FaultReporter(), new SkipReporter(), ...(report === undefined ? [] : ['json'])],
@@ -32,7 +32,7 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/**/*.real.test.ts'],
-          exclude: ['test/faults/**', 'test/cluster/**', 'test/foreign/**'],
+          exclude: ['test/chaos/**', 'test/faults/**', 'test/cluster/**', 'test/foreign/**'],
           setupFiles: ['test/servers/use-private-programs.ts'],
           // Against hanging only: on a busy machine some take two minutes.
           testTimeout: 600_000,
@@ -64,6 +64,13 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 300_000,
           maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'chaos',
+          include: ['test/chaos/**/*.real.test.ts'],
+          hookTimeout: 300_000,
         },
       },
       {

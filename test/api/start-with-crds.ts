@@ -49,6 +49,9 @@ export interface Cluster {
   kubeconfigOf(user: string): string;
   /** kube-controller-manager with these controllers only. */
   startControllers(...controllers: readonly string[]): Promise<void>;
+  /** Of the API server. */
+  readonly address: { readonly host: string; readonly port: number };
+  restart(downMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -57,6 +60,8 @@ export async function startWithCrds(
   assets: string,
   signal: AbortSignal,
   users: readonly string[] = [],
+  /** Of the definitions. Default: this one. */
+  tree = join(import.meta.dirname, '..', '..'),
 ): Promise<Cluster> {
   const server = await startKubeApiserver(assets, { users });
   const client = await openKubeClient({
@@ -78,7 +83,7 @@ export async function startWithCrds(
     }
   };
   try {
-    const folder = join(import.meta.dirname, '..', '..', 'crds');
+    const folder = join(tree, 'crds');
     for (const file of await readdir(folder)) {
       await client.create(crdType, parse(await readFile(join(folder, file), 'utf8')) as KubeObject, signal);
     }
@@ -88,6 +93,8 @@ export async function startWithCrds(
       kubeconfig: server.kubeconfig,
       kubeconfigOf: (user) => server.kubeconfigOf(user),
       startControllers: (...all) => server.startControllers(...all),
+      address: { host: '127.0.0.1', port: Number(new URL(server.server).port) },
+      restart: (downMs) => server.restart(downMs),
       stop,
     };
   } catch (error) {

@@ -25,6 +25,8 @@ export interface KubeApiserver {
    * looks for new kinds only every half minute.
    */
   startControllers(...controllers: readonly string[]): Promise<void>;
+  /** Kills kube-apiserver (SIGKILL), and starts it again after that time; etcd runs on. Resolves when it is ready. */
+  restart(downMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -91,7 +93,7 @@ export async function startKubeApiserver(
       `--initial-advertise-peer-urls=${peerUrl}`,
       `--initial-cluster=test=${peerUrl}`,
     ]);
-    const apiserver = await start('kube-apiserver', [
+    const apiserverArgs = [
       `--etcd-servers=${etcdUrl}`,
       '--bind-address=127.0.0.1',
       `--secure-port=${port}`,
@@ -106,14 +108,17 @@ export async function startKubeApiserver(
       `--service-account-signing-key-file=${join(folder, 'sa.key')}`,
       '--service-cluster-ip-range=10.96.0.0/16',
       '--kubelet-preferred-address-types=InternalIP,Hostname',
-    ]);
+    ];
+    let apiserver = await start('kube-apiserver', apiserverArgs);
     const server = `https://127.0.0.1:${port}`;
     // The server makes itself a certificate on its first start and appends the authority that signed it.
     const caFile = join(folder, 'apiserver.crt');
     const adminToken = tokens.get('admin') ?? '';
-    await waitUntil(apiserver, async () => {
-      return existsSync(caFile) && (await isReady(server, await readFile(caFile), adminToken));
-    });
+    const whenReady = async (): Promise<void> =>
+      waitUntil(apiserver, async () => {
+        return existsSync(caFile) && (await isReady(server, await readFile(caFile), adminToken));
+      });
+    await whenReady();
     const ca = await readFile(caFile);
     const kubeconfigOf = (user: string): string => {
       const token = tokens.get(user);
@@ -146,8 +151,16 @@ export async function startKubeApiserver(
         '--kube-api-burst=400',
       ]);
     };
+    const restart = async (downMs: number): Promise<void> => {
+      running.splice(running.indexOf(apiserver), 1);
+      apiserver.kill();
+      await apiserver.stop();
+      await delay(downMs);
+      apiserver = await start('kube-apiserver', apiserverArgs);
+      await whenReady();
+    };
     const kubeconfig = kubeconfigOf('admin');
-    return { server, etcdUrl, kubeconfig, kubeconfigPath, folder, kubeconfigOf, startControllers, stop };
+    return { server, etcdUrl, kubeconfig, kubeconfigPath, folder, kubeconfigOf, startControllers, restart, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -157,6 +170,7 @@ export async function startKubeApiserver(
 interface Program {
   readonly child: ChildProcess;
   readonly logPath: string;
+  kill(): void;
   stop(): Promise<void>;
 }
 
@@ -177,6 +191,7 @@ async function startProgram(assets: string, folder: string, name: string, args: 
   return {
     child,
     logPath,
+    kill,
     stop: async () => {
       child.kill('SIGTERM');
       const late = delay(5_000, undefined, { ref: false }).then(kill);
