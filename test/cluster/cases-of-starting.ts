@@ -52,7 +52,8 @@ export function tryStarting(scene: Scene): void {
         ...[waitsForNode, 'claim', 'memory', 'later', ...neverComes].map((name) => backup(name)),
       );
       const listen = (namespace: string, name: string, reason: string): void => {
-        const entry = diary.hear(namespace, name, [reason]);
+        // Its server is that of other cases, whose runs come first.
+        const entry = diary.hear(namespace, name, [reason], name === 'memory' ? 240 : undefined);
         entry.catch(() => undefined);
         heard.set(name, entry);
       };
