@@ -44,15 +44,25 @@ export async function decrypt(
 export async function recipients(world: CommandWorld, keyFile: string): Promise<number> {
   const head = readSealedHead(await readSmallFile(world, keyFile));
   for (const { name } of head.recipients) world.stdout.write(`${name}\n`);
-  for (const [name, value] of Object.entries(head.context)) world.stderr.write(`${name}: ${value}\n`);
+  for (const [name, value] of Object.entries(head.context))
+    world.stderr.write(`${JSON.stringify(name)}: ${JSON.stringify(value)}\n`);
   return 0;
 }
 
 async function* join(world: CommandWorld, volumes: readonly string[]): Bytes {
   for (const volume of volumes) {
-    if (volume === '-') yield* world.stdin as Bytes;
-    else yield* createReadStream(resolve(world.folder, volume), { highWaterMark: 1024 * 1024 }) as Bytes;
+    const stream: Bytes =
+      volume === '-' ? world.stdin : createReadStream(resolve(world.folder, volume), { highWaterMark: 1024 * 1024 });
+    try {
+      yield* stream;
+    } catch (error) {
+      throw unreadable(volume, error);
+    }
   }
+}
+
+function unreadable(path: string, cause: unknown): Failure {
+  return new Failure('FileMissing', `${path} cannot be read: ${String(cause)}`, { cause });
 }
 
 async function readSmallFile(world: CommandWorld, path: string): Promise<Buffer> {
@@ -67,6 +77,6 @@ async function readSmallFile(world: CommandWorld, path: string): Promise<Buffer>
     }
   } catch (error) {
     if (error instanceof Failure) throw error;
-    throw new Failure('FileMissing', `${path} cannot be read: ${String(error)}`, { cause: error });
+    throw unreadable(path, error);
   }
 }

@@ -38,7 +38,7 @@ export function recogniseIdentity(bytes: Uint8Array, passphraseOfPem?: string): 
   const text = Buffer.from(bytes).toString('utf8');
   if (text.includes('-----BEGIN ')) return readRsaIdentity(text, passphraseOfPem);
   try {
-    return { kind: 'key', key: readKey(bytes) };
+    return { kind: 'key', key: readKey(bytes, 'IdentityInvalid') };
   } catch {
     const passphrase = normalPassphrase(text);
     if (passphrase === '' || passphrase.includes('\n'))

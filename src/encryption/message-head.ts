@@ -71,7 +71,12 @@ export function readMessageHead(start: Uint8Array): MessageHead | undefined {
   };
 }
 
+/** What a stranger's file says is shown to people: a name of ours has no other characters, and is shorter. */
+const unlikeOurs = /[^\w:/.=+-]/g;
+const nameLength = 200;
+
 function nameOf(provider: string, info: string, raw: Uint8Array | undefined): string {
-  if (provider === 'aws-kms' || raw === undefined || info.startsWith('rsa:')) return info;
-  return Buffer.from(raw.subarray(0, Math.max(0, raw.length - aesTailBytes))).toString('utf8');
+  const isWhole = provider === 'aws-kms' || raw === undefined || info.startsWith('rsa:');
+  const name = isWhole ? info : Buffer.from(raw.subarray(0, Math.max(0, raw.length - aesTailBytes))).toString('utf8');
+  return name.replaceAll(unlikeOurs, '?').slice(0, nameLength);
 }

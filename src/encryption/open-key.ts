@@ -6,7 +6,7 @@ import type { Identity } from './identity.ts';
 import { aesKeyring, client, suiteName } from './message-client.ts';
 import { walkFrames } from './message-end.ts';
 import { NoMessage, readMessageHead, type MessageHead } from './message-head.ts';
-import { deriveKey, parseScryptName } from './passphrase-key.ts';
+import { deriveKey, nameOfScrypt, parseScryptNames } from './passphrase-key.ts';
 import { keyNamespace, nameOfKey, nameOfRsa } from './recipient.ts';
 
 const keyBytes = 32;
@@ -44,16 +44,11 @@ export async function openKey(
 ): Promise<Uint8Array> {
   const head = readSealedHead(bytes);
   const names = head.recipients.map(({ name }) => name);
-  const keyrings: KeyringNode[] = [];
   let last: unknown;
   /** Of a passphrase nobody can tell whether it is another one or the key is damaged. */
   let isKnown = false;
-  for (const identity of identities) {
-    const found = await keyringsOf(identity, names);
-    keyrings.push(...found);
-    isKnown ||= identity.kind !== 'passphrase' && found.length > 0;
-  }
-  for (const keyring of keyrings) {
+  for await (const { keyring, isNamed } of listKeyrings(identities, names)) {
+    isKnown ||= isNamed;
     try {
       const { plaintext, messageHeader } = await client.decrypt(keyring, bytes);
       compareContext(messageHeader.encryptionContext, context, damaged);
@@ -69,24 +64,43 @@ export async function openKey(
   throw damaged('no identity opens it, although one is of a recipient', last);
 }
 
-async function keyringsOf(identity: Identity, names: readonly string[]): Promise<readonly KeyringNode[]> {
+interface Candidate {
+  readonly keyring: KeyringNode;
+  /** By its name it is of a recipient. */
+  readonly isNamed: boolean;
+}
+
+/** Passphrases last, one after the other: they cost work. */
+async function* listKeyrings(
+  identities: readonly Identity[],
+  names: readonly string[],
+): AsyncGenerator<Candidate, void, void> {
+  for (const identity of identities) {
+    const keyring = identity.kind === 'passphrase' ? undefined : namedKeyring(identity, names);
+    if (keyring !== undefined) yield { keyring, isNamed: true };
+  }
+  for (const identity of identities) {
+    if (identity.kind !== 'passphrase') continue;
+    for (const parameters of parseScryptNames(names)) {
+      const key = await deriveKey(identity.passphrase, parameters);
+      yield { keyring: aesKeyring(nameOfScrypt(parameters), key), isNamed: false };
+    }
+  }
+}
+
+function namedKeyring(
+  identity: Exclude<Identity, { readonly kind: 'passphrase' }>,
+  names: readonly string[],
+): KeyringNode | undefined {
   if (identity.kind === 'rsa') {
     const { privateKey } = identity;
     const name = nameOfRsa(createPublicKey(privateKey));
-    if (!names.includes(name)) return [];
+    if (!names.includes(name)) return undefined;
     const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-    return [new RawRsaKeyringNode({ keyNamespace, keyName: name, rsaKey: { privateKey: pem }, oaepHash: 'sha256' })];
+    return new RawRsaKeyringNode({ keyNamespace, keyName: name, rsaKey: { privateKey: pem }, oaepHash: 'sha256' });
   }
-  if (identity.kind === 'key') {
-    const name = nameOfKey(identity.key);
-    return names.includes(name) ? [aesKeyring(name, identity.key)] : [];
-  }
-  const found: KeyringNode[] = [];
-  for (const name of names) {
-    const parameters = parseScryptName(name);
-    if (parameters !== undefined) found.push(aesKeyring(name, await deriveKey(identity.passphrase, parameters)));
-  }
-  return found;
+  const name = nameOfKey(identity.key);
+  return names.includes(name) ? aesKeyring(name, identity.key) : undefined;
 }
 
 function missing(names: readonly string[], given: number, cause?: unknown): Failure {

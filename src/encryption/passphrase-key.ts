@@ -1,5 +1,6 @@
 import { scrypt } from 'node:crypto';
 import { Failure } from '../api/failure.ts';
+import { maxRecipients } from './message-head.ts';
 
 /** [RFC 7914](https://www.rfc-editor.org/rfc/rfc7914), with a salt of 16 bytes. */
 export interface ScryptParameters {
@@ -11,27 +12,32 @@ export interface ScryptParameters {
 
 /** 64 MiB of memory and a third of a second. */
 export const scryptCost = { N: 2 ** 16, r: 8, p: 2 } as const;
-/** What a stranger's file may make us do: eight times the memory of ours, and 16 times the work. */
+/** What a stranger's file may make us do for each passphrase: eight times the memory of ours, and as much work as the most recipients. */
 const maxMemory = 512 * 1024 * 1024;
-const maxWork = 16 * scryptCost.N * scryptCost.r * scryptCost.p;
+const maxWork = maxRecipients * scryptCost.N * scryptCost.r * scryptCost.p;
 
 export function nameOfScrypt({ N, r, p, salt }: ScryptParameters): string {
   return `scrypt:${N}:${r}:${p}:${Buffer.from(salt).toString('base64url')}`;
 }
 
-/** Undefined: the name is none of a passphrase. @throws Failure RecipientInvalid when it asks for more than anybody needs */
-export function parseScryptName(name: string): ScryptParameters | undefined {
-  if (!name.startsWith('scrypt:')) return undefined;
+/** Those of the names that are of passphrases. @throws Failure KeyDamaged when they ask for more than anybody needs */
+export function parseScryptNames(names: readonly string[]): readonly ScryptParameters[] {
+  const all = names.filter((name) => name.startsWith('scrypt:')).map(parseScryptName);
+  const work = all.reduce((sum, { N, r, p }) => sum + N * r * p, 0);
+  if (work > maxWork) throw new Failure('KeyDamaged', 'the key of the backup asks for more work than passphrases need');
+  return all;
+}
+
+function parseScryptName(name: string): ScryptParameters {
   const match = /^scrypt:(\d{1,10}):(\d{1,5}):(\d{1,5}):([A-Za-z0-9_-]{22})$/.exec(name);
   const [, logN = '', blocks = '', lanes = '', salt = ''] = match ?? [];
   const [N, r, p] = [Number(logN), Number(blocks), Number(lanes)];
   const isPower = N > 1 && Number.isInteger(Math.log2(N));
-  if (match === null || !isPower || r < 1 || p < 1 || 128 * N * r > maxMemory || N * r * p > maxWork) {
+  if (match === null || !isPower || r < 1 || p < 1 || 128 * N * r > maxMemory)
     throw new Failure(
-      'RecipientInvalid',
-      `the head asks for a passphrase with parameters that are not taken: ${name.slice(0, 80)}`,
+      'KeyDamaged',
+      `the key of the backup names parameters of a passphrase that are not taken: ${name}`,
     );
-  }
   return { N, r, p, salt: new Uint8Array(Buffer.from(salt, 'base64url')) };
 }
 

@@ -49,17 +49,17 @@ export function readRsaRecipient(pem: string): Recipient {
 
 /**
  * A key of 256 bits: 32 bytes as they are, or as 64 hexadecimal digits, or in base64; space around is passed over.
- * @throws Failure RecipientInvalid
+ * @param reason whose key it is
+ * @throws Failure of that reason
  */
-export function readKey(bytes: Uint8Array): Uint8Array {
+export function readKey(bytes: Uint8Array, reason: 'RecipientInvalid' | 'IdentityInvalid'): Uint8Array {
   if (bytes.length === 32) return bytes;
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1').trim();
   if (/^[0-9a-fA-F]{64}$/.test(text)) return new Uint8Array(Buffer.from(text, 'hex'));
   if (/^[A-Za-z0-9+/_-]{43}=?$/.test(text)) return new Uint8Array(Buffer.from(text, 'base64'));
-  throw invalid(
-    'it is no key of 256 bits',
-    'give 32 bytes as 64 hexadecimal digits or in base64: openssl rand -base64 32',
-  );
+  throw new Failure(reason, 'it is no key of 256 bits', {
+    hint: 'give 32 bytes as 64 hexadecimal digits or in base64: openssl rand -base64 32',
+  });
 }
 
 const minPassphrase = 12;

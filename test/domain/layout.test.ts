@@ -1,6 +1,12 @@
 import { assert, constantFrom, oneof, property, string, uniqueArray } from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeDatabaseName, encodeDatabaseName, parseAttemptKey, volumeKey } from '../../src/domain/layout.ts';
+import {
+  decodeDatabaseName,
+  encodeDatabaseName,
+  parseAttemptKey,
+  sealedKeyKey,
+  volumeKey,
+} from '../../src/domain/layout.ts';
 import { selectDatabases } from '../../src/runner/backup/select-databases.ts';
 
 /** Many differ in upper and lower case only. */
@@ -57,4 +63,10 @@ test('a dump that is tried again beside remains has a key of its own, which is k
     'globals~2.sql.gz.enc',
   ]);
   for (const key of keys) expect(parseAttemptKey(key)).toMatchObject({ attempt: 'a1b2c3d4', backup: 'n-1' });
+});
+
+test('the key of an encrypted backup is known as a part of its attempt', () => {
+  const key = sealedKeyKey('shop/nightly/n-1/', 'a1b2c3d4');
+  expect(parseAttemptKey(key)).toEqual({ namespace: 'shop', policy: 'nightly', backup: 'n-1', attempt: 'a1b2c3d4' });
+  expect(parseAttemptKey(`${key}.more`)).toBeUndefined();
 });

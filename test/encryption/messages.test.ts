@@ -1,11 +1,13 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { MultiKeyringNode } from '@aws-crypto/client-node';
 import { describe, expect, test } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
 import { decryptBytes } from '../../src/encryption/decrypt-bytes.ts';
 import { encryptBytes } from '../../src/encryption/encrypt-bytes.ts';
 import { readRsaIdentity, type Identity } from '../../src/encryption/identity.ts';
 import { openKey, readSealedHead } from '../../src/encryption/open-key.ts';
-import { readPassphrase, readRsaRecipient, type Recipient } from '../../src/encryption/recipient.ts';
+import { client, aesKeyring, frameBytes, suiteId } from '../../src/encryption/message-client.ts';
+import { nameOfKey, readPassphrase, readRsaRecipient, type Recipient } from '../../src/encryption/recipient.ts';
 import { sealKey } from '../../src/encryption/seal-key.ts';
 import type { Bytes } from '../../src/pipeline/bytes.ts';
 
@@ -214,7 +216,30 @@ describe('The key of a backup', () => {
       expect(await reason(openKey(changed, identities, of))).toBe('KeyDamaged');
   });
 
-  test('is for somebody, for nobody twice, and asks a stranger for no more than it needs', async () => {
+  test('that a stranger made asks for no work and no memory beyond reason, and shows no signs of a terminal', async () => {
+    const named = async (names: readonly string[]): Promise<Uint8Array> => {
+      const [generator, ...children] = names.map((name) => aesKeyring(name, random(32)));
+      const keyring = new MultiKeyringNode({ ...(generator === undefined ? {} : { generator }), children });
+      return (await client.encrypt(keyring, key, { suiteId, frameLength: frameBytes, encryptionContext: of })).result;
+    };
+    const salt = 'A'.repeat(22);
+    const identity: readonly Identity[] = [{ kind: 'passphrase', passphrase: 'six random words are enough' }];
+    for (const names of [
+      [`scrypt:1073741824:8:1:${salt}`],
+      [`scrypt:65536:8:99999:${salt}`],
+      [`scrypt:3:8:1:${salt}`],
+      ['scrypt:'],
+      Array.from({ length: 32 }, (_, index) => `scrypt:131072:8:2:${String(index).padStart(22, 'A')}`),
+    ])
+      expect([names[0], await reason(openKey(await named(names), identity, of))]).toEqual([names[0], 'KeyDamaged']);
+    // Whose own key is in it needs none of that.
+    const own = await named([nameOfKey(raw), `scrypt:1073741824:8:1:${salt}`]);
+    expect(await reason(openKey(own, [{ kind: 'key', key: raw }], of))).toBe('KeyDamaged');
+    const shown = readSealedHead(await named(['\u001b[2J aes:1\n'])).recipients.map(({ name }) => name);
+    expect(shown).toEqual(['??2J?aes:1?']);
+  });
+
+  test('is for somebody, and for nobody twice', async () => {
     const [first, ...others] = recipients;
     for (const list of [[], first === undefined ? [] : [first, ...others, first]])
       await expect(sealKey(key, list, of, random)).rejects.toMatchObject({ reason: 'RecipientInvalid' });

@@ -306,6 +306,9 @@ test('without operator, cluster or server of ours it is read by the commands of 
   await expect(sh(`${pgbackup} decrypt --key-file ${keyFile} ${volumes.join(' ')} > nothing`)).rejects.toMatchObject({
     code: 77,
   });
+  await expect(
+    sh(`${pgbackup} decrypt --key-file ${keyFile} --identity private-key.pem absent.dump.enc > nothing`),
+  ).rejects.toMatchObject({ code: 75, stderr: expect.stringContaining('absent.dump.enc cannot be read') });
   // A key of its own, made here; what is there is never written over.
   const made = await sh(`${pgbackup} keygen --bits 2048 --out new.pem && stat -c %a new.pem`);
   expect(made.stdout).toMatch(/-----BEGIN PUBLIC KEY-----[\s\S]+\n600\n$/);

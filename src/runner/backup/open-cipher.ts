@@ -46,7 +46,7 @@ async function readRecipient(
     }
     if (key !== undefined) {
       const found = await secrets.read(key, { oneOf: [['key']] }, signal);
-      return { kind: 'key', key: readKey(Buffer.from(found['key'] ?? '')) };
+      return { kind: 'key', key: readKey(Buffer.from(found['key'] ?? ''), 'RecipientInvalid') };
     }
     if (passphrase !== undefined) {
       const found = await secrets.read(passphrase, { oneOf: [['passphrase']] }, signal);

@@ -73,8 +73,9 @@ async function restoreCopy(wanted: Wanted, before: Before, workshop: Workshop): 
     return { kind: 'next', others, passedOver: { location, failure: last } };
   } finally {
     await report.stop();
-    for (const close of open) await close();
-    await rm(workFolder(workshop), { recursive: true, force: true });
+    // The end is known: what cannot be closed takes nothing back.
+    for (const close of [...open, async () => rm(workFolder(workshop), { recursive: true, force: true })])
+      await close().catch((error: unknown) => log.warn('could not be tidied up', { error: toFailure(error).message }));
   }
 }
 

@@ -41,8 +41,11 @@ async function readSealed(key: string, storage: Storage, signal: AbortSignal): P
   try {
     return await readSmall(storage, key, sealedKeyMaxBytes, signal);
   } catch (error) {
-    if (toFailure(error).reason !== 'ObjectMissing') throw error;
-    throw new Failure('KeyDamaged', `the key of the backup is not in ${storage.name}: no ${key}`, { cause: error });
+    const { reason, message } = toFailure(error);
+    if (reason !== 'ObjectMissing' && reason !== 'ManifestInvalid') throw error;
+    throw new Failure('KeyDamaged', `the key of the backup in ${storage.name} cannot be used: ${message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -56,7 +59,7 @@ async function readIdentity(
   }
   if (key !== undefined) {
     const found = await secrets.read(key, { oneOf: [['key']] }, signal);
-    return { kind: 'key', key: readKey(Buffer.from(found['key'] ?? '')) };
+    return { kind: 'key', key: readKey(Buffer.from(found['key'] ?? ''), 'IdentityInvalid') };
   }
   if (passphrase === undefined) throw new Failure('TaskInvalid', 'an identity of the task is of no kind');
   const found = await secrets.read(passphrase, { oneOf: [['passphrase']] }, signal);
