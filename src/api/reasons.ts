@@ -479,6 +479,57 @@ export const failureReasons = {
     meaning: 'A destination is a location with accessMode ReadOnly.',
     remedy: 'Choose another location, or set accessMode to ReadWrite or AppendOnly.',
   },
+  NewerBackupThere: {
+    consequence: 'wait',
+    exitCode: 65,
+    meaning:
+      'Nothing was removed by retention: the location holds a backup of the policy that is newer than those the controller knew, or may be.',
+    remedy:
+      'Let the location be inspected (pgbackup.dev/probe-requested-at); if another cluster stores under the same namespace and policy there, give each a prefix of its own.',
+  },
+  NewestBackupMissing: {
+    consequence: 'wait',
+    exitCode: 66,
+    meaning:
+      'Nothing was removed by retention: the newest backup of the policy is not in the location, or another one stands in its place.',
+    remedy:
+      'Find out who deletes or writes there, and let the location be inspected (pgbackup.dev/probe-requested-at).',
+  },
+  StoredAhead: {
+    consequence: 'wait',
+    exitCode: 65,
+    meaning:
+      'Nothing was removed by retention: the newest backup says that it was made more than a day after the location took it, so that a clock was wrong and nobody knows what is new and what is old.',
+    remedy:
+      'Correct the clocks of nodes and store; a new backup puts it right. Delete backups that say they are of the future by hand.',
+  },
+  LastGoodCopy: {
+    consequence: 'wait',
+    exitCode: 65,
+    meaning:
+      'A backup was not removed by retention: it stores a database (or the globals) that no newer backup which was looked at holds there whole.',
+    remedy:
+      'Nothing, if a new backup follows. If the database is gone for good, delete the Backup object and its data by hand.',
+  },
+  OtherBackupThere: {
+    consequence: 'wait',
+    exitCode: 65,
+    meaning:
+      'A backup was not removed: under its name the location holds another one, or a manifest of other bytes than when it was stored.',
+    remedy: 'Let the location be inspected (pgbackup.dev/probe-requested-at), and find out who writes there.',
+  },
+  DeletionNotAllowed: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'Nothing was removed: the location has accessMode AppendOnly or ReadOnly.',
+    remedy: 'Let a lifecycle rule of the store remove what is old, or set accessMode to ReadWrite.',
+  },
+  DeletionHeld: {
+    consequence: 'wait',
+    exitCode: 77,
+    meaning: 'A backup was not removed yet: an object lock, a retention period or a legal hold of the store keeps it.',
+    remedy: 'Nothing: it goes when the lock has ended. If it never should, look at the rules of the bucket.',
+  },
   SpecInvalid: {
     consequence: 'wait',
     exitCode: 78,

@@ -1,11 +1,13 @@
 import { z } from 'zod';
-import { placeOffers, probeOperations } from '../api/probe.ts';
+import { probeOperations } from '../api/probe.ts';
 import { destinationOutcomes } from '../api/backup.ts';
 import { noteSum } from '../api/notes.ts';
 import { failureReasonNames } from '../api/reasons.ts';
 import { mostRefusedTold, restoredOutcomes } from '../api/restore-request.ts';
 import { readSource } from './fit-source.ts';
 import { unseenManifests } from './known-manifests.ts';
+import { latencies, offers } from './probe-report.ts';
+import { pruned, pruneEnd } from './prune-report.ts';
 import { proposedRemains, remainsSeen } from './remains-report.ts';
 
 /**
@@ -55,23 +57,6 @@ export const backupVerdict = z.object({
 });
 export type BackupVerdict = z.infer<typeof backupVerdict>;
 
-const latencies = z.object({
-  putMilliseconds: z.number().optional(),
-  getMilliseconds: z.number().optional(),
-  listMilliseconds: z.number().optional(),
-  deleteMilliseconds: z.number().optional(),
-  conditionalPutMilliseconds: z.number().optional(),
-  multipartMilliseconds: z.number().optional(),
-  abortMilliseconds: z.number().optional(),
-});
-
-/** What a probe found out besides that the place can be used; absent what was not looked at. */
-const offers = z.object({
-  conditions: z.enum(placeOffers.conditions).optional(),
-  overwrites: z.enum(placeOffers.overwrites).optional(),
-  deletes: z.enum(placeOffers.deletes).optional(),
-  unfinishedUploads: size.optional(),
-});
 export type PlaceOffers = z.infer<typeof offers>;
 
 export const inspectVerdict = z.object({
@@ -153,7 +138,16 @@ export const cleanupVerdict = z.object({
 });
 export type CleanupVerdict = z.infer<typeof cleanupVerdict>;
 
-export const verdict = z.discriminatedUnion('kind', [backupVerdict, inspectVerdict, restoreVerdict, cleanupVerdict]);
+export const pruneVerdict = pruneEnd.extend({ v: z.literal(reportVersion) });
+export type PruneVerdict = z.infer<typeof pruneVerdict>;
+
+export const verdict = z.discriminatedUnion('kind', [
+  backupVerdict,
+  inspectVerdict,
+  restoreVerdict,
+  cleanupVerdict,
+  pruneVerdict,
+]);
 export type Verdict = z.infer<typeof verdict>;
 
 /** Every line of the log has winston's level, message and timestamp besides. */
@@ -263,6 +257,7 @@ export const resultLine = z.discriminatedUnion('kind', [
   unseenManifests.extend(ofResult),
   restoredDatabase,
   createdRoles,
+  pruned.extend(ofResult),
 ]);
 export type ResultLine = z.infer<typeof resultLine>;
 

@@ -4,6 +4,8 @@ import { readBacks } from '../api/backup-policy.ts';
 import { accessModes } from '../api/probe.ts';
 import { leavableKinds, onErrors } from '../api/restore-options.ts';
 import { checkOperators, restoredSource } from '../api/restore-spec.ts';
+import { prune } from './prune-task.ts';
+import { secretKeys, taskLocation } from './task-location.ts';
 
 /**
  * What the controller tells a runner: one versioned JSON of at most 200 KiB without secrets, in an annotation of the pod template,
@@ -25,8 +27,9 @@ export const runnerFiles = {
   terminationMessage: '/dev/termination-log',
 } as const;
 
-const secretKeys = z.strictObject({ secretName: z.string(), keys: z.record(z.string(), z.string()) });
 export type SecretKeys = z.infer<typeof secretKeys>;
+/** A location as the runner opens it: exactly one of s3, sftp, directory. */
+export type TaskLocation = z.infer<typeof taskLocation>;
 
 /** Exactly one of them. */
 const recipient = z.strictObject({
@@ -43,47 +46,6 @@ const identity = z.strictObject({
   passphrase: secretKeys.optional(),
 });
 export type TaskIdentity = z.infer<typeof identity>;
-
-const place = z.strictObject({
-  s3: z
-    .strictObject({
-      bucket: z.string(),
-      prefix: z.string().optional(),
-      region: z.string().optional(),
-      endpoint: z.string().optional(),
-      forcePathStyle: z.boolean(),
-      storageClass: z.string().optional(),
-      serverSideEncryption: z.strictObject({ algorithm: z.string(), kmsKeyId: z.string().optional() }).optional(),
-      ca: secretKeys.optional(),
-      credentials: secretKeys.optional(),
-    })
-    .optional(),
-  sftp: z
-    .strictObject({
-      host: z.string(),
-      port: z.int(),
-      path: z.string(),
-      credentials: secretKeys,
-      hostKeys: z.array(z.string()),
-    })
-    .optional(),
-  directory: z
-    .strictObject({
-      path: z.string(),
-      /** Name of the mounted volume that `path` is inside of; without it `path` is taken as it is. */
-      volume: z.string().optional(),
-    })
-    .optional(),
-});
-
-const taskLocation = z.strictObject({
-  name: z.string(),
-  place,
-  /** Of a backup's destination: nothing is deleted there. */
-  appendOnly: z.boolean().optional(),
-});
-/** A location as the runner opens it: exactly one of s3, sftp, directory. */
-export type TaskLocation = z.infer<typeof taskLocation>;
 
 const postgresSource = z.strictObject({
   host: z.string().optional(),
@@ -284,5 +246,8 @@ export const cleanupTask = z.strictObject({
 });
 export type CleanupTask = z.infer<typeof cleanupTask>;
 
-export const task = z.discriminatedUnion('kind', [backupTask, inspectTask, restoreTask, cleanupTask]);
+export const pruneTask = prune.extend({ version: z.literal(taskVersion) });
+export type PruneTask = z.infer<typeof pruneTask>;
+
+export const task = z.discriminatedUnion('kind', [backupTask, inspectTask, restoreTask, cleanupTask, pruneTask]);
 export type Task = z.infer<typeof task>;

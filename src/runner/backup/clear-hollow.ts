@@ -2,9 +2,9 @@ import { toFailure } from '../../api/failure.ts';
 import { backupFolder } from '../../domain/layout.ts';
 import { listObjects, type Manifest } from '../../domain/manifest.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { takeAway } from '../take-away.ts';
 import type { Workshop } from '../workshop.ts';
 import { checkVolumes } from './check-volumes.ts';
-import { takeAway } from './standing.ts';
 
 /**
  * An earlier try's manifest counts only with its volumes. One with nothing at all behind it is taken away, so that this run can do what it

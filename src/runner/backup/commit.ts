@@ -4,6 +4,7 @@ import { manifestKey } from '../../domain/layout.ts';
 import { listObjects, manifestMaxBytes, printManifest, type Manifest } from '../../domain/manifest.ts';
 import { WholeBytes } from '../../storage/whole-bytes.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { takeAway } from '../take-away.ts';
 import type { Workshop } from '../workshop.ts';
 import { checkVolumes } from './check-volumes.ts';
 import { clearHollow } from './clear-hollow.ts';
@@ -11,7 +12,7 @@ import type { Destination } from './destination.ts';
 import { dropOut } from './drop-out.ts';
 import { describeCopy } from './find-copy.ts';
 import { alreadyStored } from './open-destinations.ts';
-import { look, lookFor, takeAway, type Standing } from './standing.ts';
+import { look, lookFor, type Standing } from './standing.ts';
 
 type Tools = Pick<Workshop, 'log' | 'clock' | 'random'>;
 

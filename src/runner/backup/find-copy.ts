@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import { toFailure } from '../../api/failure.ts';
-import { manifestMaxBytes, parseManifest, type Manifest } from '../../domain/manifest.ts';
+import type { Manifest } from '../../domain/manifest.ts';
 import type { Storage } from '../../storage/storage.ts';
-import { readSmall } from '../read-small.ts';
+import { readManifest } from '../read-manifest.ts';
 import type { StoredCopy } from './destination.ts';
 
 export interface FoundCopy {
@@ -15,15 +14,10 @@ export interface FoundCopy {
  * @throws Failure ManifestInvalid when something is there that cannot be understood (it is never written over), and the store's own
  */
 export async function findCopy(storage: Storage, key: string, signal: AbortSignal): Promise<FoundCopy | undefined> {
-  let bytes: Buffer;
-  try {
-    bytes = await readSmall(storage, key, manifestMaxBytes, signal);
-  } catch (error) {
-    if (toFailure(error).reason === 'ObjectMissing') return undefined;
-    throw error;
-  }
-  const manifest = parseManifest(key, bytes.toString('utf8'));
-  return { manifest, copy: describeCopy(manifest, bytes) };
+  const found = await readManifest(storage, key, signal);
+  return found === undefined
+    ? undefined
+    : { manifest: found.manifest, copy: describeCopy(found.manifest, found.bytes) };
 }
 
 export function describeCopy(manifest: Manifest, bytes: Uint8Array): StoredCopy {
