@@ -60,6 +60,7 @@ export const rooms = {
   encryption: {
     rooms: ['api/failure.ts', 'pipeline/bytes.ts', 'pipeline/feed.ts'],
     packages: ['node:stream', 'node:crypto', '@aws-crypto/client-node', '@aws-crypto/serialize'],
+    typesOnly: ['node:http', 'node:https'],
   },
   runner: {
     rooms: ['domain', 'api', 'postgres', 'pipeline', 'encryption', 'storage', 'support'],

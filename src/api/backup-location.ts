@@ -13,6 +13,7 @@ import {
   sizeText,
   timestamp,
 } from './parts.ts';
+import { awsRegion, httpEndpoint } from './http-endpoint.ts';
 import { accessModes, latencies, offers, probeErrors } from './probe.ts';
 import { remains } from './remains.ts';
 import { exactlyOne, immutableMember, rule, transitionRule, withRules } from './rules.ts';
@@ -30,21 +31,6 @@ const noDotSegments = <S extends z.ZodString>(schema: S) =>
       'must not have . or .. as a segment',
     ),
   );
-
-/** Of an endpoint as its pattern has it: name, address, or address of IPv6 in brackets; then the port. */
-const hostAndPort = /^https?:\/\/(\[[^\]]*\]|[^/:]+)(?::([0-9]+))?/;
-
-function portIsInRange(endpoint: string): boolean {
-  const port = hostAndPort.exec(endpoint)?.[2];
-  return port === undefined || (Number(port) >= 1 && Number(port) <= 65_535);
-}
-
-/** A host of digits and dots is read as an address: it must be a whole one. */
-function addressIsWhole(endpoint: string): boolean {
-  const host = hostAndPort.exec(endpoint)?.[1] ?? '';
-  if (host.startsWith('[')) return z.ipv6().safeParse(host.slice(1, -1)).success;
-  return !/^[0-9.]+$/.test(host) || z.ipv4().safeParse(host).success;
-}
 
 /** What is stored in one of these can be read hours later, and after somebody asked for it: no catalogue, verification or restore works. */
 const archiveClasses: readonly string[] = ['GLACIER', 'DEEP_ARCHIVE', 'COLD_ARCHIVE', 'DEEP_COLD_ARCHIVE'];
@@ -66,34 +52,10 @@ const s3 = withRules(
     prefix: noDotSegments(z.string().min(1).max(512).regex(prefixPattern))
       .optional()
       .meta({ description: 'Everything is stored below this prefix, given without slashes at its ends.' }),
-    region: z
-      .string()
-      .min(1)
-      .max(64)
-      .regex(/^[a-z0-9-]+$/)
-      .optional()
-      .meta({ description: 'Needed on AWS; other providers have their own words (auto on R2). Default us-east-1.' }),
-    endpoint: withRules(
-      z
-        .string()
-        .min(8)
-        .max(512)
-        .regex(
-          /^https?:\/\/([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]{2,39}\])(:[0-9]{1,5})?(\/[A-Za-z0-9._~+=@-]*)*$/,
-        ),
-      rule<string>(
-        "!isURL(self) || url(self).getPort() == '' || (int(url(self).getPort()) >= 1 && int(url(self).getPort()) <= 65535)",
-        portIsInRange,
-        'the port must be 1–65535',
-      ),
-      rule<string>(
-        "self.contains('[') ? isIP(self.split(']')[0].split('[')[1]) : !self.matches('^https?://[0-9.]+(:|/|$)') || isIP(self.split('/')[2].split(':')[0])",
-        addressIsWhole,
-        'must be a URL such as https://s3.example.com, http://192.0.2.1:9000 or http://[2001:db8::1]:9000',
-      ),
-    )
-      .optional()
-      .meta({ description: 'URL of a provider that is not AWS.' }),
+    region: awsRegion().optional().meta({
+      description: 'Needed on AWS; other providers have their own words (auto on R2). Default us-east-1.',
+    }),
+    endpoint: httpEndpoint().optional().meta({ description: 'URL of a provider that is not AWS.' }),
     forcePathStyle: z.boolean().default(false).meta({
       description: 'Address the bucket in the path instead of the host name (MinIO, Ceph, most own servers).',
     }),

@@ -1,9 +1,42 @@
 import { z } from 'zod';
-import { secretReference } from './parts.ts';
-import { exactlyOne, withRules } from './rules.ts';
+import { awsRegion, httpEndpoint } from './http-endpoint.ts';
+import { caRoles, s3CredentialRoles, secretReference } from './parts.ts';
+import { exactlyOne, rule, withRules } from './rules.ts';
 
 export const maxRecipients = 32;
 export const maxIdentities = 32;
+
+const kmsAccess = {
+  endpoint: httpEndpoint().optional().meta({ description: 'URL of a server that is not AWS but speaks as AWS KMS.' }),
+  credentials: secretReference(
+    s3CredentialRoles,
+    'Access key of AWS. Without it the identity of the pod (runner.serviceAccountName).',
+  ).optional(),
+  ca: secretReference(caRoles, 'Certificate authorities (PEM) of the endpoint, instead of the public ones.').optional(),
+} as const;
+
+const kmsRecipient = withRules(
+  z.strictObject({
+    keyId: z
+      .string()
+      .min(1)
+      .max(512)
+      .regex(
+        /^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key\/[A-Za-z0-9-]+|alias\/[A-Za-z0-9/_-]+)|alias\/[A-Za-z0-9/_-]+|[A-Za-z0-9-]+)$/,
+      )
+      .meta({
+        description:
+          'Id, ARN, alias (alias/backups) or ARN of an alias of a symmetric key. The ARN of the key is recorded: an alias may move.',
+      }),
+    region: awsRegion().meta({ description: 'Where the key is.' }),
+    ...kmsAccess,
+  }),
+  rule<{ keyId: string; region: string }>(
+    "!self.keyId.startsWith('arn:') || self.keyId.split(':')[3] == self.region",
+    ({ keyId, region }) => !keyId.startsWith('arn:') || keyId.split(':')[3] === region,
+    'region must be that of the ARN',
+  ),
+);
 
 const recipient = withRules(
   z.strictObject({
@@ -22,8 +55,12 @@ const recipient = withRules(
       { passphrase: 'passphrase' },
       'A passphrase of at least 12 characters. Who has it writes and reads.',
     ).optional(),
+    kms: kmsRecipient.optional().meta({
+      description:
+        'A key of AWS KMS: the Job needs kms:Encrypt, who restores kms:Decrypt. KMS is told namespace, policy, name and uid of the Backup, and logs them.',
+    }),
   }),
-  exactlyOne('publicKey', 'publicKeyFrom', 'key', 'passphrase'),
+  exactlyOne('publicKey', 'publicKeyFrom', 'key', 'passphrase', 'kms'),
 );
 
 /** Of a policy: what it stores is encrypted by the runner, before it leaves it. */
@@ -42,8 +79,17 @@ const identity = withRules(
     ).optional(),
     key: secretReference({ key: 'key' }, 'A key of 256 bits.').optional(),
     passphrase: secretReference({ passphrase: 'passphrase' }, 'A passphrase.').optional(),
+    kms: z
+      .strictObject({
+        region: awsRegion().optional().meta({
+          description: 'Only keys of this region are asked for. Without it each key where its ARN says.',
+        }),
+        ...kmsAccess,
+      })
+      .optional()
+      .meta({ description: 'AWS KMS, with kms:Decrypt for a key that is a recipient. `{}` is AWS, as the pod.' }),
   }),
-  exactlyOne('privateKey', 'key', 'passphrase'),
+  exactlyOne('privateKey', 'key', 'passphrase', 'kms'),
 );
 
 /** Of a restore: what opens an encrypted backup. */

@@ -248,7 +248,9 @@ export const runnerOptions = () =>
           .meta({ description: 'NO_PROXY: hosts that are reached directly, separated by commas.' }),
       })
       .optional()
-      .meta({ description: 'HTTP proxy on the way to S3. PostgreSQL and SFTP are never reached through it.' }),
+      .meta({
+        description: 'HTTP proxy on the way to S3 and AWS KMS. PostgreSQL and SFTP are never reached through it.',
+      }),
     deadlineSeconds: seconds(30, maxDeadlineSeconds)
       .default(6 * 3600)
       .meta({ description: 'A run that is not done after this time is ended and fails.' }),

@@ -54,7 +54,8 @@ export const failureReasons = {
   RecipientInvalid: {
     consequence: 'wait',
     exitCode: 78,
-    meaning: 'A recipient of encryption cannot be used: its public key, key or passphrase is none, or is there twice.',
+    meaning:
+      'A recipient of encryption cannot be used: its public key, key or passphrase is none, or it is there twice.',
     remedy: 'Correct what the message names; pgbackup keygen makes keys.',
   },
   IdentityMissing: {
@@ -75,6 +76,44 @@ export const failureReasons = {
     exitCode: 65,
     meaning: 'The key file of an encrypted backup was changed, cut, or belongs to another backup.',
     remedy: 'Restore from another copy of the backup, or another backup.',
+  },
+  KmsKeyMissing: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'AWS KMS knows no such key or alias in the region that was asked.',
+    remedy: 'Correct kms.keyId or kms.region; a key of another account is named by its ARN.',
+  },
+  KmsKeyDisabled: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'A key of AWS KMS is disabled, waits for its deletion, or has no key material.',
+    remedy: 'Enable the key, or cancel its deletion: what is encrypted for it alone is lost with it.',
+  },
+  KmsDenied: {
+    consequence: 'wait',
+    exitCode: 77,
+    meaning:
+      'AWS KMS refused the credentials, or they may not use the key: kms:Encrypt to back up, kms:Decrypt to restore.',
+    remedy: 'Correct the credentials or the role of the service account, and the policies of role and key.',
+  },
+  KmsThrottled: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'AWS KMS went on saying that it is asked too much.',
+    remedy: 'Nothing, if it passes: the run tries again within its retries. Else raise the quota of the account.',
+  },
+  KmsUnreachable: {
+    consequence: 'retry',
+    exitCode: 75,
+    meaning: 'AWS KMS did not answer in time, or failed by itself.',
+    remedy: 'Check kms.endpoint, network policies and the proxy; the run tries again within its retries.',
+  },
+  KmsConfigInvalid: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning:
+      'AWS KMS does not take what it was asked: a key that does not encrypt, another region, or what answers is no AWS KMS.',
+    remedy: 'Correct kms.keyId, kms.region or kms.endpoint.',
   },
   ServerUnreachable: {
     consequence: 'retry',

@@ -30,8 +30,10 @@ export function addEncryption(program: Command, { keygen, decrypt, recipients }:
     .requiredOption('--key-file <file>', 'key.enc of the backup')
     .option('--identity <file>', 'a private key in PEM, a key of 256 bits, or a passphrase (repeatable)', collect, [])
     .option('--passphrase-file <file>', 'the passphrase of private keys that have one')
+    .option('--kms', 'also ask AWS KMS, as whom the environment says (AWS_ACCESS_KEY_ID, AWS_PROFILE …)', false)
+    .option('--kms-endpoint <url>', 'a server that speaks as AWS KMS')
     .action(async (volumes: readonly string[], options: Record<string, unknown>) => {
-      const given = { passphraseFile: undefined, ...options };
+      const given = { passphraseFile: undefined, kmsEndpoint: undefined, ...options };
       await decrypt(volumes, given as unknown as DecryptOptions);
     });
   program

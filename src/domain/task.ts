@@ -31,12 +31,18 @@ export type SecretKeys = z.infer<typeof secretKeys>;
 /** A location as the runner opens it: exactly one of s3, sftp, directory. */
 export type TaskLocation = z.infer<typeof taskLocation>;
 
+const kmsAccess = { endpoint: z.string().optional(), credentials: secretKeys.optional(), ca: secretKeys.optional() };
+const kmsIdentity = z.strictObject({ region: z.string().optional(), ...kmsAccess });
+/** How a runner reaches AWS KMS. */
+export type TaskKms = z.infer<typeof kmsIdentity>;
+
 /** Exactly one of them. */
 const recipient = z.strictObject({
   publicKey: z.string().optional(),
   publicKeyFrom: secretKeys.optional(),
   key: secretKeys.optional(),
   passphrase: secretKeys.optional(),
+  kms: z.strictObject({ keyId: z.string(), region: z.string(), ...kmsAccess }).optional(),
 });
 export type TaskRecipient = z.infer<typeof recipient>;
 /** Exactly one of them. */
@@ -44,6 +50,7 @@ const identity = z.strictObject({
   privateKey: secretKeys.optional(),
   key: secretKeys.optional(),
   passphrase: secretKeys.optional(),
+  kms: kmsIdentity.optional(),
 });
 export type TaskIdentity = z.infer<typeof identity>;
 

@@ -1,12 +1,15 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { Failure } from '../api/failure.ts';
+import type { KmsAccess } from './kms-access.ts';
 import { normalPassphrase, readKey } from './recipient.ts';
 
 /** What opens a backup. */
 export type Identity =
   | { readonly kind: 'rsa'; readonly privateKey: KeyObject }
   | { readonly kind: 'key'; readonly key: Uint8Array }
-  | { readonly kind: 'passphrase'; readonly passphrase: string };
+  | { readonly kind: 'passphrase'; readonly passphrase: string }
+  /** Asks AWS KMS for the keys that a message names, and for no others. */
+  | { readonly kind: 'kms'; readonly access: KmsAccess };
 
 /** `key.enc` with the most recipients is smaller. */
 export const sealedKeyMaxBytes = 64 * 1024;

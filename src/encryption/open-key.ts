@@ -3,13 +3,16 @@ import { RawRsaKeyringNode, type KeyringNode } from '@aws-crypto/client-node';
 import { Failure } from '../api/failure.ts';
 import { compareContext } from './compare-context.ts';
 import type { Identity } from './identity.ts';
+import { regionOfKey, type KmsAccess } from './kms-access.ts';
+import { openKmsKeyring } from './kms-keyring.ts';
 import { aesKeyring, client, suiteName } from './message-client.ts';
 import { walkFrames } from './message-end.ts';
-import { NoMessage, readMessageHead, type MessageHead } from './message-head.ts';
+import { NoMessage, readMessageHead, type HeadRecipient, type MessageHead } from './message-head.ts';
 import { deriveKey, nameOfScrypt, parseScryptNames } from './passphrase-key.ts';
 import { keyNamespace, nameOfKey, nameOfRsa } from './recipient.ts';
 
 const keyBytes = 32;
+const kmsProvider = 'aws-kms';
 
 /** For whom a sealed key is, without any key. @throws Failure KeyDamaged */
 export function readSealedHead(bytes: Uint8Array): MessageHead {
@@ -35,7 +38,7 @@ export function readSealedHead(bytes: Uint8Array): MessageHead {
  * The key of a backup.
  * @param context what it must belong to
  * @throws Failure IdentityMissing when no identity is of a recipient, with the names of those that there are; KeyDamaged when it was
- *   changed, or belongs to something else
+ *   changed, or belongs to something else; those of AWS KMS, one that passes first, when no other identity opens it
  */
 export async function openKey(
   bytes: Uint8Array,
@@ -44,11 +47,13 @@ export async function openKey(
 ): Promise<Uint8Array> {
   const head = readSealedHead(bytes);
   const names = head.recipients.map(({ name }) => name);
+  // Before anybody is asked on a stranger's word; below it is proven.
+  compareContext(head.context, context, damaged);
   let last: unknown;
   /** Of a passphrase nobody can tell whether it is another one or the key is damaged. */
   let isKnown = false;
-  for await (const { keyring, isNamed } of listKeyrings(identities, names)) {
-    isKnown ||= isNamed;
+  const refusals: Failure[] = [];
+  for await (const { keyring, isNamed, refusal } of listKeyrings(identities, head.recipients)) {
     try {
       const { plaintext, messageHeader } = await client.decrypt(keyring, bytes);
       compareContext(messageHeader.encryptionContext, context, damaged);
@@ -57,28 +62,39 @@ export async function openKey(
       return Uint8Array.from(plaintext);
     } catch (error) {
       if (error instanceof Failure) throw error;
+      const refused = refusal?.();
+      if (refused === undefined) isKnown ||= isNamed;
+      else refusals.push(refused);
       last = error;
     }
   }
-  if (!isKnown) throw missing(names, identities.length, last);
-  throw damaged('no identity opens it, although one is of a recipient', last);
+  if (isKnown) throw damaged('no identity opens it, although one is of a recipient', last);
+  throw (
+    refusals.find(({ consequence }) => consequence === 'retry') ??
+    refusals[0] ??
+    missing(names, identities.length, last)
+  );
 }
 
 interface Candidate {
   readonly keyring: KeyringNode;
   /** By its name it is of a recipient. */
   readonly isNamed: boolean;
+  /** Of AWS KMS, if it refused. */
+  readonly refusal?: () => Failure | undefined;
 }
 
-/** Passphrases last, one after the other: they cost work. */
+/** What costs least first: AWS KMS is asked one key after the other, and passphrases cost work. */
 async function* listKeyrings(
   identities: readonly Identity[],
-  names: readonly string[],
+  recipients: readonly HeadRecipient[],
 ): AsyncGenerator<Candidate, void, void> {
+  const names = recipients.map(({ name }) => name);
   for (const identity of identities) {
-    const keyring = identity.kind === 'passphrase' ? undefined : namedKeyring(identity, names);
+    const keyring = identity.kind === 'rsa' || identity.kind === 'key' ? namedKeyring(identity, names) : undefined;
     if (keyring !== undefined) yield { keyring, isNamed: true };
   }
+  for (const identity of identities) if (identity.kind === 'kms') yield* listKmsKeyrings(identity.access, recipients);
   for (const identity of identities) {
     if (identity.kind !== 'passphrase') continue;
     for (const parameters of parseScryptNames(names)) {
@@ -88,8 +104,23 @@ async function* listKeyrings(
   }
 }
 
+/** For each key of AWS KMS that the message names, of the region that is meant. */
+function* listKmsKeyrings(access: KmsAccess, recipients: readonly HeadRecipient[]): Generator<Candidate, void, void> {
+  const arns = new Set(recipients.flatMap(({ provider, name }) => (provider === kmsProvider ? [name] : [])));
+  for (const arn of arns) {
+    const region = regionOfKey(arn);
+    if (region === undefined || region !== (access.region ?? region)) continue;
+    const { keyring, refusal, close } = openKmsKeyring(arn, region, access);
+    try {
+      yield { keyring, isNamed: true, refusal };
+    } finally {
+      close();
+    }
+  }
+}
+
 function namedKeyring(
-  identity: Exclude<Identity, { readonly kind: 'passphrase' }>,
+  identity: Extract<Identity, { readonly kind: 'rsa' | 'key' }>,
   names: readonly string[],
 ): KeyringNode | undefined {
   if (identity.kind === 'rsa') {

@@ -1,5 +1,6 @@
 import { createHash, createHmac, createPublicKey, type KeyObject } from 'node:crypto';
 import { Failure } from '../api/failure.ts';
+import type { KmsAccess } from './kms-access.ts';
 
 /** Who can open a backup: what is needed to wrap a key for it. */
 export type Recipient =
@@ -7,7 +8,9 @@ export type Recipient =
   | { readonly kind: 'rsa'; readonly publicKey: KeyObject }
   /** 256 bits. */
   | { readonly kind: 'key'; readonly key: Uint8Array }
-  | { readonly kind: 'passphrase'; readonly passphrase: string };
+  | { readonly kind: 'passphrase'; readonly passphrase: string }
+  /** A key of AWS KMS by id, ARN or alias; the writer needs kms:Encrypt, and cannot open what it wraps without kms:Decrypt. */
+  | { readonly kind: 'kms'; readonly keyId: string; readonly region: string; readonly access: KmsAccess };
 
 export const keyNamespace = 'pgbackup';
 const minModulusBits = 2048;

@@ -1,14 +1,17 @@
 import { MultiKeyringNode, RawRsaKeyringNode, type KeyringNode } from '@aws-crypto/client-node';
 import { Failure } from '../api/failure.ts';
-import { maxRecipients } from './message-head.ts';
+import { regionOfKey } from './kms-access.ts';
+import { openKmsKeyring } from './kms-keyring.ts';
+import { maxRecipients, readMessageHead } from './message-head.ts';
 import { aesKeyring, client, frameBytes, suiteId } from './message-client.ts';
+import { NewKeyKeyring } from './new-key-keyring.ts';
 import { deriveKey, nameOfScrypt, scryptCost } from './passphrase-key.ts';
 import { keyNamespace, nameOfKey, nameOfRsa, type Recipient } from './recipient.ts';
 
 export interface SealedKey {
   /** A message of the AWS Encryption SDK that holds the key. */
   readonly bytes: Uint8Array;
-  /** Names of those who can open it, in their order. */
+  /** Names of those who can open it, in their order; of keys of AWS KMS their ARNs. */
   readonly recipients: readonly string[];
 }
 
@@ -17,7 +20,7 @@ export interface SealedKey {
  * @param key 256 bits
  * @param context what the key belongs to: authenticated, not secret
  * @param random bytes that nobody foresees, for the salts of passphrases
- * @throws Failure RecipientInvalid when there are none, too many, or one twice
+ * @throws Failure RecipientInvalid when there are none, too many, or one twice; those of AWS KMS
  */
 export async function sealKey(
   key: Uint8Array,
@@ -30,25 +33,53 @@ export async function sealKey(
       'RecipientInvalid',
       `a key is for 1 to ${maxRecipients} recipients, not for ${recipients.length}`,
     );
-  const named: { readonly name: string; readonly keyring: KeyringNode }[] = [];
-  for (const recipient of recipients) named.push(await keyringOf(recipient, random));
-  const names = named.map(({ name }) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new Failure('RecipientInvalid', `the recipient ${twice} is there twice`);
-  const [first, ...children] = named.map(({ keyring }) => keyring);
-  const keyring = new MultiKeyringNode({ ...(first === undefined ? {} : { generator: first }), children });
-  const { result } = await client.encrypt(keyring, key, {
-    suiteId,
-    frameLength: frameBytes,
-    encryptionContext: { ...context },
-  });
-  return { bytes: result, recipients: names };
+  const wrapping: Wrapping[] = [];
+  try {
+    for (const recipient of recipients) wrapping.push(await wrappingFor(recipient, random));
+    requireDistinct(wrapping.flatMap(({ name }) => name ?? []));
+    const keyring = new MultiKeyringNode({
+      generator: new NewKeyKeyring(random),
+      children: wrapping.map((one) => one.keyring),
+    });
+    const { result } = await client.encrypt(keyring, key, {
+      suiteId,
+      frameLength: frameBytes,
+      encryptionContext: { ...context },
+    });
+    const names = (readMessageHead(result)?.recipients ?? []).map(({ name }) => name);
+    requireDistinct(names);
+    // An alias may move: what KMS answered with is what the key file is for.
+    const unknown = wrapping.findIndex(({ name }, index) => name === undefined && !isKeyArn(names[index]));
+    if (unknown >= 0)
+      throw new Failure(
+        'KmsConfigInvalid',
+        `recipient ${unknown + 1}: what answers names no key, but ${names[unknown]}`,
+        {
+          hint: 'correct kms.endpoint: what answers there is no AWS KMS',
+        },
+      );
+    return { bytes: result, recipients: names };
+  } finally {
+    for (const { close } of wrapping) close?.();
+  }
 }
 
-async function keyringOf(
-  recipient: Recipient,
-  random: (bytes: number) => Uint8Array,
-): Promise<{ readonly name: string; readonly keyring: KeyringNode }> {
+interface Wrapping {
+  /** Undefined: AWS KMS will tell. */
+  readonly name?: string;
+  readonly keyring: KeyringNode;
+  readonly close?: () => void;
+}
+
+function requireDistinct(names: readonly string[]): void {
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new Failure('RecipientInvalid', `the recipient ${twice} is there twice`);
+}
+
+const isKeyArn = (name: string | undefined): boolean => name !== undefined && regionOfKey(name) !== undefined;
+
+async function wrappingFor(recipient: Recipient, random: (bytes: number) => Uint8Array): Promise<Wrapping> {
+  if (recipient.kind === 'kms') return openKmsKeyring(recipient.keyId, recipient.region, recipient.access);
   if (recipient.kind === 'rsa') {
     const { publicKey } = recipient;
     const name = nameOfRsa(publicKey);

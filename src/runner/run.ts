@@ -138,6 +138,7 @@ async function doTask(
     redactor,
     onWaiting: (detail) => waited(() => lines.progress({ ...idleProgress, waiting: 'WaitingForSecret', detail })),
   });
+  const proxy = options.proxy === undefined ? {} : { proxy: options.proxy };
   const workshop: Workshop = {
     root,
     clock,
@@ -151,14 +152,10 @@ async function doTask(
     attempt,
     stallMilliseconds: stallMs,
     signal,
+    ...proxy,
     openLocation: async (location: TaskLocation, askSignal = signal) => {
       const { place, credentials } = await findPlace(location, root, secrets, askSignal);
-      const tools = {
-        clock,
-        random,
-        throttledMs: stallMs * throttledShare,
-        ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
-      };
+      const tools = { clock, random, throttledMs: stallMs * throttledShare, ...proxy };
       const opened = await openStorage(place, credentials, tools);
       const storage = location.appendOnly === true ? appendOnlyStorage(opened) : opened;
       return limitStorage(options.decorate?.(storage, location.name) ?? storage, {

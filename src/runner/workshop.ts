@@ -1,4 +1,5 @@
 import type { TaskLocation } from '../domain/task.ts';
+import type { ProxySettings } from '../storage/place.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Clock, Random } from '../support/clock.ts';
 import type { Log } from '../support/log.ts';
@@ -33,6 +34,8 @@ export interface Workshop {
   /** Of a dump: places whose disk syncs at this moment, with the monotonic time since when. */
   readonly syncing?: Map<string, number>;
   readonly signal: AbortSignal;
+  /** HTTP proxy of the environment. */
+  readonly proxy?: ProxySettings;
   /**
    * Opens a place with its secrets; what is asked of it is never waited for without a limit (limitStorage). The signal is the run's if
    * absent. @throws Failure SecretMissing, SecretInvalid, TaskInvalid and those of the driver

@@ -12,6 +12,8 @@ export interface AgentSettings {
   /** PEM. */
   readonly ca?: string | undefined;
   readonly proxy?: ProxySettings | undefined;
+  /** Whose they are, in messages. */
+  readonly of?: 's3' | 'kms';
 }
 
 export interface Agents {
@@ -20,8 +22,8 @@ export interface Agents {
 }
 
 /** The connections of a storage, kept open between requests. @throws Failure SecretInvalid, StorageConfigInvalid */
-export function makeAgents({ endpoint, ca, proxy }: AgentSettings): Agents {
-  const authorities = ca === undefined ? undefined : readAuthorities(ca);
+export function makeAgents({ endpoint, ca, proxy, of = 's3' }: AgentSettings): Agents {
+  const authorities = ca === undefined ? undefined : readAuthorities(ca, of);
   const host = endpoint === undefined ? undefined : new URL(endpoint).hostname;
   const options = {
     keepAlive: true,
@@ -68,17 +70,17 @@ class OwnAuthorities extends HttpsAgent {
 }
 
 /** @throws Failure SecretInvalid when there is no certificate, or one that cannot be read */
-function readAuthorities(ca: string): readonly string[] {
+function readAuthorities(ca: string, of: string): readonly string[] {
   const found =
     ca.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g) ?? [];
   const hint = 'put the certificate of the authority there in PEM form: -----BEGIN CERTIFICATE----- …';
   if (found.length === 0)
-    throw new Failure('SecretInvalid', 'the key for s3.ca holds no certificate in PEM form', { hint });
+    throw new Failure('SecretInvalid', `the key for ${of}.ca holds no certificate in PEM form`, { hint });
   for (const [index, pem] of found.entries()) {
     try {
       void new X509Certificate(pem);
     } catch (error) {
-      throw new Failure('SecretInvalid', `certificate ${index + 1} of s3.ca cannot be read`, { hint, cause: error });
+      throw new Failure('SecretInvalid', `certificate ${index + 1} of ${of}.ca cannot be read`, { hint, cause: error });
     }
   }
   return found;

@@ -37,6 +37,37 @@ const names: readonly BadObject[] = [
   },
 ];
 
+const recipient = (member: unknown) => withPolicy({ encryption: { recipients: [member] } });
+const kms = (members: Readonly<Record<string, unknown>>) =>
+  recipient({ kms: { keyId: 'alias/backups', region: 'eu-west-1', ...members } });
+const keys: readonly BadObject[] = [
+  {
+    name: 'a recipient that is two',
+    object: recipient({ kms: { keyId: 'a', region: 'b' }, key: { secretName: 's' } }),
+    error: 'exactly one of publicKey, publicKeyFrom, key, passphrase, kms must be set',
+  },
+  {
+    name: 'a key of KMS without a region',
+    object: recipient({ kms: { keyId: 'alias/a' } }),
+    error: 'kms.region: Required',
+  },
+  {
+    name: 'a key of KMS in another region than its ARN says',
+    object: kms({ keyId: 'arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab' }),
+    error: 'region must be that of the ARN',
+  },
+  {
+    name: 'an ARN of another service',
+    object: kms({ keyId: 'arn:aws:s3:::bucket' }),
+    error: 'spec.encryption.recipients[0].kms.keyId',
+  },
+  {
+    name: 'a KMS behind a port that is none',
+    object: kms({ endpoint: 'https://kms.example.com:99999' }),
+    error: 'the port must be 1–65535',
+  },
+];
+
 const unknownFields: readonly BadObject[] = [
   {
     name: 'an unknown field of a policy',
@@ -480,6 +511,7 @@ const backups: readonly BadObject[] = [
 /** Refused by both. */
 export const badObjects: readonly BadObject[] = [
   ...names,
+  ...keys,
   ...unknownFields,
   ...locations,
   ...policies,

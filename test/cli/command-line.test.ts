@@ -69,6 +69,8 @@ describe('the command line', () => {
       volumes: ['one', 'two'],
       keyFile: 'key.enc',
       identity: ['a', 'b'],
+      kms: false,
+      kmsEndpoint: undefined,
       passphraseFile: undefined,
     });
     expect((await ask(['decrypt', 'one'])).exitCode).toBe(64);

@@ -1,13 +1,9 @@
 import type { Backup, BackupLocation, BackupPolicy, RestoreRequest } from '../../api/kinds.ts';
 import { defaultVolumeBytes } from '../../domain/layout.ts';
-import {
-  taskVersion,
-  type BackupTask,
-  type SecretKeys,
-  type TaskLocation,
-  type TaskPostgresSource,
-} from '../../domain/task.ts';
+import { taskVersion, type BackupTask, type TaskLocation, type TaskPostgresSource } from '../../domain/task.ts';
 import type { UsableDestination } from '../destinations.ts';
+import { secretKeys } from './secret-keys.ts';
+import { taskRecipient } from './task-keys.ts';
 
 /** How long a runner waits for a key of a Secret. */
 export const waitForSecretSeconds = 120;
@@ -46,14 +42,6 @@ export function taskLocation({ metadata, spec }: BackupLocation, claims: Claims)
   };
 }
 
-/** All roles are handed over, optional ones too: the runner knows which of them it needs. */
-export function secretKeys(reference: {
-  readonly secretName: string;
-  readonly keys: Readonly<Record<string, string>>;
-}): SecretKeys {
-  return { secretName: reference.secretName, keys: { ...reference.keys } };
-}
-
 /** A server as a runner connects to it. */
 export function taskServer(server: RestoreRequest['spec']['target']['postgres']): TaskPostgresSource {
   const { host, port, maintenanceDatabase, tls, credentials } = server;
@@ -68,17 +56,6 @@ export function taskServer(server: RestoreRequest['spec']['target']['postgres'])
       ...(tls.allowCleartextPassword === true ? { allowCleartextPassword: true } : {}),
     },
     credentials: secretKeys(credentials),
-  };
-}
-
-function taskEncryption({ recipients }: NonNullable<BackupPolicy['spec']['encryption']>): BackupTask['encryption'] {
-  return {
-    recipients: recipients.map(({ publicKey, publicKeyFrom, key, passphrase }) => ({
-      publicKey,
-      publicKeyFrom: publicKeyFrom && secretKeys(publicKeyFrom),
-      key: key && secretKeys(key),
-      passphrase: passphrase && secretKeys(passphrase),
-    })),
   };
 }
 
@@ -102,7 +79,9 @@ export function buildBackupTask(
     databases: { ...postgres.databases },
     dump: { ...spec.dump },
     compression: { ...spec.compression },
-    ...(spec.encryption === undefined ? {} : { encryption: taskEncryption(spec.encryption) }),
+    ...(spec.encryption === undefined
+      ? {}
+      : { encryption: { recipients: spec.encryption.recipients.map(taskRecipient) } }),
     volumeBytes: volumeBytes ?? defaultVolumeBytes,
     destinations: destinations.map(({ location, required }) => ({
       location: {

@@ -1,12 +1,7 @@
 import { annotations, type Backup, type RestoreRequest } from '../../api/kinds.ts';
-import {
-  taskVersion,
-  type CleanupTask,
-  type RestoreTask,
-  type RestoreTaskTarget,
-  type TaskIdentity,
-} from '../../domain/task.ts';
-import { secretKeys, taskLocation, taskServer, waitForSecretSeconds, type Claims } from '../backup/task.ts';
+import { taskVersion, type CleanupTask, type RestoreTask, type RestoreTaskTarget } from '../../domain/task.ts';
+import { taskIdentity } from '../backup/task-keys.ts';
+import { taskLocation, taskServer, waitForSecretSeconds, type Claims } from '../backup/task.ts';
 import type { ResolvedSource } from './resolve-source.ts';
 
 type Found = Extract<ResolvedSource, { readonly state: 'found' }>;
@@ -103,18 +98,6 @@ function describeSource({ spec }: RestoreRequest, source: Found, claims: Claims)
         manifestSha256: copy.manifestSha256,
       })),
     },
-  };
-}
-
-function taskIdentity({
-  privateKey,
-  key,
-  passphrase,
-}: NonNullable<RestoreRequest['spec']['source']['identities']>[number]): TaskIdentity {
-  return {
-    privateKey: privateKey && secretKeys(privateKey),
-    key: key && secretKeys(key),
-    passphrase: passphrase && secretKeys(passphrase),
   };
 }
 

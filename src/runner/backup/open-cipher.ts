@@ -3,12 +3,13 @@ import { backupFolder, sealedKeyKey } from '../../domain/layout.ts';
 import type { BackupTask, TaskRecipient } from '../../domain/task.ts';
 import { Failure } from '../../api/failure.ts';
 import { readKey, readPassphrase, readRsaRecipient, type Recipient } from '../../encryption/recipient.ts';
+import { readKmsAccess } from '../read-kms-access.ts';
 import type { Workshop } from '../workshop.ts';
 import type { Cipher } from './cipher.ts';
 
 /**
  * A key of this run alone, and for whom it is; undefined: what is stored is not encrypted.
- * @throws Failure SecretMissing, SecretInvalid, RecipientInvalid
+ * @throws Failure SecretMissing, SecretInvalid, RecipientInvalid and those of AWS KMS
  */
 export async function openCipher(task: BackupTask, workshop: Workshop): Promise<Cipher | undefined> {
   if (task.encryption === undefined) return undefined;
@@ -34,10 +35,11 @@ export async function openCipher(task: BackupTask, workshop: Workshop): Promise<
 }
 
 async function readRecipient(
-  { publicKey, publicKeyFrom, key, passphrase }: TaskRecipient,
+  { publicKey, publicKeyFrom, key, passphrase, kms }: TaskRecipient,
   index: number,
-  { secrets, signal }: Workshop,
+  workshop: Workshop,
 ): Promise<Recipient> {
+  const { secrets, signal } = workshop;
   try {
     if (publicKey !== undefined) return readRsaRecipient(publicKey);
     if (publicKeyFrom !== undefined) {
@@ -51,6 +53,10 @@ async function readRecipient(
     if (passphrase !== undefined) {
       const found = await secrets.read(passphrase, { oneOf: [['passphrase']] }, signal);
       return readPassphrase(found['passphrase'] ?? '');
+    }
+    if (kms !== undefined) {
+      const { keyId, region } = kms;
+      return { kind: 'kms', keyId, region, access: await readKmsAccess(kms, workshop) };
     }
   } catch (error) {
     if (!(error instanceof Failure) || error.reason !== 'RecipientInvalid') throw error;

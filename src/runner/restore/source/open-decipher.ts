@@ -7,6 +7,7 @@ import { readRsaIdentity, sealedKeyMaxBytes, type Identity } from '../../../encr
 import { normalPassphrase, readKey } from '../../../encryption/recipient.ts';
 import type { Stage } from '../../../pipeline/bytes.ts';
 import type { Storage } from '../../../storage/storage.ts';
+import { readKmsAccess } from '../../read-kms-access.ts';
 import { readSmall } from '../../read-small.ts';
 import type { Workshop } from '../../workshop.ts';
 
@@ -15,7 +16,7 @@ export type Decipher = (name: ArtifactName) => Stage;
 
 /**
  * Opens the key of an encrypted backup; undefined: it is not encrypted.
- * @throws Failure IdentityMissing, IdentityInvalid, KeyDamaged, SecretMissing, SecretInvalid and those of the place
+ * @throws Failure IdentityMissing, IdentityInvalid, KeyDamaged, SecretMissing, SecretInvalid, those of AWS KMS and of the place
  */
 export async function openDecipher(
   manifest: Manifest,
@@ -49,10 +50,9 @@ async function readSealed(key: string, storage: Storage, signal: AbortSignal): P
   }
 }
 
-async function readIdentity(
-  { privateKey, key, passphrase }: TaskIdentity,
-  { secrets, signal }: Pick<Workshop, 'secrets' | 'signal'>,
-): Promise<Identity> {
+async function readIdentity({ privateKey, key, passphrase, kms }: TaskIdentity, workshop: Workshop): Promise<Identity> {
+  const { secrets, signal } = workshop;
+  if (kms !== undefined) return { kind: 'kms', access: await readKmsAccess(kms, workshop) };
   if (privateKey !== undefined) {
     const found = await secrets.read(privateKey, { oneOf: [['privateKey']], optional: ['passphrase'] }, signal);
     return readRsaIdentity(found['privateKey'] ?? '', found['passphrase']);
