@@ -87,7 +87,7 @@ describe.skipIf(missing !== undefined)(`Two controllers in chaos (${missing ?? '
       backups: record(cluster.client, resources.backup, namespace, signal),
       jobs: record(cluster.client, resources.job, namespace, signal),
     };
-    playing = playPods(cluster.client, random, signal);
+    playing = playPods(cluster.client, { random, failing: 0.1 }, signal);
     await create(resources.location, asSent(buildLocation()));
     for (const policy of policies) await create(resources.policy, asSent(policy));
     folder = await makeTemporaryFolder();

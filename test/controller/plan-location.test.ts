@@ -397,6 +397,28 @@ describe('A catalogue', () => {
   });
 });
 
+describe('Marks', () => {
+  it('are written with the answer, however many: what definitions of an earlier version drop is not waited for', () => {
+    const lines = Array.from({ length: 150 }, (_, index) => foundBackup({ id: `old-${index}`, mark: 'abcdefgh' }));
+    const backups = lines.map(({ id, key }) =>
+      buildBackup({
+        name: id,
+        metadata: { uid: `made-as-${id}` },
+        status: succeeded(now, now, {
+          destinations: [{ location: 'near', required: true, outcome: 'Stored', manifestKey: key }],
+          attempt: '12345678',
+          databases: { stored: ['app'], failed: [] },
+        }),
+      }),
+    );
+    const seen = look({ ...after({ backups: 150 }, lines), backups });
+    expect(seen.merged).toHaveLength(150);
+    expect(seen.merged.every(({ destinations }) => destinations?.[0]?.listed === 'abcdefgh')).toBe(true);
+    expect(seen.status?.countedJob).toBeDefined();
+    expect(seen.status?.countedJob).not.toBe('job-before');
+  });
+});
+
 describe('Remains', () => {
   const proposedBefore = probed({ remains: { objects: 4, removedObjects: 1, removableFolders: ['nightly/one'] } });
   const dueLocation = () => {

@@ -13,6 +13,8 @@ import { managedBy, resources } from '../resources.ts';
 /** What a page of a catalogue makes of the Backup objects. */
 export interface Catalogued {
   readonly actions: readonly Action[];
+  /** Of those that only look different from when they were last read. Definitions of an earlier version drop them, so nothing may wait for them. */
+  readonly marks: readonly Action[];
   /** Ids whose object is another backup's. */
   readonly taken: readonly string[];
 }
@@ -28,6 +30,7 @@ export function catalogue(
   nowMs: number,
 ): Catalogued {
   const actions: Action[] = [];
+  const marks: Action[] = [];
   const taken: string[] = [];
   for (const line of results) {
     if (line.kind !== 'backup' || !belongsTo(location, line)) continue;
@@ -39,11 +42,18 @@ export function catalogue(
     } else {
       const status = mergeFound(location, existing, line, nowMs);
       if (status !== undefined && !sameValue(status, existing.status)) {
-        actions.push({ type: 'set-status', resource: resources.backup, object: existing, status });
+        const isMark = sameValue(withoutMarks(status), withoutMarks(existing.status));
+        const write = { type: 'set-status', resource: resources.backup, object: existing, status } as const;
+        (isMark ? marks : actions).push(write);
       }
     }
   }
-  return { actions, taken };
+  return { actions, marks, taken };
+}
+
+function withoutMarks(status: BackupStatus | undefined): BackupStatus | undefined {
+  const destinations = status?.destinations?.map((each) => ({ ...each, listed: undefined }));
+  return status && { ...status, destinations };
 }
 
 /** Only what lies under the location's own namespace is ever shown, under the name that its key says. */

@@ -192,7 +192,7 @@ function takeAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen, 
     const message = `${created} backups were found and are shown as objects`;
     tells.push({ type: 'tell', about: location, level: 'Normal', reason: 'BackupFound', message });
   }
-  return answered(location, status, writes, nowMs, tells);
+  return answered(location, status, [...writes, ...found.marks], nowMs, tells);
 }
 
 function answered(
