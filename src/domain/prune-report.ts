@@ -7,7 +7,7 @@ const size = z.int().min(0);
 /** How a prune ended; what became of each backup are `result` lines. Backups without one were not looked at. */
 export const pruneEnd = z.object({
   kind: z.literal('prune'),
-  /** PartlyFailed: some of the backups are still there, and not because a lock of the place holds them. */
+  /** PartlyFailed: some of the backups, or volumes of them, are still there, and not because a lock of the place holds them. */
   verdict: z.enum(['Succeeded', 'PartlyFailed', 'Failed']),
   reason: reason.optional(),
   message: z.string().optional(),

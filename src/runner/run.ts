@@ -183,7 +183,10 @@ async function doTask(
     const { cleanUp } = await import('./restore/clean-up.ts');
     return cleanUp(task, workshop);
   }
-  if (task.kind === 'prune') throw new Failure('TaskInvalid', 'this image does not prune yet');
+  if (task.kind === 'prune') {
+    const { prune } = await import('./prune/prune.ts');
+    return prune(task, workshop);
+  }
   const { inspectLocation } = await import('./inspect/inspect-location.ts');
   return inspectLocation(task, workshop);
 }

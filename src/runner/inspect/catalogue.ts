@@ -5,6 +5,7 @@ import { manifestMaxBytes, parseManifest, type Manifest } from '../../domain/man
 import type { ObjectStat, Storage } from '../../storage/storage.ts';
 import { readMarks, unseenMax, type KnownManifests } from '../../domain/known-manifests.ts';
 import type { ReportLines, Result } from '../report-lines.ts';
+import { nextBatch } from '../next-batch.ts';
 import { readSmall } from '../read-small.ts';
 import { markOf } from './mark.ts';
 
@@ -35,7 +36,6 @@ interface Listing {
   readonly last: string | undefined;
 }
 
-const readsAtOnce = 8;
 /** A page's lines stay below what a node keeps of a log before it rotates it. */
 const pageMaxBytes = 4 * 1024 * 1024;
 
@@ -123,18 +123,6 @@ async function listManifests(storage: Storage, page: PageAsked, signal: AbortSig
     last = found.key;
   }
   return { listed, known, unseen, last: undefined };
-}
-
-/** At most eight at once, and together not larger than one manifest may be. */
-function nextBatch(listed: readonly ObjectStat[], from: number): readonly ObjectStat[] {
-  const batch: ObjectStat[] = [];
-  let bytes = 0;
-  for (const found of listed.slice(from, from + readsAtOnce)) {
-    bytes += Math.min(found.bytes, manifestMaxBytes);
-    if (batch.length > 0 && bytes > manifestMaxBytes) break;
-    batch.push(found);
-  }
-  return batch;
 }
 
 async function readBackup(storage: Storage, found: ObjectStat, signal: AbortSignal): Promise<Result | undefined> {

@@ -1,0 +1,83 @@
+import { Failure, toFailure } from '../../api/failure.ts';
+import { manifestKey } from '../../domain/layout.ts';
+import type { Manifest } from '../../domain/manifest.ts';
+import type { PruneTask } from '../../domain/task.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { findLack } from '../find-lack.ts';
+import { nextBatch } from '../next-batch.ts';
+import { readManifest } from '../read-manifest.ts';
+import type { Workshop } from '../workshop.ts';
+import type { Survey } from './survey.ts';
+
+/** Why a backup must stay, if it must. */
+export type MustStay = (manifest: Manifest) => Failure | undefined;
+
+/**
+ * Reads the backups that are to stay, and looks whether the place lists all of their volumes. What is left then may go: whose every
+ * database, and globals, one of them holds whole that is not older. One of them that is not what it should be proves nothing.
+ * @throws Failure of the place: then nothing is known
+ */
+export async function proveFloor(
+  storage: Storage,
+  task: PruneTask,
+  { named }: Survey,
+  log: Workshop['log'],
+  signal: AbortSignal,
+): Promise<MustStay> {
+  const { namespace, policy, newest, floor = [] } = task;
+  const stays = new Map([...floor, ...(newest === undefined ? [] : [newest])].map(({ id, uid }) => [id, uid]));
+  const listed = [...stays].flatMap(([id, uid]) => {
+    const found = named.get(id);
+    return found === undefined ? [] : [{ id, uid, bytes: found.bytes }];
+  });
+  /** When the newest proven copy of each was begun. */
+  const proven = new Map<string, number>();
+  const prove = async ({ id, uid }: { readonly id: string; readonly uid: string }): Promise<void> => {
+    const key = manifestKey(namespace, policy.name, id);
+    const found = await readWhole(storage, key, uid, signal);
+    if (found instanceof Failure) {
+      log.warn('a backup that is to stay proves nothing', { key, reason: found.reason, error: found.message });
+      return;
+    }
+    const startedMs = Date.parse(found.startedAt);
+    for (const part of storedParts(found)) proven.set(part, Math.max(proven.get(part) ?? startedMs, startedMs));
+  };
+  for (let from = 0; from < listed.length;) {
+    const batch = nextBatch(listed, from);
+    await Promise.all(batch.map(prove));
+    from += batch.length;
+  }
+  return (manifest) => {
+    const startedMs = Date.parse(manifest.startedAt);
+    const alone = storedParts(manifest).filter((part) => !((proven.get(part) ?? Number.NaN) >= startedMs));
+    const [first] = alone;
+    if (first === undefined) return undefined;
+    const others = alone.length === 1 ? '' : ` and ${alone.length - 1} more`;
+    const what = `no newer backup that was looked at holds ${first}${others} whole`;
+    return new Failure('LastGoodCopy', what);
+  };
+}
+
+async function readWhole(storage: Storage, key: string, uid: string, signal: AbortSignal): Promise<Manifest | Failure> {
+  try {
+    const found = await readManifest(storage, key, signal);
+    if (found === undefined) return new Failure('ObjectMissing', `${key} is not there`);
+    const { manifest } = found;
+    if (manifest.backup.uid !== uid)
+      return new Failure('OtherBackupThere', `${key} is of another backup (uid ${manifest.backup.uid})`);
+    return (await findLack(storage, manifest, signal)) ?? manifest;
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.reason === 'ManifestInvalid') return failure;
+    throw failure;
+  }
+}
+
+/** What a backup holds, in words that are never the same for two things. */
+function storedParts({ databases, globals }: Manifest): readonly string[] {
+  const stored = databases.filter(({ outcome, artifacts }) => outcome === 'stored' && artifacts.length > 0);
+  return [
+    ...stored.map(({ name }) => `database ${JSON.stringify(name)}`),
+    ...(globals === undefined ? [] : ['the globals']),
+  ];
+}
