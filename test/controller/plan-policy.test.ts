@@ -50,6 +50,7 @@ function look(now: string, given: Given = {}) {
     status: status as BackupPolicyStatus,
     told: plan.actions.flatMap((action: Action) => (action.type === 'tell' ? [action.reason] : [])),
     order: plan.actions.map(({ type }) => type),
+    asked: plan.actions.flatMap((action) => (action.type === 'expect-none' ? action.names : [])),
     wakeAt: plan.wakeAt === undefined ? undefined : new Date(plan.wakeAt).toISOString(),
   };
 }
@@ -251,6 +252,23 @@ describe('The plan of a policy', () => {
     const second = look('2026-01-05T04:00:01Z', { policy: buildPolicy({ status: first.status }), backups: [run] });
     expect(second.order).toEqual([]);
     expect(second.status.missedRuns).toBe(4);
+  });
+
+  it('counts none as missed that has a run, when several were made and nobody came to write down their slots', () => {
+    const policy = handled('2026-01-01T03:00:00Z');
+    const runs = ['2026-01-02', '2026-01-03', '2026-01-04'].map((day) => buildRun(`${day}T03:00:00Z`));
+    const seen = look('2026-01-04T03:10:00Z', { policy, backups: runs });
+    expect(seen).toMatchObject({ created: [], asked: [] });
+    expect(seen.status).toMatchObject({ missedRuns: 0, handledSlot: '2026-01-04T03:00:00Z' });
+  });
+
+  it('asks for the run of a slot before the newest run, too, that is not seen', () => {
+    const policy = handled('2026-01-01T03:00:00Z');
+    const runs = ['2026-01-02', '2026-01-04'].map((day) => buildRun(`${day}T03:00:00Z`));
+    const seen = look('2026-01-04T03:10:00Z', { policy, backups: runs });
+    expect(seen.asked).toEqual(['nightly-20260103t030000z']);
+    expect(seen.order[0]).toBe('expect-none');
+    expect(seen.status.missedRuns).toBe(1);
   });
 
   it('skips a slot that is too late, and counts it once', () => {

@@ -83,7 +83,7 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
   const before = latest(kept.handledSlot, changed || isUnknown ? nowMs : undefined) ?? createdAt;
   const handled = { at: before, missed: 0 };
   if (newest !== undefined && newest > before) {
-    handled.missed += changed ? 0 : slotsBetween(schedule, before, newest);
+    handled.missed += changed ? 0 : slotsWithoutRun(schedule, runs, before, newest);
     handled.at = newest;
   } else if (newest !== undefined && kept.handledSlot === undefined && seen.policiesOutliveObjects && !changed) {
     handled.at = newest;
@@ -97,6 +97,7 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
     ...kept,
     handledSlot: handled.at === createdAt ? kept.handledSlot : handled.at,
     missed: handled.missed,
+    missedNames: handled.missed === 0 ? [] : findMissedNames(seen, schedule, before, more.start?.slot, handled.at),
     next: nextStart,
     wakeAt,
     ...more,
@@ -109,7 +110,6 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
   // Fires after the last millisecond in which it may still start.
   const lateWake = lateAt === undefined ? undefined : lateAt + 1;
   const superseded = slotsBetween(schedule, handled.at, due);
-  const known = handled.at;
   if (spec.suspend) {
     if (late) handled.at = due;
     else if (superseded > 0) handled.at = previousSlot(schedule, due - 1) ?? handled.at;
@@ -126,21 +126,18 @@ export function decideSlots(seen: SlotsSeen): SlotsDecision {
     handled.at = due;
   }
   const count = superseded + (late ? 1 : 0);
-  const missedNames = missedSlots(schedule, known, late ? due : due - 1)
-    .map((slot) => seen.nameOf(slot))
-    .filter((name) => !seen.isTaken(name));
   const skipped = running === undefined || count === 0 ? undefined : { slot: handled.at, running, count };
-  if (late) return settled({ missedNames, ...(skipped === undefined ? { tooLate: due } : { skipped }) }, nextStart);
-  if (seen.blocked) return settled({ missedNames, skipped }, earliest(nextStart, lateWake));
+  if (late) return settled(skipped === undefined ? { tooLate: due } : { skipped }, nextStart);
+  if (seen.blocked) return settled({ skipped }, earliest(nextStart, lateWake));
   if (running !== undefined) {
-    return settled({ missedNames, skipped, waits: { slot: due, running } }, earliest(nextStart, lateWake));
+    return settled({ skipped, waits: { slot: due, running } }, earliest(nextStart, lateWake));
   }
   const name = seen.nameOf(due);
-  if (seen.isTaken(name)) return settled({ missedNames, taken: name }, earliest(nextStart, lateWake));
+  if (seen.isTaken(name)) return settled({ taken: name }, earliest(nextStart, lateWake));
   handled.at = due;
   const replaces = concurrencyPolicy === 'Replace' && active.length > 0;
   const start = { slot: due, name, replaces };
-  return settled({ missedNames, start, lastSchedule: latest(kept.lastSchedule, due) }, nextStart);
+  return settled({ start, lastSchedule: latest(kept.lastSchedule, due) }, nextStart);
 }
 
 /** Before the schedule in scheduledBy: what passes now is promised to nobody. */
@@ -159,18 +156,37 @@ function findAhead(runs: readonly Run[], handledSlot: number | undefined, nowMs:
   return tellAhead('status.handledSlot', handledSlot);
 }
 
-/** As many slots a cache may be behind by. */
+/** As many slots a cache may be behind by, and so many are looked through for them. */
 const askedSlots = 3;
+const lookedThrough = 20;
 
-/** The latest slots of (afterMs, untilMs], the last one first. */
-function missedSlots(schedule: Schedule, afterMs: number, untilMs: number): readonly number[] {
-  const slots: number[] = [];
-  let slot = previousSlot(schedule, untilMs);
-  while (slot !== undefined && slot > afterMs && slots.length < askedSlots) {
-    slots.push(slot);
+/** Names of the latest runs that slots in (afterMs, untilMs] would have and nobody is seen to bear, the last one first; not that of `start`. */
+function findMissedNames(
+  { nameOf, isTaken }: SlotsSeen,
+  schedule: Schedule,
+  afterMs: number,
+  start: number | undefined,
+  untilMs: number,
+): readonly string[] {
+  const names: string[] = [];
+  let slot = previousSlot(schedule, start === undefined ? untilMs : start - 1);
+  for (let count = 0; count < lookedThrough && slot !== undefined && slot > afterMs; count += 1) {
+    const name = nameOf(slot);
+    if (!isTaken(name)) names.push(name);
+    if (names.length === askedSlots) break;
     slot = previousSlot(schedule, slot - 1);
   }
-  return slots;
+  return names;
+}
+
+/** Slots strictly between two instants that have no run: several may have been made whose slots nobody came to write down. */
+function slotsWithoutRun(schedule: Schedule, runs: readonly Run[], afterMs: number, beforeMs: number): number {
+  const all = slotsBetween(schedule, afterMs, beforeMs);
+  if (all === 0) return 0;
+  const made = runs.flatMap(({ slot, isNamedBySlot }) =>
+    isNamedBySlot && slot !== undefined && slot > afterMs && slot < beforeMs ? [slot] : [],
+  );
+  return Math.max(0, all - new Set(made).size);
 }
 
 /** Slots strictly between two instants. */
