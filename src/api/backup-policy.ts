@@ -3,6 +3,7 @@ import {
   bytes,
   conditions,
   count,
+  deletionPolicy,
   objectName,
   policyNameMaxLength,
   postgresName,
@@ -11,6 +12,7 @@ import {
 } from './parts.ts';
 import { encryption } from './encryption.ts';
 import { postgresServerShape } from './postgres-server.ts';
+import { retentionRule, retentionStatus } from './retention.ts';
 import { rule, withRules } from './rules.ts';
 import { cronSchedule, scheduleShape, scheduleStatusShape } from './schedule.ts';
 
@@ -119,6 +121,9 @@ const verification = z.strictObject({
 const destination = z.strictObject({
   location: objectName(policyNameMaxLength).meta({ description: 'Name of a BackupLocation in the same namespace.' }),
   required: z.boolean().default(true).meta({ description: 'false: a failure here shows, but does not fail the run.' }),
+  retention: retentionRule()
+    .optional()
+    .meta({ description: 'Which backups stay here, instead of what the policy’s own retention says.' }),
 });
 
 const historyLimit = (description: string) =>
@@ -158,6 +163,12 @@ export const backupPolicySpec = z.strictObject({
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['location'],
     }),
+  retention: retentionRule()
+    .optional()
+    .meta({ description: 'Which backups stay. Without it all of them do (docs/retention.md).' }),
+  deletionPolicy: deletionPolicy().meta({
+    description: 'Of the Backup objects that the schedule makes: what deleting one of them does to its data.',
+  }),
   verification: verification.prefault({}).meta({ description: 'How a run proves what the places hold.' }),
   runner: runnerOptions().prefault({}).meta({ description: 'How backup Jobs run.' }),
 });
@@ -172,6 +183,15 @@ export const backupPolicyStatus = z.strictObject({
   lastSizeBytes: bytes()
     .optional()
     .meta({ description: 'Plain size of the last successful run; the estimate of the next.' }),
+  prunes: z
+    .array(retentionStatus())
+    .max(maxDestinations)
+    .optional()
+    .meta({
+      description: 'What retention did at each destination that it is for.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['location'],
+    }),
 });
 
 export type BackupPolicySpec = z.infer<typeof backupPolicySpec>;

@@ -3,6 +3,7 @@ import {
   bytes,
   conditions,
   count,
+  deletionPolicy,
   failedTries,
   failureReason,
   objectName,
@@ -19,6 +20,9 @@ import { noteReasonNames, noteSum } from './notes.ts';
 import { maxDatabases, maxDestinations } from './backup-policy.ts';
 import { transitionRule, withRules } from './rules.ts';
 
+const identityMembers = ['policy', 'slot', 'import'] as const;
+type BackupIdentity = Readonly<Partial<Record<(typeof identityMembers)[number], unknown>>>;
+
 export const backupSpec = withRules(
   z.strictObject({
     policy: objectName(policyNameMaxLength).meta({ description: 'The BackupPolicy that says what and where.' }),
@@ -32,15 +36,27 @@ export const backupSpec = withRules(
       })
       .optional()
       .meta({ description: 'This object stands for a backup that was found in a location; it never runs.' }),
+    deletionPolicy: deletionPolicy().meta({
+      description:
+        'Retain: deleting this object leaves its data, and the next inspection shows it again. Delete: it takes its data along, at every place.',
+    }),
   }),
-  transitionRule(
-    'self == oldSelf',
-    (now, old) => JSON.stringify(now) === JSON.stringify(old),
-    'the spec of a Backup is immutable',
+  transitionRule<BackupIdentity>(
+    identityMembers
+      .map(
+        (name) =>
+          `has(self.${name}) == has(oldSelf.${name}) && (!has(self.${name}) || self.${name} == oldSelf.${name})`,
+      )
+      .join(' && '),
+    (now, old) => identityMembers.every((name) => JSON.stringify(now[name]) === JSON.stringify(old[name])),
+    'the spec of a Backup is immutable, but for deletionPolicy',
   ),
 );
 
-export const destinationOutcomes = ['Stored', 'Failed', 'Found', 'Missing'] as const;
+export const destinationOutcomes = ['Stored', 'Failed', 'Found', 'Missing', 'Removed'] as const;
+/** Whether there is a copy, as far as is known. Words of later versions promise none. */
+export const isCopy = ({ outcome }: { readonly outcome: string }): boolean =>
+  outcome === 'Stored' || outcome === 'Found';
 
 export const destinationStatus = () =>
   z.strictObject({
@@ -48,9 +64,11 @@ export const destinationStatus = () =>
     required: z.boolean().optional(),
     outcome: z.enum(destinationOutcomes).meta({
       description:
-        'Found: seen there later by an inspection. Missing: it was there, and an inspection that read all there is did not find it any more.',
+        'Found: seen there later by an inspection. Missing: it was there, and an inspection that read all there is did not find it any more. ' +
+        'Removed: by retention, or with the deletion of its object.',
     }),
     missingSince: timestamp().optional().meta({ description: 'With Missing: when that was noticed.' }),
+    removedAt: timestamp().optional().meta({ description: 'With Removed: when that was heard.' }),
     reason: failureReason().optional(),
     message: shortText().optional(),
     bytes: bytes().optional().meta({ description: 'Bytes stored there, manifest and all.' }),

@@ -80,6 +80,11 @@ export const backupPolicyKind = {
       description:
         'The last run that ended succeeded, no slot is overdue, and no run is stuck. Unknown before the first run.',
     },
+    {
+      type: 'Pruned',
+      description:
+        'With retention: what no rule keeps is gone from every destination. False: something keeps it there. Unknown: not decided yet, or at work.',
+    },
   ],
 } as const satisfies Kind;
 
@@ -240,6 +245,10 @@ export const annotations = {
   probeRequestedAt: 'pgbackup.dev/probe-requested-at',
   /** On a Backup or RestoreRequest whose pod cannot start: any new value has its Job built again. */
   startRequestedAt: 'pgbackup.dev/start-requested-at',
+  /** On a Backup: retention leaves it alone. The value is for people. */
+  pin: 'pgbackup.dev/pin',
+  /** On a BackupPolicy: any new value has its retention decided and done now. */
+  pruneRequestedAt: 'pgbackup.dev/prune-requested-at',
   /** On a Job: what it was made from (controller/run/rebuild.ts). */
   madeFrom: 'pgbackup.dev/made-from',
   /** On the Job of an inspection: the generation of the location that it looks at. */

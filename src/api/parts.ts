@@ -90,6 +90,10 @@ export const conditions = () =>
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] });
 export type Condition = z.infer<ReturnType<typeof condition>>;
 
+/** What deleting a Backup object does to its data. */
+export const deletionPolicies = ['Retain', 'Delete'] as const;
+export const deletionPolicy = () => z.enum(deletionPolicies).default('Retain');
+
 /** In the status of a run. */
 export const failedTries = () =>
   count().meta({ description: 'Tries that ended without success, and after which it was tried again.' });

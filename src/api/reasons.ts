@@ -557,6 +557,21 @@ export const failureReasons = {
       'A backup was not removed: under its name the location holds another one, or a manifest of other bytes than when it was stored.',
     remedy: 'Let the location be inspected (pgbackup.dev/probe-requested-at), and find out who writes there.',
   },
+  PrefixShared: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning:
+      'Nothing is removed by retention: in the last 30 days another policy of this name and namespace has stored backups at the location, from another cluster or before this policy was made anew there.',
+    remedy:
+      'Give each cluster a location with a prefix of its own. If the other policy is gone, delete what it has stored since this one was made, or wait 30 days.',
+  },
+  TooManySets: {
+    consequence: 'wait',
+    exitCode: 65,
+    meaning:
+      'Nothing is removed by retention: the backups hold so many different sets of databases that it cannot be judged which of them are last copies.',
+    remedy: 'Split the policy, so that each part backs up fewer databases.',
+  },
   DeletionNotAllowed: {
     consequence: 'wait',
     exitCode: 78,
@@ -699,6 +714,14 @@ export const stateReasons = {
     'A request with ttlSecondsAfterFinished was applied by Argo CD or Flux, which would make it again, and so restore again: it is not deleted.',
   BackupFound: 'A backup was found in a location and is shown as an object.',
   BackupVanished: 'The data of backups is no longer in a location that held it; their objects say Missing.',
+  RetentionWaits: 'What stays is decided after the first success, and when the location was inspected to its end.',
+  RetentionDone: 'What no rule of retention keeps is gone.',
+  Removing: 'What no rule of retention keeps is being removed.',
+  DryRun: 'The retention of the policy has dryRun: its status says what would go, and nothing does.',
+  BackupsRemoved: 'Backups that no rule of retention keeps were removed from a location.',
+  BackupDeleted: 'A Backup with deletionPolicy Delete was deleted, and its data with it.',
+  DataLeft:
+    'A Backup with deletionPolicy Delete was deleted, and data of it stays behind; the message says where and why.',
   ProgramsCurrent: 'pg_dump is as new as the server.',
   ...noteReasons,
 } as const satisfies Record<string, string>;

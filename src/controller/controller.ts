@@ -10,7 +10,18 @@ import type { Admission } from './admission/admission.ts';
 import { openAdmission } from './admission/open-admission.ts';
 import { applyActions } from './apply.ts';
 import { countRequests, type RequestSeen } from './metrics/count-requests.ts';
-import { admissionKey, isRunKey, keyKinds, keysOf, ownKey, parseKey, printKey, type KeyKind } from './world/keys.ts';
+import {
+  admissionKey,
+  isRunKey,
+  keyKinds,
+  keysOf,
+  ownKey,
+  parseKey,
+  printKey,
+  type KeyKind,
+  isLookedAt,
+  watchedAs,
+} from './world/keys.ts';
 import { logEvents } from './log-events.ts';
 import { lookAt } from './look-at.ts';
 import type { ControllerMode } from './mode.ts';
@@ -247,12 +258,15 @@ export function createController(options: ControllerOptions): Controller {
   const objectOf = (key: string): KubeObject | undefined => {
     if (key === admissionKey) return undefined;
     const { kind, namespace, name } = parseKey(key);
-    return informers[kind].get(namespace, name);
+    return informers[watchedAs(kind)].get(namespace, name);
   };
 
   const allKeys = (): readonly string[] =>
     keyKinds.flatMap((kind) =>
-      informers[kind].list().map(({ metadata }) => printKey(kind, metadata.namespace ?? '', metadata.name ?? '')),
+      informers[watchedAs(kind)]
+        .list()
+        .filter((raw) => isLookedAt(kind, raw))
+        .map(({ metadata }) => printKey(kind, metadata.namespace ?? '', metadata.name ?? '')),
     );
 
   return {

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { maxDatabases } from '../api/backup-policy.ts';
 import { formatBytes } from '../domain/format.ts';
-import { backupStatus, type BackupStatus } from '../api/backup.ts';
+import { backupStatus, isCopy, type BackupStatus } from '../api/backup.ts';
 
 /**
  * A status that the API server accepts, whatever a runner or a manifest said: a member that does not fit the schema is absent.
@@ -33,8 +33,8 @@ export function fitMembers<T extends object>(shape: { readonly [Member in keyof 
 
 function describeCopies(destinations: BackupStatus['destinations']): string | undefined {
   if (destinations === undefined) return undefined;
-  const there = destinations.filter(({ outcome }) => outcome !== 'Failed' && outcome !== 'Missing');
-  return `${there.length}/${destinations.length}`;
+  const wanted = destinations.filter(({ outcome }) => outcome !== 'Removed');
+  return `${destinations.filter(isCopy).length}/${wanted.length}`;
 }
 
 /** For a column; undefined for what is not known. */

@@ -9,6 +9,8 @@ import type { ControllerMode } from './mode.ts';
 import type { RunSources } from './run/observe-run.ts';
 import { observePolicy } from './policy/observe.ts';
 import { planPolicy } from './policy/plan.ts';
+import { observeRetention } from './retention/observe.ts';
+import { planRetention } from './retention/plan.ts';
 import { observeRestorePolicy } from './restore-policy/observe.ts';
 import { planRestorePolicy } from './restore-policy/plan.ts';
 import { observeRestore } from './restore/observe.ts';
@@ -30,6 +32,10 @@ export async function lookAt(
   if (kind === 'policy') {
     const seen = observePolicy(world, mode, clock.nowMs(), namespace, name);
     return seen && planPolicy(seen);
+  }
+  if (kind === 'retention') {
+    const seen = await observeRetention(sources, mode, namespace, name, signal);
+    return seen && planRetention(seen);
   }
   if (kind === 'backup') {
     const seen = await observeBackup(sources, mode, namespace, name, signal);

@@ -1,3 +1,5 @@
+import { shortHash } from './attempt.ts';
+
 /** Names of children are made from their parents' names: the same run always gets the same name, and that is the lock. */
 
 /** `20260101t030000z`: a time as it stands in names; sorts as text. */
@@ -52,4 +54,9 @@ export function restoreJobName(request: string): string {
 /** The Job that clears up after it: at most 5 + 57 = 62 characters. */
 export function cleanupJobName(request: string): string {
   return `pgrc-${request}`;
+}
+
+/** The Job that removes what a policy does not keep at a location: at most 5 + 40 + 1 + 8 + 1 + 8 = 63 characters. */
+export function pruneJobName(policy: string, location: string, prune: string): string {
+  return `pgbr-${policy}-${shortHash(location)}-${prune}`;
 }

@@ -26,6 +26,7 @@ describe('validateObject', () => {
 
   it('applies the defaults, deep down too', () => {
     expect(validate(withPolicy()).object?.spec).toEqual({
+      deletionPolicy: 'Retain',
       source: {
         postgres: {
           port: 5432,

@@ -75,7 +75,7 @@ export function buildBackup(parts: Parts<Partial<Backup['spec']>, Backup['status
     apiVersion,
     kind: 'Backup',
     metadata: meta(name, metadata),
-    spec: { policy: 'nightly', ...spec },
+    spec: { policy: 'nightly', deletionPolicy: 'Retain', ...spec },
     ...(status === undefined ? {} : { status }),
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { annotations, type Backup } from '../../src/api/kinds.ts';
+import { annotations, finalizer, type Backup } from '../../src/api/kinds.ts';
 import { backupRun } from '../../src/controller/policy/backup-run.ts';
 import { deleteOldBackups } from '../../src/controller/policy/history.ts';
 import { planPolicy } from '../../src/controller/policy/plan.ts';
@@ -60,8 +60,35 @@ describe('The history of a policy', () => {
     expect(goneOf([fresh, vanishedRun(7), goodRun(1)])).toEqual({ names: [], wakeAt: '2026-03-10T11:00:00Z' });
   });
 
+  it('loses runs that retention has removed from every place, when no inspection under way can show them again', () => {
+    const removed = (removedAt: string) => [
+      { ...near, outcome: 'Removed', removedAt } as const,
+      { location: 'far', outcome: 'Failed' } as const,
+    ];
+    const old = [
+      goodRun(9, { destinations: removed(longAgo) }),
+      found(8, { destinations: removed(longAgo) }),
+      { ...goodRun(7, { destinations: removed(longAgo) }) },
+    ];
+    const held = { ...old[2], metadata: { ...goodRun(7).metadata, finalizers: [finalizer] } } as Backup;
+    expect(goneOf([...old.slice(0, 2), held, goodRun(1)]).names).toEqual(namesOf(old));
+    const fresh = goodRun(9, { destinations: removed(today) });
+    expect(goneOf([fresh, goodRun(1)])).toEqual({ names: [], wakeAt: '2026-03-01T13:00:00Z' });
+    expect(goneOf([byHand(goodRun(9, { destinations: removed(longAgo) })), goodRun(1)]).names).toEqual([]);
+  });
+
   it.each<[string, Backup]>([
     ['with data', goodRun(9)],
+    [
+      'that retention has removed from one of two places',
+      goodRun(9, {
+        destinations: [
+          { ...near, outcome: 'Removed', removedAt: longAgo },
+          { location: 'far', outcome: 'Stored' },
+        ],
+      }),
+    ],
+    ['removed at a time that is not known', goodRun(9, { destinations: [{ ...near, outcome: 'Removed' }] })],
     [
       'with data at one of two places',
       goodRun(9, { destinations: [missing(), { location: 'far', outcome: 'Stored' }] }),
@@ -77,7 +104,10 @@ describe('The history of a policy', () => {
     ['made by hand whose data is gone', byHand(vanishedRun(9))],
     [
       'imported by hand',
-      byHand({ ...vanishedRun(9), spec: { policy: 'nightly', import: { location: 'near', key: 'k' } } }),
+      byHand({
+        ...vanishedRun(9),
+        spec: { policy: 'nightly', deletionPolicy: 'Retain', import: { location: 'near', key: 'k' } },
+      }),
     ],
     ['with a finalizer', { ...failedRun(9), metadata: { ...failedRun(9).metadata, finalizers: ['example.com/mine'] } }],
     ['that is being deleted', { ...failedRun(9), metadata: { ...failedRun(9).metadata, deletionTimestamp: now } }],

@@ -107,7 +107,7 @@ describe('A catalogue', () => {
     const marked = { ...one, ...(status && { status }) };
     expect(look([marked], []).statuses).toEqual([]);
     const line = foundBackup({ id: one.metadata.name, uid: one.metadata.uid });
-    const { actions } = catalogue(buildLocation(), [line], () => marked, nowMs);
+    const { actions } = catalogue(buildLocation(), [line], () => marked, nowMs, line.completedAt);
     const [action] = actions;
     const healed = action?.type === 'set-status' ? (action.status as BackupStatus) : undefined;
     expect(healed?.destinations?.[0]).toMatchObject({ location: 'near', outcome: 'Found' });

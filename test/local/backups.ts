@@ -21,7 +21,7 @@ export function backup(
       generation: 1,
       creationTimestamp: '2026-01-01T03:00:00Z',
     },
-    spec: { policy: 'nightly' },
+    spec: { policy: 'nightly', deletionPolicy: 'Retain' },
     status: { ...status, conditions },
   };
 }

@@ -1,4 +1,4 @@
-import { annotations, type Backup, type BackupLocation } from '../../api/kinds.ts';
+import { annotations, finalizer, type Backup, type BackupLocation } from '../../api/kinds.ts';
 import { removableMax } from '../../api/remains.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import { endOf, resultOf } from '../run/outcome.ts';
@@ -7,9 +7,9 @@ import type { Read } from '../world/read-object.ts';
 
 /** A Backup without data in any location. */
 export interface NothingLeft {
-  /** failed: it never stored anything. vanished: it did, and no location has it any more. */
-  readonly kind: 'failed' | 'vanished';
-  /** When it failed, or when the last copy was missed (milliseconds since the epoch). */
+  /** failed: it never stored anything. vanished: it did, and no location has it any more. removed: by retention, everywhere. */
+  readonly kind: 'failed' | 'vanished' | 'removed';
+  /** When it failed, or when the last copy was missed or removed (milliseconds since the epoch). */
   readonly since: number;
 }
 
@@ -18,6 +18,15 @@ export interface NothingLeft {
  * volumes without a manifest are proposed for removal by then (after a week and a day at most), which keeps the object (hasRemains).
  */
 export const keptAfterVanishingMs = 9 * 24 * 3_600_000;
+
+/** An inspection that was on its way meanwhile (an hour at most) may have seen it, and would show it again. */
+const keptAfterRemovalMs = 2 * 3_600_000;
+
+/** When the object may go at the earliest (milliseconds since the epoch). */
+export function mayGoAt({ kind, since }: NothingLeft): number {
+  if (kind === 'failed') return 0;
+  return since + (kind === 'removed' ? keptAfterRemovalMs : keptAfterVanishingMs);
+}
 
 /**
  * Whether a Backup stands for no data: only then may its object go. Undefined also for those made by hand, which are their maker's, for
@@ -28,14 +37,20 @@ export function findNothingLeft(backup: Backup): NothingLeft | undefined {
   const isFound = backup.spec.import !== undefined && metadata.annotations?.[annotations.foundUid] !== undefined;
   const run = backupRun(backup);
   const isByHand = !isFound && !(run.isOwn && run.isNamedBySlot);
-  const isHeld = metadata.deletionTimestamp !== undefined || (metadata.finalizers ?? []).length > 0;
+  const others = (metadata.finalizers ?? []).filter((each) => each !== finalizer);
+  const isHeld = metadata.deletionTimestamp !== undefined || others.length > 0;
   const result = resultOf(backup);
   if (isByHand || isHeld || result === undefined) return undefined;
   const destinations = status?.destinations ?? [];
   const end = endOf(backup);
   if (result === 'Failed') return isFound || end === undefined ? undefined : { kind: 'failed', since: end };
 
-  const kept = destinations.filter(({ outcome }) => outcome !== 'Failed');
+  const removed = destinations.filter(({ outcome }) => outcome === 'Removed');
+  const kept = destinations.filter(({ outcome }) => outcome !== 'Failed' && outcome !== 'Removed');
+  if (kept.length === 0 && removed.length > 0) {
+    const times = removed.flatMap(({ removedAt }) => readStamp(removedAt) ?? []);
+    return times.length < removed.length ? undefined : { kind: 'removed', since: Math.max(...times) };
+  }
   const missed = kept.flatMap(({ outcome, missingSince }) => {
     const since = readStamp(missingSince);
     return outcome === 'Missing' && since !== undefined ? [since] : [];

@@ -20,7 +20,7 @@ import { resources } from '../resources.ts';
 import { judgeRun } from '../run/run-state.ts';
 import { finishSilently, finishWithVerdict } from './finish.ts';
 import { createBackupJob, originOfBackup, readBackupTask } from './job.ts';
-import { findNothingLeft, hasRemains, keptAfterVanishingMs } from './nothing-left.ts';
+import { findNothingLeft, hasRemains, keptAfterVanishingMs, mayGoAt } from './nothing-left.ts';
 import type { BackupSeen } from './observe.ts';
 import { findReplacement, findReplaced } from './replacement.ts';
 
@@ -68,7 +68,7 @@ function planOrphan({ nowMs, policy, locations }: BackupSeen, backup: Backup): P
   const left = findNothingLeft(backup);
   if (left === undefined) return { actions: [] };
   const { namespace, name, uid } = backup.metadata;
-  const deleteAt = left.since + keptAfterVanishingMs;
+  const deleteAt = left.kind === 'removed' ? mayGoAt(left) : left.since + keptAfterVanishingMs;
   const isCounted = policy !== undefined && (policy.fault !== undefined || runsOf(policy.object, [backup]).length > 0);
   // The policy may go at any time, and nobody tells its Backups that have ended.
   if (nowMs < deleteAt || isCounted || hasRemains(backup, locations)) {

@@ -1,9 +1,10 @@
-import { backupSpec, type BackupStatus, type DestinationStatus } from '../../api/backup.ts';
+import { backupSpec, isCopy, type BackupStatus, type DestinationStatus } from '../../api/backup.ts';
 import { annotations, apiVersion, labels, type Backup, type BackupLocation } from '../../api/kinds.ts';
 import { backupNameMaxLength, labelPattern } from '../../api/parts.ts';
 import { parseManifestKey } from '../../domain/layout.ts';
 import type { FoundBackup, ResultLine } from '../../domain/report.ts';
 import { sameValue } from '../../domain/same-value.ts';
+import { readStamp } from '../../domain/stamp.ts';
 import type { Action } from '../action.ts';
 import { cutText, setCondition } from '../conditions.ts';
 import { fitStatus } from '../fit-status.ts';
@@ -28,6 +29,7 @@ export function catalogue(
   results: readonly ResultLine[],
   backupNamed: (name: string) => Backup | undefined,
   nowMs: number,
+  startedAt: string,
 ): Catalogued {
   const actions: Action[] = [];
   const marks: Action[] = [];
@@ -40,6 +42,7 @@ export function catalogue(
     } else if (!isSameBackup(location, existing, line)) {
       taken.push(line.id);
     } else {
+      if (isRemovedSince(location, existing, startedAt)) continue;
       const status = mergeFound(location, existing, line, nowMs);
       if (status !== undefined && !sameValue(status, existing.status)) {
         const isMark = sameValue(withoutMarks(status), withoutMarks(existing.status));
@@ -54,6 +57,13 @@ export function catalogue(
 function withoutMarks(status: BackupStatus | undefined): BackupStatus | undefined {
   const destinations = status?.destinations?.map((each) => ({ ...each, listed: undefined }));
   return status && { ...status, destinations };
+}
+
+/** Its data went while the inspection was on its way: it may have been listed before. */
+function isRemovedSince({ metadata }: BackupLocation, { status }: Backup, startedAt: string): boolean {
+  const known = status?.destinations?.find(({ location }) => location === metadata.name);
+  const removedAt = known?.outcome === 'Removed' ? readStamp(known.removedAt) : undefined;
+  return removedAt !== undefined && removedAt >= (readStamp(startedAt) ?? 0);
 }
 
 /** Only what lies under the location's own namespace is ever shown, under the name that its key says. */
@@ -101,6 +111,7 @@ function createFound(location: BackupLocation, found: FoundBackup, nowMs: number
         policy: found.policy,
         ...(slot === undefined ? {} : { slot }),
         import: { location: location.metadata.name, key: found.key },
+        deletionPolicy: 'Retain',
       },
     },
     // An object of this name that came up in between is looked at again: it may need the status that is given here.
@@ -180,7 +191,7 @@ function mergeDestination(
   const before = destinations ?? [];
   const known = before.find((destination) => destination.location === name);
   const listed = found.mark?.slice(0, 16);
-  if (known !== undefined && known.outcome !== 'Failed' && known.outcome !== 'Missing') {
+  if (known !== undefined && isCopy(known)) {
     return before.map((destination) => (destination === known ? { ...known, listed } : destination));
   }
   const added: DestinationStatus = {

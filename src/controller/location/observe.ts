@@ -1,13 +1,10 @@
 import type { Backup, BackupLocation } from '../../api/kinds.ts';
-import { labels } from '../../api/kinds.ts';
-import { readStamp } from '../../domain/stamp.ts';
-import { stuckAfterMs } from '../run/stuck.ts';
 import type { Copies } from '../world/copies.ts';
 import type { ControllerMode } from '../mode.ts';
+import { countPlaceJobs } from '../run/count-place-jobs.ts';
 import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../run/observe-run.ts';
-import { isFinished, runnerState, type JobSeen } from '../run/pods.ts';
+import type { JobSeen } from '../run/pods.ts';
 import type { Read } from '../world/read-object.ts';
-import type { World } from '../world/world.ts';
 import { inspectionName } from './job.ts';
 import type { RemainsKnown } from './remains.ts';
 
@@ -21,7 +18,7 @@ export interface LocationSeen extends RunObserved, RemainsKnown {
   readonly failedThere: readonly Backup[];
   /** All of its namespace. Asked for only when a catalogue was read: there may be many. */
   readonly allBackups: () => readonly Backup[];
-  /** Places that inspections of other locations take: all that work, and of those that are stuck the ones beyond `mode.inspections`. */
+  /** Of other locations, and prunes (run/count-place-jobs.ts). */
   readonly otherInspections: number;
   /** What Backup objects say that it holds. */
   readonly copies: Copies;
@@ -64,7 +61,7 @@ export async function observeLocation(
     jobs: world.jobsOwnedBy(uid),
     // Asked for only when an inspection is due: there may be many, and each end of a run has its locations looked at.
     get otherInspections() {
-      return countOthers(world, uid, mode, nowMs);
+      return countPlaceJobs(world, uid, mode, nowMs);
     },
     get policies() {
       return world.policiesIn(namespace).map(({ object }) => object);
@@ -79,20 +76,4 @@ export async function observeLocation(
     backupNamed: (backup) => world.backup(namespace, backup)?.object,
     mode,
   };
-}
-
-function countOthers(world: World, uid: string, mode: ControllerMode, nowMs: number): number {
-  const others = world.jobs().filter((job) => {
-    const isOther = job.metadata.ownerReferences?.every((owner) => owner.uid !== uid) ?? true;
-    return isOther && job.metadata.labels?.[labels.location] !== undefined && !isFinished(job);
-  });
-  const working = others.filter((job) => !hasNotStarted(world, job, nowMs));
-  return Math.max(working.length, others.length - mode.inspections);
-}
-
-/** As with runs (docs/design/limits.md): a volume that nobody can mount must not hold up all other locations. */
-function hasNotStarted(world: World, { metadata }: JobSeen, nowMs: number): boolean {
-  const since = readStamp(metadata.creationTimestamp);
-  if (since === undefined || nowMs < since + stuckAfterMs) return false;
-  return world.podsOfJob(metadata.uid).every((pod) => runnerState(pod)?.running === undefined);
 }

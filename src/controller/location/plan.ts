@@ -7,8 +7,9 @@ import { readStamp } from '../../domain/stamp.ts';
 import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
 import { mayComeYet } from '../run/await-results.ts';
 import { findCondition, setCondition, type ConditionChange } from '../conditions.ts';
+import { deleteAnsweredJobs } from '../run/delete-answered-jobs.ts';
 import { deleteJob } from '../run/delete-job.ts';
-import { findTrue, isControlledBy, isFinished, runnerState, type JobSeen } from '../run/pods.ts';
+import { isControlledBy, runnerState, type JobSeen } from '../run/pods.ts';
 import { describeFailure } from '../describe-failure.ts';
 import { shouldRebuild } from '../run/rebuild.ts';
 import { describeSize } from '../fit-status.ts';
@@ -37,7 +38,7 @@ export function planLocation(seen: LocationSeen): Plan {
   if (mode.claimRequired && directory !== undefined && directory.claimName === undefined) {
     return refuse(seen, location, 'ClaimRequired', 'directory.claimName is not set; a cluster needs a volume');
   }
-  const old = deleteOldJobs(seen, location);
+  const old = deleteAnsweredJobs(seen.jobs, job?.metadata.name, location.status?.countedJob, nowMs, mode.jobTtlMs);
   if (job !== undefined && !isControlledBy(job, location.metadata.uid)) {
     const message = `the Job ${job.metadata.name} belongs to something else`;
     const refused = refuse(seen, location, 'NameTaken', message);
@@ -161,7 +162,7 @@ function planAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen):
 /** Objects first, the location's status last: an answer is taken when all it said is in the cluster. */
 function takeAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen, verdict: InspectVerdict): Plan {
   const { nowMs, results = [] } = seen;
-  const found = catalogue(location, results, seen.backupNamed, nowMs);
+  const found = catalogue(location, results, seen.backupNamed, nowMs, verdict.startedAt);
   const vanished = findVanished(seen, location, job, verdict);
   const writes = [...found.actions, ...vanished.actions];
   if (writes.length > writesMax) return { actions: writes.slice(0, writesMax), wakeAt: nowMs };
@@ -271,23 +272,6 @@ function waitingStatus(
     conditions: setCondition(location.status?.conditions, change, nowMs),
     phase: 'Unknown',
   };
-}
-
-/** Of the Jobs whose answer was taken: those that went well go with the next answer, the others are kept for their logs. */
-function deleteOldJobs({ jobs, nowMs, mode, job }: LocationSeen, location: BackupLocation): Plan {
-  const actions: Action[] = [];
-  const wakes: (number | undefined)[] = [];
-  for (const old of jobs) {
-    const isCurrent = old.metadata.name === job?.metadata.name;
-    if (isCurrent || old.metadata.deletionTimestamp !== undefined || !isFinished(old)) continue;
-    const complete = findTrue(old.status?.conditions, 'Complete');
-    const isLast = old.metadata.uid === location.status?.countedJob;
-    const ended = complete ?? findTrue(old.status?.conditions, 'Failed');
-    const deleteAt = (readStamp(ended?.lastTransitionTime) ?? nowMs) + mode.jobTtlMs;
-    if ((complete !== undefined && !isLast) || nowMs >= deleteAt) actions.push(deleteJob(old, 'Background'));
-    else wakes.push(deleteAt);
-  }
-  return { actions, wakeAt: earliest(...wakes) };
 }
 
 function setStatus(location: BackupLocation, status: BackupLocationStatus | undefined): readonly Action[] {

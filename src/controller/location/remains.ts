@@ -42,7 +42,7 @@ function mayGo(location: BackupLocation, folder: string, { backupNamed }: Remain
 /** A Backup that is said to be there, and whose manifest is gone: what is left of it is for people to look at. */
 function isHeld({ metadata }: BackupLocation, { status }: Backup): boolean {
   return (status?.destinations ?? []).some(
-    ({ location, outcome }) => location === metadata.name && outcome !== 'Failed',
+    ({ location, outcome }) => location === metadata.name && outcome !== 'Failed' && outcome !== 'Removed',
   );
 }
 

@@ -12,6 +12,9 @@ import { resources } from '../resources.ts';
 /** What was stored so shortly before an inspection began may be later than its listing, by whatever clock. */
 const toleranceMs = 10 * 60_000;
 
+/** Nobody misses it there. */
+const isNotThere: ReadonlySet<string> = new Set(['Failed', 'Removed']);
+
 interface Vanished {
   readonly actions: readonly Action[];
   /** All that this inspection has missed, those marked by an earlier look at its answer included. */
@@ -55,7 +58,7 @@ export function findVanished(
   for (const backup of seen.allBackups()) {
     const { destinations = [] } = backup.status ?? {};
     const held = destinations.find((each) => each.location === location.metadata.name);
-    if (held?.manifestKey === undefined || held.outcome === 'Failed' || !isOfPage(held.manifestKey)) continue;
+    if (held?.manifestKey === undefined || isNotThere.has(held.outcome) || !isOfPage(held.manifestKey)) continue;
     // Not read, since it looked as it did when it was.
     if (held.listed !== undefined && known.has(held.listed)) continue;
     const since = held.outcome === 'Missing' ? readStamp(held.missingSince) : undefined;

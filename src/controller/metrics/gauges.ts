@@ -1,3 +1,4 @@
+import { isCopy } from '../../api/backup.ts';
 import { probeOperations } from '../../api/probe.ts';
 import { runResults } from '../../api/backup-policy.ts';
 import type { Backup, BackupLocation, BackupPolicy, RestorePolicy, RestoreRequest } from '../../api/kinds.ts';
@@ -86,6 +87,20 @@ function samplesOfPolicy(
     ...(lastGood?.status?.notes ?? []).flatMap(({ reason, count }) =>
       samples({ ...labels, reason }, { last_notes: count }),
     ),
+    ...(status?.prunes ?? []).flatMap((prune) =>
+      samples(
+        { ...labels, location: prune.location },
+        {
+          retention_kept: prune.kept,
+          retention_removable: prune.removable,
+          retention_deferred: prune.deferred,
+          retention_deleted_total: prune.removed,
+          retention_freed_bytes_total: prune.freedBytes,
+          retention_failures_total: prune.failures,
+          retention_last_success_timestamp_seconds: secondsOf(prune.lastTime),
+        },
+      ),
+    ),
     ...lastSuccesses(ended).flatMap(([location, end]) => {
       return samples({ ...labels, location }, { last_success_timestamp_seconds: end / 1000 });
     }),
@@ -143,8 +158,8 @@ function lastSuccesses(ended: readonly Backup[]): readonly (readonly [string, nu
     const isWhole = resultOf(backup) === 'Succeeded' || reason === 'DestinationFailed';
     const end = endOf(backup) ?? startOf(backup);
     if (!isWhole || (backup.status?.databases?.failed.length ?? 0) > 0) continue;
-    for (const { location, outcome } of backup.status?.destinations ?? []) {
-      if (outcome !== 'Failed' && outcome !== 'Missing') found.set(location, Math.max(found.get(location) ?? 0, end));
+    for (const { location } of (backup.status?.destinations ?? []).filter(isCopy)) {
+      found.set(location, Math.max(found.get(location) ?? 0, end));
     }
   }
   return [...found].toSorted(([a], [b]) => a.localeCompare(b));

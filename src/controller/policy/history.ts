@@ -1,6 +1,6 @@
 import type { BackupPolicySpec } from '../../api/backup-policy.ts';
 import type { Backup } from '../../api/kinds.ts';
-import { findNothingLeft, keptAfterVanishingMs, type NothingLeft } from '../backup/nothing-left.ts';
+import { findNothingLeft, mayGoAt, type NothingLeft } from '../backup/nothing-left.ts';
 import { earliest, type Plan } from '../action.ts';
 import { resources } from '../resources.ts';
 import type { BackupRun } from './backup-run.ts';
@@ -19,18 +19,21 @@ export function deleteOldBackups(
   nowMs: number,
   isNeeded: (backup: Backup) => boolean,
 ): Plan {
-  const { failed = [], vanished = [] } = Object.groupBy(runs.flatMap(readLeft), ({ kind }) => kind);
+  const { failed = [], vanished = [], removed = [] } = Object.groupBy(runs.flatMap(readLeft), ({ kind }) => kind);
   const { successfulRunsHistoryLimit: goodMax, failedRunsHistoryLimit: failedMax } = spec;
   // Most looks find nothing to do, and sort nothing.
-  if (failed.length <= failedMax && vanished.length <= goodMax) return { actions: [] };
+  if (failed.length <= failedMax && vanished.length <= goodMax && removed.length === 0) return { actions: [] };
 
-  const beyond = [...newestFirst(vanished).slice(goodMax), ...newestFirst(failed).slice(failedMax)];
+  const beyond = [
+    ...newestFirst(vanished).slice(goodMax),
+    ...newestFirst(failed).slice(failedMax),
+    ...newestFirst(removed),
+  ];
   const newest = [lastSuccess(runs)?.run, endedRuns(runs)[0], newestSlot(runs)];
   const kept = new Set(newest.map((run) => run?.uid));
   const old = beyond.filter(({ run }) => !kept.has(run.uid) && !isNeeded(run.object));
-  const dueAt = ({ kind, since }: Left): number => (kind === 'vanished' ? since + keptAfterVanishingMs : 0);
-  const due = old.filter((one) => dueAt(one) <= nowMs).toReversed();
-  const later = old.map(dueAt).filter((time) => time > nowMs);
+  const due = old.filter((one) => mayGoAt(one) <= nowMs).toReversed();
+  const later = old.map(mayGoAt).filter((time) => time > nowMs);
   const actions = due.slice(0, deletionsMax).map(({ run: { object } }) => {
     const { namespace, name, uid } = object.metadata;
     return { type: 'delete', resource: resources.backup, namespace, name, uid, propagation: 'Background' } as const;

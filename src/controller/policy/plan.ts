@@ -38,7 +38,12 @@ function findUnbuildable(
 ): ReturnType<typeof describeFailure> | undefined {
   const { metadata } = policy;
   const name = backupName(metadata.name, nowMs);
-  const run: Backup = { apiVersion, kind: 'Backup', metadata: { ...metadata, name }, spec: { policy: metadata.name } };
+  const run: Backup = {
+    apiVersion,
+    kind: 'Backup',
+    metadata: { ...metadata, name },
+    spec: { policy: metadata.name, deletionPolicy: 'Retain' },
+  };
   try {
     createBackupJob(run, policy, usable, mode, nowMs);
     return undefined;
@@ -175,6 +180,8 @@ function buildStatus(
     active: [...running, ...started].toSorted().slice(0, 50),
     ...countRuns(policy, runs, { Succeeded: 0, PartlyFailed: 0, Failed: 0 }, nowMs).counts,
     lastSizeBytes: last?.run.object.status?.plainBytes ?? before?.lastSizeBytes,
+    // Of the look that does it (retention/plan.ts).
+    prunes: before?.prunes,
   };
 }
 
@@ -203,7 +210,7 @@ function createBackup(policy: BackupPolicy, start: { readonly slot: number; read
         namespace: policy.metadata.namespace,
         labels: { [managedBy.key]: managedBy.value, [labels.policy]: policy.metadata.name },
       },
-      spec: { policy: policy.metadata.name, slot },
+      spec: { policy: policy.metadata.name, slot, deletionPolicy: policy.spec.deletionPolicy },
     },
     ours: { specMembers: { policy: policy.metadata.name, slot } },
   };

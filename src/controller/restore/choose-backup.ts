@@ -1,3 +1,4 @@
+import { isCopy } from '../../api/backup.ts';
 import type { Backup, RestoreRequest } from '../../api/kinds.ts';
 import type { FailureReason } from '../../api/reasons.ts';
 import { readStamp } from '../../domain/stamp.ts';
@@ -14,9 +15,8 @@ export function findCopies({ status }: Backup, location: string | undefined): re
   const succeeded = findCondition(status?.conditions, 'Succeeded');
   if (succeeded === undefined || succeeded.status === 'Unknown' || damages.has(succeeded.reason)) return [];
   const copies = (status?.destinations ?? []).flatMap((destination): readonly Copy[] => {
-    const { outcome, manifestKey, reason } = destination;
-    const isThere =
-      outcome !== 'Failed' && outcome !== 'Missing' && manifestKey !== undefined && !damages.has(reason ?? '');
+    const { manifestKey, reason } = destination;
+    const isThere = isCopy(destination) && manifestKey !== undefined && !damages.has(reason ?? '');
     const isWanted = location === undefined || destination.location === location;
     return isThere && isWanted ? [{ ...destination, manifestKey }] : [];
   });

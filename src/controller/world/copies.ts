@@ -1,3 +1,4 @@
+import { isCopy } from '../../api/backup.ts';
 import type { Backup } from '../../api/kinds.ts';
 import type { ObjectChange } from '../../kube/object-cache.ts';
 import { readBackup } from './read-object.ts';
@@ -11,7 +12,7 @@ export interface Copies {
 
 /** The locations that hold a backup, and its size, as `Copies` counts them. */
 function copiesOf({ metadata, status }: Backup): ReadonlyMap<string, number> {
-  const held = (status?.destinations ?? []).filter(({ outcome }) => outcome === 'Stored' || outcome === 'Found');
+  const held = (status?.destinations ?? []).filter(isCopy);
   return new Map(
     held.map(({ location, bytes }) => [keyOf(metadata.namespace, location), status?.storedBytes ?? bytes ?? 0]),
   );

@@ -1,17 +1,26 @@
-import { labels, type RestoreRequest } from '../../api/kinds.ts';
+import { labels, type BackupPolicy, type RestoreRequest } from '../../api/kinds.ts';
 import type { KubeObject } from '../../kube/client.ts';
 import type { ObjectChange } from '../../kube/object-cache.ts';
 import { sameValue } from '../../domain/same-value.ts';
 import { resultOf } from '../run/outcome.ts';
 import type { BackupLocationStatus } from '../../api/backup-location.ts';
 import { changedPlaces } from './copies.ts';
-import { readBackup } from './read-object.ts';
+import { retentionRules } from '../retention/rules.ts';
+import { readBackup, readPolicy, type Read } from './read-object.ts';
 import type { World } from './world.ts';
 import { failedPlaces, type WatchedKind } from './world-indexes.ts';
 
-/** What is looked at: `kind/namespace/name`. */
-export const keyKinds = ['location', 'policy', 'backup', 'restoreRequest', 'restorePolicy'] as const;
+/** What is looked at: `kind/namespace/name`. The retention of a policy is looked at by itself, and bears its name. */
+export const keyKinds = ['location', 'policy', 'retention', 'backup', 'restoreRequest', 'restorePolicy'] as const;
 export type KeyKind = (typeof keyKinds)[number];
+
+/** The kind of the object that a key is about. */
+export const watchedAs = (kind: KeyKind): WatchedKind => (kind === 'retention' ? 'policy' : kind);
+
+/** Whether there is anything to be looked at. */
+export function isLookedAt(kind: KeyKind, raw: KubeObject): boolean {
+  return kind !== 'retention' || hasRetention(readPolicy(raw));
+}
 
 export function printKey(kind: KeyKind, namespace: string, name: string): string {
   return `${kind}/${namespace}/${name}`;
@@ -43,6 +52,7 @@ export function keysOf(kind: WatchedKind, change: ObjectChange, world: World): r
     case 'policy':
       return [
         printKey('policy', namespace, name),
+        ...retentionOf(change),
         ...(isNewToRuns(change) ? unfinishedOf(world, namespace, name) : []),
         ...(isNewToRuns(change) ? restorePoliciesOn(world, namespace, ({ policy }) => policy?.name === name) : []),
       ];
@@ -65,6 +75,16 @@ export function keysOf(kind: WatchedKind, change: ObjectChange, world: World): r
       break;
   }
   return [...new Set([...ownersOf(change.object), ...ownersOf(change.previous)])];
+}
+
+/** Only of a policy that has some, or had. */
+function retentionOf({ namespace = '', name, object, previous }: ObjectChange): readonly string[] {
+  const has = [object, previous].some((raw) => raw !== undefined && hasRetention(readPolicy(raw)));
+  return has ? [printKey('retention', namespace, name)] : [];
+}
+
+function hasRetention({ object: { spec, status }, fault }: Read<BackupPolicy>): boolean {
+  return fault === undefined && (retentionRules(spec).size > 0 || status?.prunes !== undefined);
 }
 
 /** A status, which every look may write, says nothing to runs. */
@@ -115,6 +135,7 @@ function keysOfBackup(change: ObjectChange, world: World): readonly string[] {
   // A newer run may end an older one of its policy, and start when that has ended. Those that wait for a place are not woken here
   // (admission/admission.ts).
   const replacing = isNew || isOver ? policies.filter((policy) => replaces(world, namespace, policy)) : [];
+  const places = changedPlaces(change);
   // The first backup of a policy that is gone makes restores of it possible.
   const fed = isNew ? restorePoliciesOn(world, namespace, isOfAny(policies)) : [];
   const keys = [
@@ -123,10 +144,16 @@ function keysOfBackup(change: ObjectChange, world: World): readonly string[] {
     ...replacing.flatMap((policy) => unfinishedOf(world, namespace, policy)),
     ...fed,
     ...missed.map((location) => printKey('location', namespace, location)),
-    ...changedPlaces(change).map((location) => printKey('location', namespace, location)),
+    ...(isOver || places.length > 0 ? policies.flatMap((policy) => retentionNamed(world, namespace, policy)) : []),
+    ...places.map((location) => printKey('location', namespace, location)),
     ...(isNew || isOver ? sourceless(world, namespace) : []),
   ];
   return [...new Set(keys)];
+}
+
+function retentionNamed(world: World, namespace: string, name: string): readonly string[] {
+  const read = world.policy(namespace, name);
+  return read !== undefined && hasRetention(read) ? [printKey('retention', namespace, name)] : [];
 }
 
 function replaces(world: World, namespace: string, policy: string): boolean {
@@ -180,6 +207,8 @@ function ownersOf(object: KubeObject | undefined): readonly string[] {
   const backup = all?.[labels.backup];
   const location = all?.[labels.location];
   const restore = all?.[labels.restore];
+  const pruned = all?.[labels.task] === 'prune' ? all[labels.policy] : undefined;
+  if (pruned !== undefined) return [printKey('retention', namespace, pruned)];
   return [
     ...(backup === undefined ? [] : [printKey('backup', namespace, backup)]),
     ...(location === undefined ? [] : [printKey('location', namespace, location)]),

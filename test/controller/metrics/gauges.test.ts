@@ -77,6 +77,18 @@ describe('The metrics', () => {
             conditions: [condition('Ready', 'True', 'PolicyReady'), condition('Healthy', 'False', 'LastRunFailed')],
             nextScheduleTime: day(6, '03:00:00'),
             missedRuns: 2,
+            prunes: [
+              {
+                location: 'near',
+                kept: 7,
+                removable: 1,
+                deferred: 1,
+                removed: 30,
+                freedBytes: 4096,
+                failures: 2,
+                lastTime: '2026-01-02T03:05:00Z',
+              },
+            ],
             runs: { Succeeded: 2, PartlyFailed: 0, Failed: 1 },
           },
         }),
