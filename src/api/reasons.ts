@@ -346,8 +346,10 @@ export const failureReasons = {
   BackupMissing: {
     consequence: 'wait',
     exitCode: 66,
-    meaning: 'No backup is what the restore asks for: none of that name, none that old, none that holds the database.',
-    remedy: 'Choose one that is there: `kubectl get pgb`, or `pgbackup local restore --list`.',
+    meaning:
+      'No backup is what was asked for: none of that name, none that old, none that holds the database; or the location has no manifest under the key of an import.',
+    remedy:
+      'Choose one that is there: `kubectl get pgb`, or `pgbackup local restore --list`. An import succeeds by itself when an inspection finds its manifest.',
   },
   BackupNotUsable: {
     consequence: 'never',

@@ -56,7 +56,7 @@ function makeJobs(template: Template = {}): Readonly<Record<string, KubeObject>>
       policies: [],
       unfinished: [],
       backupNamed: () => undefined,
-      allBackups: () => [],
+      heldAfter: () => [],
     });
   const backup = (spec: object) => createBackupJob(buildBackup(), buildPolicy({ spec }), places, mode, Date.now());
   const restore = (spec: object) => createRestoreJob(buildRestore({ spec }), source, mode);

@@ -46,7 +46,7 @@ const build = (mode = testMode, runner: object = {}): Built => {
   return createBackupJob(backup, policy, destinations, mode, nowMs).object as unknown as Built;
 };
 
-const nothingKnown = { policies: [], unfinished: [], backupNamed: () => undefined, allBackups: () => [] };
+const nothingKnown = { policies: [], unfinished: [], backupNamed: () => undefined, heldAfter: () => [] };
 
 describe('The Job of a Backup', () => {
   it('is owned by it, bounded in time and tries, and gives up what cannot succeed', () => {

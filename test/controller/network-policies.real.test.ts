@@ -53,7 +53,7 @@ describe.skipIf(missing !== undefined)(`The network policies${missing ? ` (skipp
     const deployment = read('install.yaml').find(({ kind }) => kind === 'Deployment');
     if (deployment === undefined) throw new Error('install.yaml has no Deployment');
     const controller = templateOf(deployment);
-    const known = { policies: [], unfinished: [], backupNamed: () => undefined, allBackups: () => [] };
+    const known = { policies: [], unfinished: [], backupNamed: () => undefined, heldAfter: () => [] };
     const runner = templateOf(createInspectJob(buildLocation(), testMode, known).object);
     const selects = ({ spec }: Selecting, { metadata }: Template): boolean =>
       Object.entries(spec.podSelector.matchLabels).every(([key, value]) => metadata.labels[key] === value);

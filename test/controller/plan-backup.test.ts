@@ -218,16 +218,54 @@ describe('The plan of a Backup', () => {
     },
   );
 
-  it('never runs an import, and says what it waits for when nothing fills it in', () => {
-    const object = buildBackup({
-      name: 'found',
-      spec: { import: { location: 'near', key: 'k' } },
-      metadata: { creationTimestamp: now },
+  describe('that is an import', () => {
+    const importOf = (key: string, annotated: Readonly<Record<string, string>> = {}) => ({
+      object: buildBackup({
+        name: 'found',
+        spec: { import: { location: 'near', key } },
+        metadata: { creationTimestamp: now, annotations: annotated },
+      }),
+      fault: undefined,
     });
-    const backup = { object, fault: undefined };
-    expect(look({ backup }).order).toEqual([]);
-    expect(look({ backup, nowMs: nowMs + 120_000 }).says).toBe('Unknown Imported');
-    expect(look({ backup, nowMs: nowMs + 120_000 }).order).toEqual(['set-status']);
+    const byUser = importOf('shop/nightly/found/manifest.json');
+
+    it('never runs, and waits for the inspection that was just going to say what it is', () => {
+      const backup = importOf('shop/nightly/found/manifest.json', { [annotations.foundUid]: 'u' });
+      expect(look({ backup }).order).toEqual([]);
+      expect(look({ backup, nowMs: nowMs + 120_000 }).says).toBe('Unknown Imported');
+      expect(look({ backup, nowMs: nowMs + 120_000 }).order).toEqual(['set-status']);
+    });
+
+    it('says at once what it waits for when somebody made it, and does not wait for ever', () => {
+      const first = look({ backup: byUser });
+      expect(first).toMatchObject({
+        says: 'Unknown Imported',
+        order: ['set-status'],
+        wakeAt: '2026-01-01T05:00:10.000Z',
+      });
+      expect(look({ backup: byUser, nowMs: later(1.9) }).says).toBe('Unknown Imported');
+      const last = look({ backup: byUser, nowMs: later(2) });
+      expect(last).toMatchObject({ says: 'False BackupMissing', told: ['BackupMissing'] });
+    });
+
+    it('waits for its location within the budget of references', () => {
+      const locations = new Map();
+      expect(look({ backup: byUser, locations }).says).toBe('Unknown LocationMissing');
+      expect(look({ backup: byUser, locations, nowMs: later(1) }).says).toBe('False LocationMissing');
+      const broken = new Map([['near', { object: buildLocation(), fault: 'spec.s4: unknown' }]]);
+      expect(look({ backup: byUser, locations: broken }).says).toBe('Unknown SpecInvalid');
+    });
+
+    it.each(['shop/nightly/other/manifest.json', 'prod/nightly/found/manifest.json', 'found.dump', 'k'])(
+      'fails at once when no inspection would ever show %s as this object',
+      (key) => {
+        const seen = look({ backup: importOf(key) });
+        expect(seen.says).toBe('False SpecInvalid');
+        expect(findCondition(seen.status?.conditions, 'Succeeded')?.message).toContain(
+          'shop/(policy)/found/manifest.json',
+        );
+      },
+    );
   });
 
   describe('under concurrencyPolicy Replace', () => {

@@ -10,6 +10,7 @@ import { planLocation } from '../../src/controller/location/plan.ts';
 import type { JobSeen } from '../../src/controller/run/pods.ts';
 import type { InspectVerdict, ResultLine } from '../../src/domain/report.ts';
 import { parseTask } from '../../src/domain/parse-task.ts';
+import { heldAfterOf } from '../builders/held-manifests.ts';
 import { buildBackup, buildLocation, buildRun, condition, failed, succeeded } from '../builders/objects.ts';
 import { foundBackup, inspectVerdict } from '../builders/verdicts.ts';
 import { terminated, testMode } from './fake-cluster.ts';
@@ -36,7 +37,8 @@ function look(given: Partial<LocationSeen> & { readonly backups?: readonly Backu
     unfinished: [],
     failedThere: [],
     copies: { backups: 3, storedBytes: 300 },
-    allBackups: () => backups,
+    heldAfter: heldAfterOf(backups),
+    imports: backups.filter(({ spec, status }) => spec.import !== undefined && status === undefined),
     backupNamed: (name) => backups.find(({ metadata }) => metadata.name === name),
     mode: testMode,
     ...more,

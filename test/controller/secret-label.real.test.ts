@@ -41,7 +41,7 @@ const jobs = {
     policies: [],
     unfinished: [],
     backupNamed: () => undefined,
-    allBackups: () => [],
+    heldAfter: () => [],
   }),
   restore: createRestoreJob(buildRestore(), source, testMode),
 };

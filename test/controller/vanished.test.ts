@@ -2,9 +2,11 @@ import { describe, expect, it } from 'vitest';
 import type { BackupStatus } from '../../src/api/backup.ts';
 import { annotations, type Backup, type BackupLocation } from '../../src/api/kinds.ts';
 import { catalogue } from '../../src/controller/location/catalogue.ts';
+import { readCataloguePage } from '../../src/controller/location/catalogue-page.ts';
 import { findVanished } from '../../src/controller/location/vanished.ts';
 import type { JobSeen } from '../../src/controller/run/pods.ts';
 import type { InspectVerdict, ResultLine } from '../../src/domain/report.ts';
+import { heldAfterOf } from '../builders/held-manifests.ts';
 import { buildLocation, buildRun, succeeded } from '../builders/objects.ts';
 import { foundBackup, inspectVerdict } from '../builders/verdicts.ts';
 
@@ -43,12 +45,12 @@ function look(
       annotations: { [annotations.generation]: more.generation ?? '1' },
     },
   };
-  const { actions, names } = findVanished(
-    { nowMs, results: more.heard === false ? undefined : there, allBackups: () => backups },
-    more.location ?? buildLocation(),
-    job,
-    inspectVerdict({ startedAt, resultLines: there.length, ...more.verdict }),
-  );
+  const location = more.location ?? buildLocation();
+  const verdict = inspectVerdict({ startedAt, resultLines: there.length, ...more.verdict });
+  const page = readCataloguePage(more.heard === false ? undefined : there, location, job, verdict);
+  if (page === undefined) return { names: [], statuses: [] };
+  const backupNamed = (name: string) => backups.find(({ metadata }) => metadata.name === name);
+  const { actions, names } = findVanished({ nowMs, heldAfter: heldAfterOf(backups), backupNamed }, location, page);
   const statuses = actions.map((action) =>
     action.type === 'set-status' ? (action.status as BackupStatus) : undefined,
   );

@@ -1,12 +1,10 @@
 import type { BackupStatus } from '../../api/backup.ts';
 import type { Backup } from '../../api/kinds.ts';
-import type { FailureReason, Reason } from '../../api/reasons.ts';
 import { backupJobName } from '../../domain/names.ts';
-import { sameValue } from '../../domain/same-value.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
-import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
+import { earliest, type CreateAction, type Plan } from '../action.ts';
 import { mayComeYet } from '../run/await-results.ts';
-import { findCondition, setCondition } from '../conditions.ts';
+import { findCondition } from '../conditions.ts';
 import { deleteJob } from '../run/delete-job.ts';
 import { describeFailure } from '../describe-failure.ts';
 import { isReplaced, noteRebuild, replacedBy, shouldRebuild, type Origin } from '../run/rebuild.ts';
@@ -18,16 +16,16 @@ import { runsOf } from '../policy/backup-run.ts';
 import { tellProgress } from '../run/progress.ts';
 import { resources } from '../resources.ts';
 import { judgeRun } from '../run/run-state.ts';
-import { finishSilently, finishWithVerdict } from './finish.ts';
+import { endBackup, fail, isOverdue, setStatus, wait, waitForReference, waitingStatus } from './conclude.ts';
+import { finishWithVerdict } from './finish.ts';
 import { createBackupJob, originOfBackup, readBackupTask } from './job.ts';
 import { findNothingLeft, hasRemains, keptAfterVanishingMs, mayGoAt } from './nothing-left.ts';
 import type { BackupSeen } from './observe.ts';
+import { planImport } from './plan-import.ts';
 import { findReplacement, findReplaced } from './replacement.ts';
 
 /** How long a Job may take to be marked as finished after its runner has spoken. */
 const settleMs = 2 * 60_000;
-/** How long a found Backup may stay without the status that comes right after its creation. */
-const importBudgetMs = 2 * 60_000;
 const progressEveryMs = 10_000;
 /** Whose turn has come is woken; how many come first is told again this often. */
 const queuedMs = 5 * 60_000;
@@ -79,16 +77,6 @@ function planOrphan({ nowMs, policy, locations }: BackupSeen, backup: Backup): P
   };
 }
 
-/** The inspection that finds the manifest writes the status; an import that was made by hand waits for the next one. */
-function planImport(seen: BackupSeen, backup: Backup): Plan {
-  const { nowMs } = seen;
-  if (backup.status?.conditions !== undefined) return { actions: [] };
-  const waitsUntil = (readStamp(backup.metadata.creationTimestamp) ?? nowMs) + importBudgetMs;
-  if (nowMs < waitsUntil) return { actions: [], wakeAt: waitsUntil };
-  const where = backup.spec.import?.location ?? '';
-  return wait(seen, backup, 'Imported', `waits until an inspection of ${where} has read its manifest`, undefined);
-}
-
 function planRunning(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
   const { nowMs, pods, progress, trouble, mode } = seen;
   const run = { nowMs, kind: 'backup', job, pods, progress, trouble, startBudgetMs: mode.startBudgetMs } as const;
@@ -97,7 +85,7 @@ function planRunning(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
     const { verdict } = state;
     if (mayComeYet(state.pod, verdict, seen.results, nowMs)) return { actions: [], wakeAt: nowMs + 5000 };
     const { status, ending } = finishWithVerdict(backup, verdict, readBackupTask(job), seen.results, nowMs);
-    return end(seen, backup, { ...status, job: job.metadata.name }, ending.status === 'True', ending);
+    return endBackup(seen, backup, { ...status, job: job.metadata.name }, ending.status === 'True', ending);
   }
   const { rebuilt } = backup.status ?? {};
   if (isReplaced(rebuilt, job)) return planReplacing(seen, backup, job);
@@ -218,67 +206,6 @@ function planStart(seen: BackupSeen, backup: Backup): Plan {
   };
 }
 
-/** Waits for something that somebody else must bring in order, and fails when its budget ends. */
-function waitForReference(seen: BackupSeen, backup: Backup, reason: FailureReason, message: string): Plan {
-  if (isOverdue(seen, backup)) return fail(seen, backup, reason, message);
-  return wait(seen, backup, reason, message, seen.nowMs + 60_000);
-}
-
-function isOverdue({ nowMs, mode }: BackupSeen, backup: Backup): boolean {
-  return nowMs >= (readStamp(backup.metadata.creationTimestamp) ?? nowMs) + mode.referenceBudgetMs;
-}
-
 function endFor(seen: BackupSeen, backup: Backup, replacement: string): Plan {
   return fail(seen, backup, 'Aborted', `ended for ${replacement} (concurrencyPolicy Replace)`);
-}
-
-/** Not decided yet: Unknown, with the reason for it. */
-function wait(seen: BackupSeen, backup: Backup, reason: Reason, message: string, wakeAt: number | undefined): Plan {
-  const phase = reason === 'Queued' ? 'Queued' : 'Pending';
-  const actions = setStatus(backup, waitingStatus(seen, backup, reason, message, phase));
-  const before = findCondition(backup.status?.conditions, 'Succeeded');
-  const isNews = reason !== 'Queued' && reason !== 'Imported' && before?.reason !== reason;
-  const tell: readonly Action[] = isNews ? [{ type: 'tell', about: backup, level: 'Warning', reason, message }] : [];
-  return { actions: [...actions, ...tell], wakeAt };
-}
-
-function waitingStatus(
-  { nowMs }: BackupSeen,
-  backup: Backup,
-  reason: Reason,
-  message: string,
-  phase: NonNullable<BackupStatus['phase']>,
-): BackupStatus {
-  const { generation } = backup.metadata;
-  const condition = { type: 'Succeeded', status: 'Unknown', reason, message, observedGeneration: generation } as const;
-  return {
-    ...backup.status,
-    conditions: setCondition(backup.status?.conditions, condition, nowMs),
-    observedGeneration: generation,
-    phase,
-  };
-}
-
-function fail(seen: BackupSeen, backup: Backup, reason: FailureReason, message: string): Plan {
-  return end(seen, backup, finishSilently(backup, reason, message, seen.nowMs), false, { reason, message });
-}
-
-function end(
-  { nowMs, mode }: BackupSeen,
-  backup: Backup,
-  status: BackupStatus,
-  good: boolean,
-  { reason, message }: { readonly reason: string; readonly message: string },
-): Plan {
-  const level = good && reason === 'Succeeded' ? 'Normal' : 'Warning';
-  const actions: readonly Action[] = [
-    ...setStatus(backup, status),
-    { type: 'tell', about: backup, level, reason, message },
-  ];
-  return { actions, wakeAt: nowMs + mode.jobTtlMs };
-}
-
-function setStatus(backup: Backup, status: BackupStatus): readonly Action[] {
-  if (sameValue(status, backup.status)) return [];
-  return [{ type: 'set-status', resource: resources.backup, object: backup, status }];
 }

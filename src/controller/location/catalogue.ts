@@ -129,7 +129,9 @@ function mergeFound(
 ): BackupStatus | undefined {
   const before = existing.status;
   const ended = resultOf(existing) !== undefined;
-  if (existing.spec.import !== undefined && !ended) return foundStatus(before, location, found, nowMs);
+  // One that failed for want of its manifest has it now.
+  const isUnread = !ended || (before?.destinations ?? []).length === 0;
+  if (existing.spec.import !== undefined && isUnread) return foundStatus(before, location, found, nowMs);
   // A run that goes on: its own runner says what became of it.
   if (!ended) return undefined;
   return fitStatus({

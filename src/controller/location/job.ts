@@ -1,4 +1,4 @@
-import { annotations, labels, type Backup, type BackupLocation } from '../../api/kinds.ts';
+import { annotations, labels, type BackupLocation } from '../../api/kinds.ts';
 import { inspectorOf } from '../../domain/layout.ts';
 import { inspectJobName } from '../../domain/names.ts';
 import { taskMaxBytes, taskVersion, type InspectTask } from '../../domain/task.ts';
@@ -8,6 +8,7 @@ import type { ControllerMode } from '../mode.ts';
 import { describeOrigin, type Origin } from '../run/rebuild.ts';
 import { resources } from '../resources.ts';
 import { buildRunnerJob } from '../run/runner-job.ts';
+import type { HeldAfter } from '../world/held-manifests.ts';
 import { listKnown } from './known.ts';
 import { remainsTask, type RemainsKnown } from './remains.ts';
 
@@ -47,8 +48,8 @@ export function readsAll({ status, metadata }: BackupLocation): boolean {
 }
 
 export interface InspectKnown extends RemainsKnown {
-  /** All of the namespace. */
-  readonly allBackups: () => readonly Backup[];
+  /** The manifests that it is said to have. */
+  readonly heldAfter: HeldAfter;
 }
 
 /** The Job that looks at one page of a location. @throws Failure SpecInvalid when its task is too large */
@@ -73,7 +74,7 @@ export function createInspectJob(location: BackupLocation, mode: ControllerMode,
   };
   // What room a task has left.
   const room = taskMaxBytes - Buffer.byteLength(JSON.stringify(task)) - 2048;
-  const manifests = readsAll(location) ? undefined : listKnown(location, known.allBackups(), room);
+  const manifests = readsAll(location) ? undefined : listKnown(location, known.heldAfter, room);
   return {
     type: 'create',
     resource: resources.job,

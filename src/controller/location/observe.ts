@@ -1,5 +1,6 @@
 import type { Backup, BackupLocation } from '../../api/kinds.ts';
 import type { Copies } from '../world/copies.ts';
+import type { HeldAfter } from '../world/held-manifests.ts';
 import type { ControllerMode } from '../mode.ts';
 import { countPlaceJobs } from '../run/count-place-jobs.ts';
 import { hasEndedMeanwhile, observeRun, type RunObserved, type RunSources } from '../run/observe-run.ts';
@@ -16,8 +17,10 @@ export interface LocationSeen extends RunObserved, RemainsKnown {
   readonly jobs: readonly JobSeen[];
   /** Backups that ended and did not get there. */
   readonly failedThere: readonly Backup[];
-  /** All of its namespace. Asked for only when a catalogue was read: there may be many. */
-  readonly allBackups: () => readonly Backup[];
+  /** The manifests that Backup objects say that it has, or had. */
+  readonly heldAfter: HeldAfter;
+  /** Imports that wait for its catalogue. */
+  readonly imports: readonly Backup[];
   /** Of other locations, and prunes (run/count-place-jobs.ts). */
   readonly otherInspections: number;
   /** What Backup objects say that it holds. */
@@ -72,7 +75,11 @@ export async function observeLocation(
     },
     copies: world.copiesAt(namespace, name),
     failedThere: world.backupsFailedAt(namespace, name).map(({ object }) => object),
-    allBackups: () => world.backupsIn(namespace).map(({ object }) => object),
+    heldAfter: (key) => world.heldAfter(namespace, name, key),
+    // Asked for only when a catalogue was read.
+    get imports() {
+      return world.importsFrom(namespace, name).map(({ object }) => object);
+    },
     backupNamed: (backup) => world.backup(namespace, backup)?.object,
     mode,
   };

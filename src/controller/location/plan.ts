@@ -19,6 +19,8 @@ import { catalogue } from './catalogue.ts';
 import { createInspectJob, originOfInspection } from './job.ts';
 import type { LocationSeen } from './observe.ts';
 import { addAnswer, addSilence } from './answer.ts';
+import { readCataloguePage } from './catalogue-page.ts';
+import { judgeImports } from './judge-imports.ts';
 import { findMissed } from './missed.ts';
 import { lostManifests } from './remains.ts';
 import { findVanished } from './vanished.ts';
@@ -163,8 +165,10 @@ function planAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen):
 function takeAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen, verdict: InspectVerdict): Plan {
   const { nowMs, results = [] } = seen;
   const found = catalogue(location, results, seen.backupNamed, nowMs, verdict.startedAt);
-  const vanished = findVanished(seen, location, job, verdict);
-  const writes = [...found.actions, ...vanished.actions];
+  const page = readCataloguePage(seen.results, location, job, verdict);
+  const vanished = page === undefined ? { actions: [], names: [] } : findVanished(seen, location, page);
+  const imports = page === undefined ? [] : judgeImports(seen.imports, page, nowMs);
+  const writes = [...found.actions, ...vanished.actions, ...imports];
   if (writes.length > writesMax) return { actions: writes.slice(0, writesMax), wakeAt: nowMs };
 
   const status = addAnswer(location, job, verdict, { results, taken: found.taken }, nowMs);

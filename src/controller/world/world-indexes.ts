@@ -25,8 +25,12 @@ export const worldIndexes = {
       const { object } = readBackup(raw);
       return isUnfinished(object) ? [keyOf(raw.metadata.namespace, object.spec?.policy ?? '')] : [];
     },
+    importing: (raw) => {
+      const { object } = readBackup(raw);
+      const { location } = object.spec?.import ?? {};
+      return location === undefined || resultOf(object) !== undefined ? [] : [keyOf(raw.metadata.namespace, location)];
+    },
     failedAt: (raw) => failedPlaces(readBackup(raw).object).map((name) => keyOf(raw.metadata.namespace, name)),
-    namespace: inNamespace,
   },
   location: { namespace: inNamespace },
   restoreRequest: {

@@ -6,6 +6,7 @@ import type { Clock } from '../../support/clock.ts';
 import { ShortMemory } from '../../support/short-memory.ts';
 import type { JobSeen, PodSeen } from '../run/pods.ts';
 import { CopiesTally, type Copies } from './copies.ts';
+import { HeldManifests, type HeldAfter } from './held-manifests.ts';
 import {
   readBackup,
   readLocation,
@@ -33,6 +34,7 @@ export class World {
   readonly #noted: Readonly<Record<WatchedKind, ShortMemory<KubeObject>>>;
   readonly #refusals: ShortMemory<string>;
   readonly #copies = new CopiesTally();
+  readonly #held = new HeldManifests();
 
   constructor(caches: Readonly<Record<WatchedKind, Cache>>, clock: Clock) {
     this.#caches = caches;
@@ -83,11 +85,6 @@ export class World {
     return raw && readBackup(raw);
   }
 
-  backupsIn(namespace: string): readonly Read<Backup>[] {
-    const cached = this.#caches.backup.byIndex('namespace', namespace);
-    return this.#merge('backup', cached, ({ metadata }) => metadata.namespace === namespace).map(readBackup);
-  }
-
   backupsOfPolicy(namespace: string, policy: string): readonly Read<Backup>[] {
     const cached = this.#caches.backup.byIndex('policy', keyOf(namespace, policy));
     return this.#merge('backup', cached, ({ metadata, spec }) => {
@@ -116,6 +113,18 @@ export class World {
   /** By the caches alone: what they do not show yet is another change. */
   copiesAt(namespace: string, location: string): Copies {
     return this.#copies.at(namespace, location);
+  }
+
+  /** The manifests of a location after a key, by the caches alone. */
+  heldAfter(namespace: string, location: string, key: string): ReturnType<HeldAfter> {
+    return this.#held.after(namespace, location, key);
+  }
+
+  /** Those that stand for something there and do not say what yet. */
+  importsFrom(namespace: string, location: string): readonly Read<Backup>[] {
+    const key = keyOf(namespace, location);
+    const belongs = (raw: KubeObject): boolean => worldIndexes.backup.importing(raw).includes(key);
+    return this.#merge('backup', this.#caches.backup.byIndex('importing', key), belongs).map(readBackup);
   }
 
   restoreRequest(namespace: string, name: string): Read<RestoreRequest> | undefined {
@@ -224,7 +233,10 @@ export class World {
   /** The caches have changed: what they show now is no longer needed here. */
   caughtUp(kind: WatchedKind, change: ObjectChange): void {
     const { namespace, name, object, previous } = change;
-    if (kind === 'backup') this.#copies.follow(change);
+    if (kind === 'backup') {
+      this.#copies.follow(change);
+      this.#held.follow(change);
+    }
     const key = keyOf(namespace, name);
     const noted = this.#noted[kind].get(key);
     if (noted === undefined) return;
