@@ -32,10 +32,9 @@ const foreign = ['shop/nightly/nightly-01/README', 'shop/nightly/film.mkv', 'oth
 
 async function lay(location: TaskLocation, ...backups: readonly TestBackup[]): Promise<void> {
   const storage = await stand.open(location);
-  for (const { objects } of backups) {
-    for (const [key, content] of objects) await storage.put(key, textBody(content), {}, go);
-  }
-  for (const key of foreign) await storage.put(key, textBody('foreign'), {}, go);
+  const objects = new Map(backups.flatMap((each) => [...each.objects]));
+  for (const key of foreign) objects.set(key, 'foreign');
+  await Promise.all([...objects].map(([key, content]) => storage.put(key, textBody(content), {}, go)));
   await storage.close();
 }
 
@@ -98,6 +97,20 @@ describe.each(placeKinds)('At a place of kind %s', (kind) => {
       expect(await stand.keys(place)).toEqual(keysOf(newest));
     }
   });
+});
+
+test('one that is stopped before it began has a verdict of its kind, and so has a task that cannot be read', async () => {
+  const { directory } = await stand.fresh();
+  await lay(directory, one, newest);
+  const task = retentionOf([one], [newest]);
+  const stopped = await run(directory, task, { signal: AbortSignal.abort(new Failure('Aborted', 'SIGTERM')) });
+  expect(stopped).toMatchObject({
+    code: 75,
+    verdict: { kind: 'prune', verdict: 'Failed', reason: 'Aborted', removed: 0 },
+  });
+  const refused = await run(directory, { ...task, remove: [] });
+  expect(refused).toMatchObject({ code: 64, verdict: { kind: 'prune', verdict: 'Failed', reason: 'TaskInvalid' } });
+  expect(await stand.keys(directory)).toEqual(keysOf(one, newest));
 });
 
 test('what an object lock or a legal hold keeps is deferred, and no failure; it goes when the hold has ended', async ({

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
 import { shortHash } from '../../src/domain/attempt.ts';
 import { parseTask } from '../../src/domain/parse-task.ts';
+import type { Storage } from '../../src/storage/storage.ts';
 import { redactor } from '../../src/support/redaction.ts';
 import { changeStorage } from '../builders/change-storage.ts';
 import {
@@ -235,26 +236,74 @@ describe('A place', () => {
     expect(await stand.left()).toEqual(keysOf(one, newest));
   });
 
-  test.each<[string, (key: string) => boolean]>([
-    ['that says a manifest is deleted and shows it still', () => true],
-    ['that lists a deleted manifest still', (key) => key === ''],
-  ])('%s keeps the volumes', async (_, isKept) => {
+  test.each<[string, (old: TestBackup) => Partial<Storage>]>([
+    ['says that a manifest is deleted and has it still', ({ key }) => ({ delete: unless(key) })],
+    [
+      'shows a deleted manifest when it is asked for it',
+      ({ key, storedMs }) => ({
+        stat: async (asked, signal) =>
+          asked === key ? { key, bytes: 1, modifiedAtMs: storedMs } : await stand.place.stat(asked, signal),
+      }),
+    ],
+    [
+      'lists a deleted manifest',
+      ({ key }) => ({
+        async *list(prefix, ...rest) {
+          yield* stand.place.list(prefix, ...rest);
+          if (prefix === key) yield { key, bytes: 1, modifiedAtMs: 0 };
+        },
+      }),
+    ],
+  ])('that %s keeps the volumes, also when it says that there is none to be read', async (_, fault) => {
     const [old, newest] = [backupOf(1), backupOf(2)];
     await stand.lay(old, newest);
-    const lying = changeStorage(stand.place, {
-      delete: async (key, signal) => {
-        if (key !== old.key || !isKept(key)) await stand.place.delete(key, signal);
-      },
+    const task = retentionOf([old], [newest]);
+    const volumes = keysOf(old).filter((key) => key !== old.key);
+    const lying = changeStorage(stand.place, fault(old));
+    const first = await pruneAt(lying, task);
+    expect(first.verdict).toMatchObject({ verdict: 'Failed', reason: 'StorageFailed', failed: 1 });
+    expect(await stand.left()).toEqual(expect.arrayContaining(volumes));
+    const blind = changeStorage(lying, {
+      get: (key, ...rest) => (key === old.key ? missing() : stand.place.get(key, ...rest)),
+    });
+    const second = await pruneAt(blind, task);
+    expect(second.verdict).toMatchObject({ verdict: 'Failed', reason: 'StorageFailed', failed: 1 });
+    expect(await stand.left()).toEqual(expect.arrayContaining(volumes));
+  });
+
+  test('that cannot be listed once the manifest is gone loses the volumes that it named all the same', async () => {
+    const [old, newest] = [backupOf(1), backupOf(2)];
+    await stand.lay(old, newest);
+    const own = `shop/nightly/nightly-01/${old.manifest.attempt}/`;
+    const unnamed = await stand.put(`${own}broken.dump`, 'remains', old.storedMs);
+    const task = retentionOf([old], [newest]);
+    const failing = changeStorage(stand.place, {
       async *list(prefix, ...rest) {
+        if (prefix === own) throw new Failure('StorageFailed', 'no page comes');
         yield* stand.place.list(prefix, ...rest);
-        if (prefix === old.key && !isKept(prefix)) yield { key: old.key, bytes: 1, modifiedAtMs: 0 };
       },
     });
-    const { verdict } = await pruneAt(lying, retentionOf([old], [newest]));
-    expect(verdict).toMatchObject({ verdict: 'Failed', reason: 'StorageFailed', failed: 1 });
-    expect(await stand.left()).toEqual(expect.arrayContaining(keysOf(old).filter((key) => key !== old.key)));
+    const first = await pruneAt(failing, task);
+    expect(first.verdict).toMatchObject({ verdict: 'PartlyFailed', reason: 'StorageFailed', removed: 1, failed: 0 });
+    expect(first.verdict.freedBytes).toBe(bytesOf(old));
+    expect(first.backups).toMatchObject([{ outcome: 'Removed', reason: 'StorageFailed' }]);
+    expect(await stand.left()).toEqual([unnamed, ...keysOf(newest)]);
+    // Another try of the Job ends it.
+    expect((await pruneAt(stand.place, task)).verdict).toMatchObject({ verdict: 'Succeeded', freedBytes: 7 });
+    expect(await stand.left()).toEqual(keysOf(newest));
   });
 });
+
+function unless(kept: string): Storage['delete'] {
+  return async (key, signal) => {
+    if (key !== kept) await stand.place.delete(key, signal);
+  };
+}
+
+// oxlint-disable-next-line require-yield -- an object that only fails
+async function* missing(): AsyncGenerator<Uint8Array> {
+  throw new Failure('ObjectMissing', 'not there');
+}
 
 test('a prune that is asked to stop ends the backups at work, begins no other, and says how far it came', async () => {
   const all = Array.from({ length: 20 }, (_, day) => backupOf(day));
