@@ -74,6 +74,8 @@ const commands: Commands = {
   controller: async (...args) => (await import('./cli/controller.ts')).runController(...args),
   keygen: async (...args) => (await import('./cli/keygen.ts')).keygen(...args),
   decrypt: async (...args) => (await import('./cli/decrypt.ts')).decrypt(...args),
+  encrypt: async (...args) => (await import('./cli/encrypt.ts')).encrypt(...args),
+  rewrap: async (...args) => (await import('./cli/rewrap.ts')).rewrap(...args),
   recipients: async (...args) => (await import('./cli/decrypt.ts')).recipients(...args),
   runner: async (...args) => (await import('./cli/runner.ts')).runRunner(...args),
 };

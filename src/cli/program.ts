@@ -3,7 +3,9 @@ import { programVersion } from '../support/version.ts';
 import { addEncryption } from './add-encryption.ts';
 import { addLocalRestore } from './add-local-restore.ts';
 import type { DecryptOptions } from './decrypt.ts';
+import type { EncryptOptions } from './encrypt.ts';
 import type { KeygenOptions } from './keygen.ts';
+import type { RewrapOptions } from './rewrap.ts';
 import type { LocalRestoreOptions } from './local-restore-options.ts';
 import type { LocalOptions } from './local.ts';
 import { wholeNumber } from './parse-number.ts';
@@ -41,7 +43,9 @@ export interface Commands {
   runner(world: CommandWorld): Promise<number>;
   keygen(world: CommandWorld, options: KeygenOptions): Promise<number>;
   decrypt(world: CommandWorld, volumes: readonly string[], options: DecryptOptions): Promise<number>;
+  encrypt(world: CommandWorld, file: string, options: EncryptOptions): Promise<number>;
   recipients(world: CommandWorld, keyFile: string): Promise<number>;
+  rewrap(world: CommandWorld, files: readonly string[], options: RewrapOptions): Promise<number>;
 }
 
 /** The `pgbackup` command line. `done` is told the exit code of the command that ran. */
@@ -63,7 +67,9 @@ export function makeProgram(world: CommandWorld, commands: Commands, done: (exit
   addEncryption(program, {
     keygen: async (options) => done(await commands.keygen(world, options)),
     decrypt: async (volumes, options) => done(await commands.decrypt(world, volumes, options)),
+    encrypt: async (file, options) => done(await commands.encrypt(world, file, options)),
     recipients: async (keyFile) => done(await commands.recipients(world, keyFile)),
+    rewrap: async (files, options) => done(await commands.rewrap(world, files, options)),
   });
   program
     .command('runner')

@@ -33,7 +33,7 @@ export function kmsOfEnvironment({ env, clock, signal }: CommandWorld, endpoint:
   return {
     ...(endpoint === undefined ? {} : { endpoint }),
     agents: makeAgents({ endpoint, proxy: readProxy(env), of: 'kms' }),
-    limit: limitRequests(clock, signal),
+    limit: limitRequests(clock, signal, Number.POSITIVE_INFINITY),
   };
 }
 

@@ -1,6 +1,6 @@
 import { createHash, createHmac, createPublicKey, type KeyObject } from 'node:crypto';
 import { Failure } from '../api/failure.ts';
-import type { KmsAccess } from './kms-access.ts';
+import { regionOfKey, type KmsAccess } from './kms-access.ts';
 
 /** Who can open a backup: what is needed to wrap a key for it. */
 export type Recipient =
@@ -79,6 +79,29 @@ export function readPassphrase(text: string): Recipient {
       'give six random words or more',
     );
   return { kind: 'passphrase', passphrase };
+}
+
+/**
+ * What a file holds, by its content: a public key in PEM, a key of 256 bits, else a passphrase.
+ * @throws Failure RecipientInvalid
+ */
+export function recogniseRecipient(bytes: Uint8Array): Recipient {
+  const text = Buffer.from(bytes).toString('utf8');
+  if (text.includes('-----BEGIN ')) return readRsaRecipient(text);
+  try {
+    return { kind: 'key', key: readKey(bytes, 'RecipientInvalid') };
+  } catch {
+    const passphrase = readPassphrase(text);
+    if (text.trim().includes('\n')) throw invalid('it is no public key, key or passphrase', 'a passphrase is one line');
+    return passphrase;
+  }
+}
+
+/** The name that it has in every key file; undefined where each one has another (passphrases), or AWS KMS will tell. */
+export function fixedNameOf(recipient: Recipient): string | undefined {
+  if (recipient.kind === 'rsa') return nameOfRsa(recipient.publicKey);
+  if (recipient.kind === 'key') return nameOfKey(recipient.key);
+  return recipient.kind === 'kms' && regionOfKey(recipient.keyId) !== undefined ? recipient.keyId : undefined;
 }
 
 function invalid(why: string, hint: string, cause?: unknown): Failure {

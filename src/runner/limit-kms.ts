@@ -6,11 +6,11 @@ import type { Clock } from '../support/clock.ts';
 /** A request with its repetitions, and all of them together: a stranger's key file may name many keys. */
 const limitMs = { request: 30_000, all: 120_000 } as const;
 
-/** Ends each request in time, and all of them together. */
-export function limitRequests(clock: Clock, signal: AbortSignal): KmsAccess['limit'] {
-  let leftMs: number = limitMs.all;
+/** Ends each request in time, and all of them together; those of a person, who can end them, each by itself. */
+export function limitRequests(clock: Clock, signal: AbortSignal, allMs: number = limitMs.all): KmsAccess['limit'] {
+  let leftMs = allMs;
   return async (work) => {
-    if (leftMs <= 0) throw tooLate(limitMs.all);
+    if (leftMs <= 0) throw tooLate(allMs);
     const startMs = clock.monotonicMs();
     const ms = Math.min(limitMs.request, leftMs);
     try {

@@ -16,7 +16,7 @@ export async function publishFile(
   options: PutOptions,
 ): Promise<void> {
   if (options.onlyIfAbsent === true) await publishIfAbsent(session, temporary, target);
-  else await replace(session, temporary, target, aside);
+  else await replace(session, temporary, target, aside, options.inOneStep === true);
   try {
     await syncFolder(session, dirname(target));
   } catch (error) {
@@ -26,13 +26,26 @@ export async function publishFile(
   }
 }
 
-async function replace(session: SftpSession, temporary: string, target: string, aside: string): Promise<void> {
+async function replace(
+  session: SftpSession,
+  temporary: string,
+  target: string,
+  aside: string,
+  inOneStep: boolean,
+): Promise<void> {
   const done = await tryExtension(session, 'rename', () =>
     session.ask<void>(`rename to ${target}`, (channel, answer) =>
       channel.ext_openssh_rename(temporary, target, answer),
     ),
   );
   if (done === 'done') return session.abilities.prove('rename');
+  if (inOneStep)
+    throw (
+      done ??
+      new Failure('StorageConfigInvalid', `the server does not replace ${target} in one step`, {
+        hint: 'let it offer posix-rename@openssh.com (OpenSSH does)',
+      })
+    );
   try {
     await renameOrReplace(session, temporary, target, aside);
   } catch (error) {

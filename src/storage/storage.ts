@@ -19,6 +19,8 @@ export interface PutOptions {
    * elsewhere looked up just before the object becomes visible.
    */
   readonly onlyIfAbsent?: boolean;
+  /** Refuse, and leave the older object, where the place cannot replace it in one step: it is never out of sight. */
+  readonly inOneStep?: boolean;
   /**
    * Store it as a body that is larger than one part, although it may be small: what that needs of a place can be tried so. It is begun before
    * the first byte is asked for. Places that know no parts take no notice.

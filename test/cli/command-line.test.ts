@@ -30,6 +30,8 @@ async function ask(
     keygen: async (_, given) => answer('keygen', given),
     decrypt: async (_, volumes, given) => answer('decrypt', { volumes, ...given }),
     recipients: async (_, keyFile) => answer('recipients', { keyFile }),
+    encrypt: async (_, file, given) => answer('encrypt', { file, ...given }),
+    rewrap: async (_, files, given) => answer('rewrap', { files, ...given }),
   };
   const exitCode = await runCommandLine(line, world, commands);
   return { exitCode, asked, stdout: stdout(), stderr: stderr() };
@@ -75,6 +77,30 @@ describe('the command line', () => {
     });
     expect((await ask(['decrypt', 'one'])).exitCode).toBe(64);
     expect((await ask(['recipients', 'key.enc'])).asked).toEqual({ command: 'recipients', keyFile: 'key.enc' });
+    expect((await ask('encrypt --key-file k --recipient a --recipient-kms b -'.split(' '))).asked).toEqual({
+      command: 'encrypt',
+      file: '-',
+      keyFile: 'k',
+      recipient: ['a'],
+      recipientKms: ['b'],
+      kmsEndpoint: undefined,
+    });
+    expect((await ask('rewrap files --policy nightly --identity a --recipient b --dry-run'.split(' '))).asked).toEqual({
+      command: 'rewrap',
+      files: ['files'],
+      policy: 'nightly',
+      backup: undefined,
+      location: undefined,
+      namespace: undefined,
+      dryRun: true,
+      identity: ['a'],
+      passphraseFile: undefined,
+      kms: false,
+      kmsEndpoint: undefined,
+      recipient: ['b'],
+      recipientKms: [],
+    });
+    expect((await ask('rewrap files --recipient b'.split(' '))).exitCode).toBe(64);
   });
 
   it('gives `local restore` its files and options, which may have the names of those of `local`', async () => {

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startLocalStand, type LocalStand } from './local-stand.ts';
+import { startLocalStand, writeFiles, type LocalStand } from './local-stand.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('rsa', {
   modulusLength: 2048,
@@ -63,6 +63,26 @@ test('a policy that encrypts stores nothing plain, and its restore needs the pri
 
   const back = restore(request('back', ', identities: [{ privateKey: { secretName: identity } }]'));
   expect(await back.exitCode, back.stdout() + back.stderr()).toBe(0);
+  expect(await stand.server.sql('SELECT count(*)::int AS rows FROM orders', 'back')).toEqual([{ rows: 20_000 }]);
+  // For another key from now on: the old one opens nothing any more, and data was not written again.
+  const other = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  await writeFiles(stand.folder, { 'old.pem': privateKey, 'other.pub': other.publicKey });
+  const args = ['rewrap', '-', '--policy', 'nightly', '--identity', 'old.pem', '--recipient', 'other.pub'];
+  const rewrapped = stand.start(args, policy());
+  expect(await rewrapped.exitCode, rewrapped.stderr()).toBe(0);
+  await stand.server.sql('DROP DATABASE back');
+  const closed = restore(request('closed', ', identities: [{ privateKey: { secretName: identity } }]'));
+  expect(await closed.exitCode, closed.stdout()).toBe(77);
+  const identity = request('again', ', identities: [{ privateKey: { secretName: identity } }]').replaceAll(
+    JSON.stringify(privateKey),
+    JSON.stringify(other.privateKey),
+  );
+  const again = restore(identity);
+  expect(await again.exitCode, again.stdout() + again.stderr()).toBe(0);
   expect(await stand.server.sql('SELECT count(*)::int AS rows FROM orders', 'back')).toEqual([{ rows: 20_000 }]);
   const log = readFileSync(join(stand.stateDir, 'operator.log'), 'utf8');
   expect(log + back.stdout() + back.stderr()).not.toContain('PRIVATE KEY');

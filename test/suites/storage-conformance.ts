@@ -103,6 +103,17 @@ export function storageConformance(
       expect((await list(`${folder}/`)).map(({ bytes }) => bytes)).toEqual([14]);
     });
 
+    test('replaces in one step where that is asked for, or refuses and leaves the older object', async () => {
+      await put('object', 'old');
+      const refused = await storage.put(key(), textBody('newer'), { inOneStep: true }, go).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      if (refused !== undefined) expect(refused).toMatchObject({ reason: 'StorageConfigInvalid' });
+      expect(await readText(storage.get(key(), undefined, go))).toBe(refused === undefined ? 'newer' : 'old');
+      expect(await keys(`${folder}/`)).toEqual([key()]);
+    });
+
     test('shows nothing under the key until the bytes are complete', async () => {
       const seen: (ObjectStat | undefined)[] = [];
       async function* watched() {
