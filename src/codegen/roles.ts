@@ -22,8 +22,8 @@ const plurals = kinds.map(({ plural }) => plural);
 /** What the controller does in the namespaces that it sees, and nothing else. There are no Secrets in it: only runners mount them. */
 export const controllerRules: readonly Rule[] = [
   { apiGroups: [apiGroup], resources: plurals, verbs: ['get', 'list', 'watch'] },
-  // Delete: those with nothing in storage, beyond what their policy keeps.
-  { apiGroups: [apiGroup], resources: [backupKind.plural], verbs: ['create', 'delete'] },
+  // Update: one with deletionPolicy Delete is held (finalizer) until its data is gone. Delete: those with nothing in storage.
+  { apiGroups: [apiGroup], resources: [backupKind.plural], verbs: ['create', 'update', 'delete'] },
   // Update: a request is held (finalizer) until what its runner left is cleared up. Delete: those that have had their time.
   { apiGroups: [apiGroup], resources: [restoreRequestKind.plural], verbs: ['create', 'update', 'delete'] },
   { apiGroups: [apiGroup], resources: plurals.map((plural) => `${plural}/status`), verbs: ['update'] },

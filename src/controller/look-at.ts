@@ -1,5 +1,7 @@
 import type { Plan } from './action.ts';
 import type { Admission } from './admission/admission.ts';
+import { observeDeletion } from './deletion/observe.ts';
+import { planDeletion } from './deletion/plan.ts';
 import { observeBackup } from './backup/observe.ts';
 import { planBackup } from './backup/plan.ts';
 import { parseKey } from './world/keys.ts';
@@ -38,6 +40,8 @@ export async function lookAt(
     return seen && planRetention(seen);
   }
   if (kind === 'backup') {
+    const deletion = await observeDeletion(sources, mode, namespace, name, signal);
+    if (deletion !== undefined) return planDeletion(deletion);
     const seen = await observeBackup(sources, mode, namespace, name, signal);
     return seen && planBackup(seen);
   }

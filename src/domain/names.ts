@@ -60,3 +60,8 @@ export function cleanupJobName(request: string): string {
 export function pruneJobName(policy: string, location: string, prune: string): string {
   return `pgbr-${policy}-${shortHash(location)}-${prune}`;
 }
+
+/** The Job that removes the data of a Backup from its destination at that index (0 to 7): at most 5 + 57 = 62 characters. */
+export function deletionJobName(backup: string, index: number): string {
+  return `pgd${index}-${backup}`;
+}

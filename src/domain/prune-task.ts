@@ -47,6 +47,8 @@ export const prune = z.strictObject({
     .refine(eachOnce, 'a backup is named twice'),
   /** Only, and always, of retention: the newest backup of the policy that the controller knows there; it stays. */
   newest: z.strictObject({ id, uid, startedAt: z.string() }).optional(),
+  /** Only of retention: false where the policy stores no globals any more; then nobody misses them. */
+  globals: z.boolean().optional(),
   /** Only of retention: backups that hold the newest good copies of databases; they stay, and are proven before anything goes. */
   floor: z.array(z.strictObject({ id, uid })).max(pruneMax).optional(),
   waitForSecretSeconds: z.int(),

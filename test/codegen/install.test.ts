@@ -52,7 +52,10 @@ describe('manifests/install.yaml', () => {
     const deleted = rules.filter(({ verbs }) => verbs.includes('delete')).flatMap((rule) => rule.resources);
     expect(deleted.toSorted()).toEqual(['backups', 'jobs', 'restorerequests']);
     const updated = rules.filter(({ verbs }) => verbs.includes('update')).flatMap((rule) => rule.resources);
-    expect(updated.filter((name) => kinds.some(({ plural }) => plural === name))).toEqual(['restorerequests']);
+    expect(updated.filter((name) => kinds.some(({ plural }) => plural === name))).toEqual([
+      'backups',
+      'restorerequests',
+    ]);
   });
 
   it("names the image of this version once: runners use the controller's", () => {

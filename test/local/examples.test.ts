@@ -33,6 +33,7 @@ describe('the examples', () => {
       'policy-encrypted.yaml',
       'policy-full.yaml',
       'policy-minimal.yaml',
+      'policy-retention.yaml',
       'policy-three-places.yaml',
       'restore-full.yaml',
       'restore-policy.yaml',

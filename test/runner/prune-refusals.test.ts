@@ -243,6 +243,13 @@ describe('The last good copy stays where', () => {
     expect(gone.toSorted()).toEqual([...one.objects.keys()].toSorted());
   });
 
+  test('a policy that stores no globals any more misses none', async () => {
+    const newest = backupOf(3, { databases: both.databases });
+    await stand.lay(one, whole, newest);
+    const { verdict } = await pruneThen(retentionOf([one, whole], [newest], { globals: false }));
+    expect(verdict).toMatchObject({ verdict: 'Succeeded', removed: 2 });
+  });
+
   test('the copy that is to stay is older than the one that is to go', async () => {
     const old = backupOf(1, both);
     const newest = backupOf(3);

@@ -1,8 +1,8 @@
 import type { BackupStatus } from '../../api/backup.ts';
-import type { Backup } from '../../api/kinds.ts';
+import { finalizer, type Backup } from '../../api/kinds.ts';
 import { backupJobName } from '../../domain/names.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
-import { earliest, type CreateAction, type Plan } from '../action.ts';
+import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
 import { mayComeYet } from '../run/await-results.ts';
 import { findCondition } from '../conditions.ts';
 import { deleteJob } from '../run/delete-job.ts';
@@ -34,6 +34,8 @@ const queuedMs = 5 * 60_000;
 export function planBackup(seen: BackupSeen): Plan {
   const { object: backup, fault } = seen.backup;
   if (backup.metadata.deletionTimestamp !== undefined) return { actions: [] };
+  const hold = followDeletionPolicy(backup);
+  if (hold !== undefined) return { actions: [hold], wakeAt: seen.nowMs + 1000 };
   if (resultOf(backup) !== undefined) return planEnded(seen, backup);
   if (fault !== undefined) return wait(seen, backup, 'SpecInvalid', fault, undefined);
   if (backup.spec.import !== undefined) return planImport(seen, backup);
@@ -49,6 +51,13 @@ export function planBackup(seen: BackupSeen): Plan {
     return fail(seen, backup, 'JobDeleted', `the Job ${backup.status.job} was deleted before its answer was taken`);
   }
   return planStart(seen, backup);
+}
+
+/** With deletionPolicy Delete the object is held, so that its data goes first (controller/deletion). */
+function followDeletionPolicy(backup: Backup): Action | undefined {
+  const isHeld = backup.metadata.finalizers?.includes(finalizer) ?? false;
+  if (isHeld === (backup.spec.deletionPolicy === 'Delete')) return undefined;
+  return { type: isHeld ? 'release' : 'hold', resource: resources.backup, object: backup };
 }
 
 /** Finished Jobs go when their time has come; one that nobody needs any more goes at once. */

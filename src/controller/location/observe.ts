@@ -1,4 +1,4 @@
-import type { Backup, BackupLocation } from '../../api/kinds.ts';
+import { labels, type Backup, type BackupLocation } from '../../api/kinds.ts';
 import type { Copies } from '../world/copies.ts';
 import type { HeldAfter } from '../world/held-manifests.ts';
 import type { ControllerMode } from '../mode.ts';
@@ -61,7 +61,7 @@ export async function observeLocation(
     location,
     ...run,
     job: world.job(namespace, jobName) ?? run.job,
-    jobs: world.jobsOwnedBy(uid),
+    jobs: world.jobsOwnedBy(uid).filter(({ metadata }) => metadata.labels?.[labels.task] === 'inspect'),
     // Asked for only when an inspection is due: there may be many, and each end of a run has its locations looked at.
     get otherInspections() {
       return countPlaceJobs(world, uid, mode, nowMs);

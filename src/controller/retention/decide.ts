@@ -64,7 +64,8 @@ function readHolding(location: string, backup: Backup, inUse: ReadonlySet<string
   const copy = status?.destinations?.find((each) => each.location === location);
   const uid = spec.import === undefined ? metadata.uid : metadata.annotations?.[annotations.foundUid];
   const startedAt = readStamp(status?.startedAt);
-  // What goes on is nobody's to judge, and neither is what somebody imported by hand.
+  // What goes on, or is being deleted, is nobody's to judge, and neither is what somebody imported by hand.
+  if (metadata.deletionTimestamp !== undefined) return [];
   if (copy === undefined || !isCopy(copy) || uid === undefined || resultOf(backup) === undefined) return [];
   const slot = readStamp(spec.slot);
   const isNear = slot !== undefined && startedAt !== undefined && Math.abs(startedAt - slot) <= slotNearMs;

@@ -70,6 +70,7 @@ export function createPruneJob(
     why: 'retention',
     remove: batch.map(describe),
     ...(newest === undefined ? {} : { newest: { id: newest.id, uid: newest.uid, startedAt: stamp(newest.startedAt) } }),
+    globals: policy.spec.dump.globals,
     floor: floor.map(({ id, uid }) => ({ id, uid })),
     waitForSecretSeconds,
   };

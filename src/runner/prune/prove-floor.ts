@@ -24,7 +24,7 @@ export async function proveFloor(
   log: Workshop['log'],
   signal: AbortSignal,
 ): Promise<MustStay> {
-  const { namespace, policy, newest, floor = [] } = task;
+  const { namespace, policy, newest, floor = [], globals = true } = task;
   const stays = new Map([...floor, ...(newest === undefined ? [] : [newest])].map(({ id, uid }) => [id, uid]));
   const listed = [...stays].flatMap(([id, uid]) => {
     const found = named.get(id);
@@ -40,7 +40,8 @@ export async function proveFloor(
       return;
     }
     const startedMs = Date.parse(found.startedAt);
-    for (const part of storedParts(found)) proven.set(part, Math.max(proven.get(part) ?? startedMs, startedMs));
+    for (const part of storedParts(found, globals))
+      proven.set(part, Math.max(proven.get(part) ?? startedMs, startedMs));
   };
   for (let from = 0; from < listed.length;) {
     const batch = nextBatch(listed, from);
@@ -49,7 +50,7 @@ export async function proveFloor(
   }
   return (manifest) => {
     const startedMs = Date.parse(manifest.startedAt);
-    const alone = storedParts(manifest).filter((part) => !((proven.get(part) ?? Number.NaN) >= startedMs));
+    const alone = storedParts(manifest, globals).filter((part) => !((proven.get(part) ?? Number.NaN) >= startedMs));
     const [first] = alone;
     if (first === undefined) return undefined;
     const others = alone.length === 1 ? '' : ` and ${alone.length - 1} more`;
@@ -74,10 +75,10 @@ async function readWhole(storage: Storage, key: string, uid: string, signal: Abo
 }
 
 /** What a backup holds, in words that are never the same for two things. */
-function storedParts({ databases, globals }: Manifest): readonly string[] {
+function storedParts({ databases, globals }: Manifest, withGlobals: boolean): readonly string[] {
   const stored = databases.filter(({ outcome, artifacts }) => outcome === 'stored' && artifacts.length > 0);
   return [
     ...stored.map(({ name }) => `database ${JSON.stringify(name)}`),
-    ...(globals === undefined ? [] : ['the globals']),
+    ...(globals === undefined || !withGlobals ? [] : ['the globals']),
   ];
 }
