@@ -21,6 +21,8 @@ import { maxDatabases, maxDestinations } from './backup-policy.ts';
 import { transitionRule, withRules } from './rules.ts';
 
 const identityMembers = ['policy', 'slot', 'import'] as const;
+/** As CEL spells a member whose name is a word of its own. */
+const inCel = (name: string): string => (name === 'import' ? '__import__' : name);
 type BackupIdentity = Readonly<Partial<Record<(typeof identityMembers)[number], unknown>>>;
 
 export const backupSpec = withRules(
@@ -43,6 +45,7 @@ export const backupSpec = withRules(
   }),
   transitionRule<BackupIdentity>(
     identityMembers
+      .map(inCel)
       .map(
         (name) =>
           `has(self.${name}) == has(oldSelf.${name}) && (!has(self.${name}) || self.${name} == oldSelf.${name})`,

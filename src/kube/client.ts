@@ -122,7 +122,10 @@ export interface KubeClient {
   create(type: ResourceType, object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /** Replaces all but status. metadata.resourceVersion is required; a stale one fails with Conflict. */
   put(type: ResourceType, object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
-  /** Replaces only status. metadata.resourceVersion is required; a stale one fails with Conflict. */
+  /**
+   * Replaces only status. metadata.resourceVersion is required; a stale one fails with Conflict. Members that the schema does not know
+   * are left out where it may be older than we are (a cluster), and refused where it is our own (the embedded server).
+   */
   putStatus(type: ResourceType, object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /** Resolves also when the object is already gone. With finalizers it stays, with a deletionTimestamp, until they are removed. */
   delete(
