@@ -136,11 +136,17 @@ const sftp = withRules(
     ),
     hostKeys: z
       .array(
-        z
-          .string()
-          .min(16)
-          .max(2048)
-          .regex(/^(SHA256:[A-Za-z0-9+/]{43}=?|([!-~]+ )?(ssh-|ecdsa-|sk-)[!-~]+ [A-Za-z0-9+/]+=*( [^\0\r\n]*)?)$/),
+        withRules(
+          z.string().min(16).max(2048),
+          rule<string>(
+            String.raw`self.matches(r'^(SHA256:[A-Za-z0-9+/]{43}=?|([!-~]+ )?(ssh-|ecdsa-|sk-)[!-~]+ [A-Za-z0-9+/]+=*( [^\x00\r\n]*)?)$')`,
+            (self) =>
+              /^(SHA256:[A-Za-z0-9+/]{43}=?|([!-~]+ )?(ssh-|ecdsa-|sk-)[!-~]+ [A-Za-z0-9+/]+=*( [^\0\r\n]*)?)$/.test(
+                self,
+              ),
+            'must be a line as ssh-keyscan prints it, such as "sftp.example.com ssh-ed25519 AAAA…" (leave out those that begin with #), or a fingerprint, such as SHA256: and 43 characters',
+          ),
+        ),
       )
       .min(1)
       .max(16)

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { rule, withRules } from './rules.ts';
 
+/** Without a password, a query or a fragment. */
+const endpointPattern = String.raw`^https?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]{2,39}\])(:[0-9]{1,5})?(/[A-Za-z0-9._~+=@-]*)*$`;
+
 /** Of an endpoint as its pattern has it: name, address, or address of IPv6 in brackets; then the port. */
 const hostAndPort = /^https?:\/\/(\[[^\]]*\]|[^/:]+)(?::([0-9]+))?/;
 
@@ -19,21 +22,20 @@ function addressIsWhole(endpoint: string): boolean {
 /** URL of a server that speaks as one of AWS; without a password, a query or a fragment. */
 export const httpEndpoint = () =>
   withRules(
-    z
-      .string()
-      .min(8)
-      .max(512)
-      .regex(
-        /^https?:\/\/([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]{2,39}\])(:[0-9]{1,5})?(\/[A-Za-z0-9._~+=@-]*)*$/,
-      ),
+    z.string().min(8).max(512),
+    rule<string>(
+      "self.matches('^https?://')",
+      (self) => /^https?:\/\//.test(self),
+      'must begin with http:// or https://, such as http://minio:9000 or https://s3.example.com',
+    ),
     rule<string>(
       "!isURL(self) || url(self).getPort() == '' || (int(url(self).getPort()) >= 1 && int(url(self).getPort()) <= 65535)",
       portIsInRange,
       'the port must be 1–65535',
     ),
     rule<string>(
-      "self.contains('[') ? isIP(self.split(']')[0].split('[')[1]) : !self.matches('^https?://[0-9.]+(:|/|$)') || isIP(self.split('/')[2].split(':')[0])",
-      addressIsWhole,
+      `!self.matches('^https?://') || (self.matches(r'${endpointPattern}') && (self.contains('[') ? isIP(self.split(']')[0].split('[')[1]) : !self.matches('^https?://[0-9.]+(:|/|$)') || isIP(self.split('/')[2].split(':')[0])))`,
+      (self) => !/^https?:\/\//.test(self) || (new RegExp(endpointPattern).test(self) && addressIsWhole(self)),
       'must be a URL such as https://s3.example.com, http://192.0.2.1:9000 or http://[2001:db8::1]:9000',
     ),
   );

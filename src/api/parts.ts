@@ -115,11 +115,14 @@ export type Rebuilt = z.infer<ReturnType<typeof rebuilt>>;
 export const failureReason = () => z.enum(failureReasonNames);
 
 const quantity = () =>
-  z
-    .string()
-    .min(1)
-    .max(32)
-    .regex(/^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/);
+  withRules(
+    z.string().min(1).max(32),
+    rule<string>(
+      "self.matches('^[0-9]+([.][0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$')",
+      (self) => /^[0-9]+([.][0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$/.test(self),
+      'must be a quantity as Kubernetes writes it, such as 500m, 2, 512Mi (1024 × 1024 each) or 512M (1000 × 1000 each); MB and GB are none',
+    ),
+  );
 /** A map whose keys are bounded too: a structural schema has no word for that, so a rule says it. */
 const textMap = <Value extends z.ZodType>(maxKeyLength: number, value: Value, maxProperties: number) =>
   withRules(

@@ -19,7 +19,7 @@ const budgets = [
  * The verdict as it goes into the termination message: at most 3 KiB of UTF-8 whatever the messages hold, never cut inside a
  * character. Free texts pass the redactor; names and reasons are facts and stay as they are.
  */
-export function printVerdict(verdict: Verdict, redactor: Redactor): string {
+export function printVerdict(verdict: Verdict, redactor: Pick<Redactor, 'text'>): string {
   let text = '';
   for (const told of shorterAndShorter(verdict)) {
     for (const [message, hint, destination] of budgets) {
@@ -45,7 +45,7 @@ function* shorterAndShorter(verdict: Verdict): Generator<Verdict, void, void> {
 
 function shorten(
   verdict: Verdict,
-  redactor: Redactor,
+  redactor: Pick<Redactor, 'text'>,
   bytes: { readonly message: number; readonly hint: number; readonly destination: number },
 ): Verdict {
   const texts = {
@@ -66,7 +66,7 @@ function shorten(
 
 function shortenDestination(
   destination: BackupVerdict['destinations'][number],
-  redactor: Redactor,
+  redactor: Pick<Redactor, 'text'>,
   bytes: number,
 ): BackupVerdict['destinations'][number] {
   const { message, ...rest } = destination;
@@ -76,7 +76,7 @@ function shortenDestination(
   };
 }
 
-function shortenNote({ message, ...rest }: NoteSum, redactor: Redactor, bytes: number): NoteSum {
+function shortenNote({ message, ...rest }: NoteSum, redactor: Pick<Redactor, 'text'>, bytes: number): NoteSum {
   return { ...rest, ...shortened('message', message, redactor, bytes) };
 }
 
@@ -84,7 +84,7 @@ function shortenNote({ message, ...rest }: NoteSum, redactor: Redactor, bytes: n
 function shortened<Key extends string>(
   key: Key,
   text: string | undefined,
-  redactor: Redactor,
+  redactor: Pick<Redactor, 'text'>,
   bytes: number,
   characters = Number.POSITIVE_INFINITY,
 ): Partial<Record<Key, string>> {

@@ -16,6 +16,7 @@ import type { Redactor } from '../support/redaction.ts';
 import { isoTime } from './iso-time.ts';
 import { findPlace } from './open-location.ts';
 import { idleProgress } from './progress.ts';
+import { namePaths } from './name-paths.ts';
 import { printVerdict } from './print-verdict.ts';
 import { readTask, type GivenTask } from './read-task.ts';
 import { openReportLines } from './report-lines.ts';
@@ -91,7 +92,8 @@ export async function runTask(options: RunOptions): Promise<number> {
   else log.error('done', end);
   try {
     // Written in place: the file is a mount of its own in a pod and cannot be replaced.
-    await writeFile(options.terminationMessage, printVerdict(verdict, redactor));
+    const told = { text: (text: string) => namePaths(redactor.text(text), root) };
+    await writeFile(options.terminationMessage, printVerdict(verdict, told));
   } catch (error) {
     // The exit code still tells the most of it.
     log.error('the verdict could not be written', { error: toFailure(error).message });

@@ -24,7 +24,6 @@ const byReason: Partial<Readonly<Record<FailureReason, string>>> = {
   StorageDenied:
     'allow this access key s3:ListBucket, and s3:PutObject, s3:GetObject and s3:DeleteObject below the prefix',
   StorageCredentialsInvalid: 'correct the access key in the Secret that s3.credentials names',
-  StorageMissing: 'create the bucket, or correct s3.bucket',
   StorageFull: 'make room in the bucket, or raise its quota',
   StorageFailed: 'look at the log of the store',
   TlsFailed: 'give the authority of the endpoint’s certificate in s3.ca, or correct s3.endpoint',
@@ -33,7 +32,7 @@ const byReason: Partial<Readonly<Record<FailureReason, string>>> = {
 /** Advice that speaks of S3 and of what was met; undefined where there is none but to look. */
 export function chooseHint(reason: FailureReason, problem: S3Problem, facts: HintFacts): string | undefined {
   const { code, status, systemCode, foreign, region, movedTo } = problem;
-  const known = byCode[code];
+  const known = byCode[code] ?? hintOfWrongScheme(problem);
   if (known !== undefined) return known;
   if (status === 413 || code === 'EntityTooLarge')
     return 'requests of 8 MiB must be allowed (a proxy before the store: nginx has client_max_body_size 16m)';
@@ -52,7 +51,18 @@ export function chooseHint(reason: FailureReason, problem: S3Problem, facts: Hin
     return 'correct s3.endpoint: what answers there is no S3, or is not reached under this path';
   if (reason === 'StorageConfigInvalid')
     return 'correct s3.region, s3.endpoint, s3.forcePathStyle, s3.storageClass or s3.serverSideEncryption';
+  if (reason === 'StorageMissing')
+    return `create the bucket${facts.bucket === undefined ? '' : ` ${facts.bucket}`}, or correct s3.bucket`;
   return byReason[reason];
+}
+
+/** A port speaks one of both. */
+function hintOfWrongScheme({ systemCode, message }: S3Problem): string | undefined {
+  if (systemCode === 'EPROTO' && /wrong.version.number|packet.length.too.long|http.request/i.test(message))
+    return 's3.endpoint says https, and what answers does not speak TLS: write http:// if that is meant, or correct the port';
+  if (/http request.*https (server|port)/i.test(message))
+    return 's3.endpoint says http, and what answers wants TLS: write https://';
+  return undefined;
 }
 
 /** With the bucket in the host name, servers that want it in the path are not found, show another certificate, or look for another bucket. */

@@ -122,18 +122,18 @@ const locations: readonly BadObject[] = [
   },
   {
     name: 'an endpoint without scheme',
-    object: s3({ endpoint: 's3.example.com' }),
-    error: 'spec.s3.endpoint in body should match',
+    object: s3({ endpoint: 'minio:9000' }),
+    error: 'must begin with http:// or https://, such as http://minio:9000',
   },
   {
     name: 'an endpoint with a password',
     object: s3({ endpoint: 'https://u:p@s3.example.com' }),
-    error: 'spec.s3.endpoint in body should match',
+    error: 'must be a URL such as https://s3.example.com',
   },
   {
     name: 'an endpoint with a line break',
     object: s3({ endpoint: 'https://s3.example.com\n' }),
-    error: 'spec.s3.endpoint in body should match',
+    error: 'must be a URL such as https://s3.example.com',
   },
   {
     name: 'an endpoint with port 0',
@@ -153,7 +153,7 @@ const locations: readonly BadObject[] = [
   {
     name: 'an endpoint with an address of IPv6 without brackets',
     object: s3({ endpoint: 'http://2001:db8::1' }),
-    error: 'spec.s3.endpoint in body should match',
+    error: 'must be a URL such as https://s3.example.com',
   },
   {
     name: 'an endpoint with an address of IPv6 and port 0',
@@ -226,12 +226,17 @@ const locations: readonly BadObject[] = [
   {
     name: 'a host key of 42 characters',
     object: sftp({ hostKeys: [hostKey.slice(0, -1)] }),
-    error: 'spec.sftp.hostKeys[0] in body should match',
+    error: 'must be a line as ssh-keyscan prints it',
   },
   {
     name: 'a host key with a carriage return',
     object: sftp({ hostKeys: ['ssh-ed25519 AAAAC3Nz comment\r'] }),
-    error: 'spec.sftp.hostKeys[0] in body should match',
+    error: 'must be a line as ssh-keyscan prints it',
+  },
+  {
+    name: 'a comment of ssh-keyscan',
+    object: sftp({ hostKeys: ['# sftp.example.com:22 SSH-2.0-OpenSSH_9.6', hostKey] }),
+    error: 'leave out those that begin with #',
   },
   {
     name: 'a host key twice',
@@ -448,9 +453,14 @@ const policies: readonly BadObject[] = [
     error: 'spec.runner.podAnnotations.k: Too long',
   },
   {
+    name: 'a memory in MB',
+    object: withRunner({ resources: { limits: { memory: '512MB' } } }),
+    error: 'MB and GB are none',
+  },
+  {
     name: 'a resource that is no quantity',
     object: withRunner({ resources: { limits: { memory: '1 GB' } } }),
-    error: 'spec.runner.resources.limits.memory in body should match',
+    error: 'must be a quantity as Kubernetes writes it, such as 500m, 2, 512Mi',
   },
   {
     name: 'a deadline of a second',

@@ -182,6 +182,34 @@ describe('a redirect', () => {
   });
 });
 
+describe('an endpoint', () => {
+  test('with https at a port that does not speak TLS says to write http', async () => {
+    const storage = stand.open({ endpoint: stand.server.endpoint.replace('http:', 'https:') });
+    await expect(storage.stat('a', go)).rejects.toMatchObject({
+      reason: 'TlsFailed',
+      hint: expect.stringContaining('write http://') as unknown,
+    });
+  });
+
+  test.each(['Client sent an HTTP request to an HTTPS server.', 'The plain HTTP request was sent to HTTPS port'])(
+    'with http at a port that wants TLS says to write https: %s',
+    async (text) => {
+      stand.server.script = () => ({ raw: (response) => void response.writeHead(400).end(text) });
+      await expect(stand.storage.put('a', textBody('x'), {}, go)).rejects.toMatchObject({
+        hint: expect.stringContaining('write https://') as unknown,
+      });
+    },
+  );
+
+  test('without the bucket names the bucket', async () => {
+    stand.server.script = () => ({ status: 404, code: 'NoSuchBucket' });
+    await expect(stand.storage.put('a', textBody('x'), {}, go)).rejects.toMatchObject({
+      reason: 'StorageMissing',
+      hint: expect.stringContaining('create the bucket bucket, or') as unknown,
+    });
+  });
+});
+
 describe('a server that lists as version 1 does', () => {
   /** Knows `marker`, and nothing of version 2. */
   const versionOne = (pageSize: number) => (request: S3Request) => {
