@@ -32,8 +32,10 @@ const byReason: Partial<Readonly<Record<FailureReason, string>>> = {
 /** Advice that speaks of S3 and of what was met; undefined where there is none but to look. */
 export function chooseHint(reason: FailureReason, problem: S3Problem, facts: HintFacts): string | undefined {
   const { code, status, systemCode, foreign, region, movedTo } = problem;
-  const known = byCode[code] ?? hintOfWrongScheme(problem);
+  const known = byCode[code];
   if (known !== undefined) return known;
+  if (speaksNoTls(problem))
+    return 's3.endpoint says https, and what answers does not speak TLS: write http:// if that is meant, or correct the port';
   if (status === 413 || code === 'EntityTooLarge')
     return 'requests of 8 MiB must be allowed (a proxy before the store: nginx has client_max_body_size 16m)';
   const misplaced = hintOfMisplacedBucket(reason, problem, facts);
@@ -56,13 +58,9 @@ export function chooseHint(reason: FailureReason, problem: S3Problem, facts: Hin
   return byReason[reason];
 }
 
-/** A port speaks one of both. */
-function hintOfWrongScheme({ systemCode, message }: S3Problem): string | undefined {
-  if (systemCode === 'EPROTO' && /wrong.version.number|packet.length.too.long|http.request/i.test(message))
-    return 's3.endpoint says https, and what answers does not speak TLS: write http:// if that is meant, or correct the port';
-  if (/http request.*https (server|port)/i.test(message))
-    return 's3.endpoint says http, and what answers wants TLS: write https://';
-  return undefined;
+/** A port without TLS answers in words that are no TLS. */
+function speaksNoTls({ systemCode, message }: S3Problem): boolean {
+  return systemCode === 'EPROTO' && /wrong.version.number|packet.length.too.long|http.request/i.test(message);
 }
 
 /** With the bucket in the host name, servers that want it in the path are not found, show another certificate, or look for another bucket. */

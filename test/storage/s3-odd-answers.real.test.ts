@@ -191,16 +191,6 @@ describe('an endpoint', () => {
     });
   });
 
-  test.each(['Client sent an HTTP request to an HTTPS server.', 'The plain HTTP request was sent to HTTPS port'])(
-    'with http at a port that wants TLS says to write https: %s',
-    async (text) => {
-      stand.server.script = () => ({ raw: (response) => void response.writeHead(400).end(text) });
-      await expect(stand.storage.put('a', textBody('x'), {}, go)).rejects.toMatchObject({
-        hint: expect.stringContaining('write https://') as unknown,
-      });
-    },
-  );
-
   test('without the bucket names the bucket', async () => {
     stand.server.script = () => ({ status: 404, code: 'NoSuchBucket' });
     await expect(stand.storage.put('a', textBody('x'), {}, go)).rejects.toMatchObject({
