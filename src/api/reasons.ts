@@ -556,7 +556,7 @@ export const failureReasons = {
     consequence: 'wait',
     exitCode: 65,
     meaning:
-      'A backup was not removed: under its name the location holds another one, or a manifest of other bytes than when it was stored.',
+      'A backup was left alone (not removed, not copied): under its name the location holds another one, or a manifest of other bytes than when it was stored.',
     remedy: 'Let the location be inspected (pgbackup.dev/probe-requested-at), and find out who writes there.',
   },
   PrefixShared: {

@@ -4,6 +4,7 @@ import { destinationOutcomes } from '../api/backup.ts';
 import { noteSum } from '../api/notes.ts';
 import { failureReasonNames } from '../api/reasons.ts';
 import { mostRefusedTold, restoredOutcomes } from '../api/restore-request.ts';
+import { copied, copyEnd } from './copy-report.ts';
 import { readSource } from './fit-source.ts';
 import { unseenManifests } from './known-manifests.ts';
 import { latencies, offers } from './probe-report.ts';
@@ -147,8 +148,10 @@ export const verdict = z.discriminatedUnion('kind', [
   restoreVerdict,
   cleanupVerdict,
   pruneVerdict,
+  copyEnd.extend({ v: z.literal(reportVersion) }),
 ]);
 export type Verdict = z.infer<typeof verdict>;
+export type CopyVerdict = Extract<Verdict, { readonly kind: 'copy' }>;
 
 /** Every line of the log has winston's level, message and timestamp besides. */
 export const progressLine = z.object({
@@ -258,6 +261,7 @@ export const resultLine = z.discriminatedUnion('kind', [
   restoredDatabase,
   createdRoles,
   pruned.extend(ofResult),
+  copied.extend(ofResult),
 ]);
 export type ResultLine = z.infer<typeof resultLine>;
 

@@ -4,6 +4,7 @@ import { readBacks } from '../api/backup-policy.ts';
 import { accessModes } from '../api/probe.ts';
 import { leavableKinds, onErrors } from '../api/restore-options.ts';
 import { checkOperators, restoredSource } from '../api/restore-spec.ts';
+import { copy } from './copy-task.ts';
 import { prune } from './prune-task.ts';
 import { secretKeys, taskLocation } from './task-location.ts';
 
@@ -256,5 +257,15 @@ export type CleanupTask = z.infer<typeof cleanupTask>;
 export const pruneTask = prune.extend({ version: z.literal(taskVersion) });
 export type PruneTask = z.infer<typeof pruneTask>;
 
-export const task = z.discriminatedUnion('kind', [backupTask, inspectTask, restoreTask, cleanupTask, pruneTask]);
+export const copyTask = copy.extend({ version: z.literal(taskVersion) });
+export type CopyTask = z.infer<typeof copyTask>;
+
+export const task = z.discriminatedUnion('kind', [
+  backupTask,
+  inspectTask,
+  restoreTask,
+  cleanupTask,
+  pruneTask,
+  copyTask,
+]);
 export type Task = z.infer<typeof task>;

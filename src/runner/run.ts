@@ -59,7 +59,14 @@ const tidyMilliseconds = 5_000;
  * A task ends by itself sooner than this after its abort; this is for what hears of none. Kubernetes' own grace is 30 s, our pods have
  * 60 s, which a restore needs: it drops its scratch databases, or finishes a swap.
  */
-const abortMilliseconds = { backup: 15_000, inspect: 10_000, restore: 50_000, cleanup: 50_000, prune: 15_000 } as const;
+const abortMilliseconds = {
+  backup: 15_000,
+  inspect: 10_000,
+  restore: 50_000,
+  cleanup: 50_000,
+  prune: 15_000,
+  copy: 15_000,
+} as const;
 /** For all that is done after the verdict was written; less when somebody waits for the end. */
 const afterVerdictMilliseconds = { usual: 25_000, aborted: 10_000 } as const;
 
@@ -189,6 +196,10 @@ async function doTask(
     const { prune } = await import('./prune/prune.ts');
     return prune(task, workshop);
   }
+  if (task.kind === 'copy') {
+    const { copyBackups } = await import('./copy/copy-backups.ts');
+    return copyBackups(task, workshop);
+  }
   const { inspectLocation } = await import('./inspect/inspect-location.ts');
   return inspectLocation(task, workshop);
 }
@@ -215,6 +226,7 @@ async function failedVerdict(root: string, failure: Failure, startedAt: string, 
   }
   if (kind === 'cleanup') return { ...end, kind, dropped: [] };
   if (kind === 'prune') return { ...end, kind, removed: 0, freedBytes: 0, deferred: 0, refused: 0, failed: 0 };
+  if (kind === 'copy') return { ...end, kind, copied: 0, present: 0, sourceDamaged: 0, failed: 0, bytes: 0 };
   return { ...end, kind: 'backup', attempt: '', plainBytes: 0, storedBytes: 0, destinations: [] };
 }
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
 import { markBytes, measure } from '../../src/pipeline/measure.ts';
 import { sample } from '../../src/pipeline/sample.ts';
-import { readBack, type SentObject } from '../../src/runner/backup/read-back.ts';
+import { readBack, type SentObject } from '../../src/runner/read-back.ts';
 import { openDirectory } from '../../src/storage/directory.ts';
 import { limitStorage } from '../../src/storage/limit.ts';
 import type { Range, Storage } from '../../src/storage/storage.ts';

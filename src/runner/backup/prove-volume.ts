@@ -1,9 +1,9 @@
 import { toFailure } from '../../api/failure.ts';
 import type { BackupTask } from '../../domain/task.ts';
+import { readBack, type SentObject } from '../read-back.ts';
 import type { Workshop } from '../workshop.ts';
 import type { Destination } from './destination.ts';
 import { dropOut } from './drop-out.ts';
-import { readBack, type SentObject } from './read-back.ts';
 import { stallOf } from './stall-of.ts';
 
 /** A place that acknowledged a volume. */

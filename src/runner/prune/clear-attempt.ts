@@ -2,7 +2,7 @@ import { toFailure, type Failure } from '../../api/failure.ts';
 import { parseAttemptKey } from '../../domain/layout.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { deleteKeys } from '../delete-keys.ts';
-import { isPlaceGone } from './is-place-gone.ts';
+import { isPlaceGone } from '../is-place-gone.ts';
 
 /** Keys in mind at once, and how often there may be as many again. */
 const mostKeys = 10_000;

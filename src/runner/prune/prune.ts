@@ -8,7 +8,7 @@ import { isoTime } from '../iso-time.ts';
 import { nextBatch } from '../next-batch.ts';
 import type { Workshop } from '../workshop.ts';
 import { checkNewest } from './check-newest.ts';
-import { isPlaceGone } from './is-place-gone.ts';
+import { isPlaceGone } from '../is-place-gone.ts';
 import { proveFloor, type MustStay } from './prove-floor.ts';
 import { judgePruned, tellPruned } from './prune-verdict.ts';
 import { removeBackup, type Pruned } from './remove-backup.ts';

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { Failure } from '../../api/failure.ts';
-import { markBytes, measure, type Mark, type Measured } from '../../pipeline/measure.ts';
-import type { Piece } from '../../pipeline/sample.ts';
-import { isTransient, pause } from '../../storage/attempt.ts';
-import type { Bytes, Storage } from '../../storage/storage.ts';
-import { releaseBuffers } from '../release-buffers.ts';
-import type { Workshop } from '../workshop.ts';
+import { Failure } from '../api/failure.ts';
+import { markBytes, measure, type Mark, type Measured } from '../pipeline/measure.ts';
+import type { Piece } from '../pipeline/sample.ts';
+import { isTransient, pause } from '../storage/attempt.ts';
+import type { Bytes, Storage } from '../storage/storage.ts';
+import { releaseBuffers } from './release-buffers.ts';
+import type { Workshop } from './workshop.ts';
 
 /** An object as it was sent, by its hashes. */
 export interface SentObject extends Measured {

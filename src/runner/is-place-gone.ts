@@ -1,5 +1,5 @@
-import type { Failure } from '../../api/failure.ts';
-import type { FailureReason } from '../../api/reasons.ts';
+import type { Failure } from '../api/failure.ts';
+import type { FailureReason } from '../api/reasons.ts';
 
 const reasons: readonly FailureReason[] = [
   'StorageUnreachable',
