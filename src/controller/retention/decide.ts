@@ -22,9 +22,12 @@ export interface PlaceDecision {
   readonly removable: readonly Holding[];
   /** The newest that stays; the prune expects none after it that nobody told it of. */
   readonly newest: Holding | undefined;
-  /** With the newest copies of all databases; none of them may go. */
+  /** With the newest copies of all databases, none of which may go; and what lies ahead of the clock, so that nobody is surprised by it. */
   readonly floor: readonly Holding[];
 }
+
+/** More of them are no clock that jumped, but a clock that is wrong. */
+const aheadMost = 100;
 
 /** A slot says of when the data is, unless the run was not near it: then some clock was wrong, and its beginning does. */
 const slotNearMs = 8 * 86_400_000;
@@ -48,6 +51,7 @@ export function decideAt(
   const pick = (ids: readonly string[]): readonly Holding[] => ids.flatMap((id) => byId.get(id) ?? []);
   const goes = decision.backups.filter(({ keptFor }) => keptFor.length === 0).map(({ id }) => id);
   const stays = pick(decision.backups.filter(({ keptFor }) => keptFor.length > 0).map(({ id }) => id));
+  const ahead = stays.filter(({ held }) => held === 'Ahead');
   return {
     judged: decision.backups,
     kept: stays.length,
@@ -55,7 +59,7 @@ export function decideAt(
     newest: stays
       .filter(({ held }) => held !== 'Ahead')
       .reduce<Holding | undefined>((a, b) => (a !== undefined && a.startedAt >= b.startedAt ? a : b), undefined),
-    floor: pick(decision.floor),
+    floor: [...pick(decision.floor), ...ahead.slice(0, aheadMost)],
   };
 }
 

@@ -1,5 +1,6 @@
 import type { BackupPolicyStatus } from '../../api/backup-policy.ts';
 import type { RetentionStatus } from '../../api/retention.ts';
+import { isAhead } from '../../domain/clocks.ts';
 import { sameValue } from '../../domain/same-value.ts';
 import { stamp } from '../../domain/stamp.ts';
 import { earliest, type Action, type CreateAction, type Plan } from '../action.ts';
@@ -97,7 +98,8 @@ function planNext(seen: RetentionSeen, place: RetentionPlace): PlacePlan {
   const { policy, nowMs, mode, backups } = seen;
   const { location, before, rule, found } = place;
   const runs = runsOf(policy, backups);
-  const success = lastSuccess(runs)?.run;
+  // One that lies ahead of the clock would be the newest for as long as it does.
+  const success = lastSuccess(runs.filter(({ start }) => !isAhead(start, nowMs)))?.run;
   // Before the first one there is nothing that could be given up for it.
   if (success === undefined) return { entry: before };
   const key = decisionKey(policy, success.uid);
