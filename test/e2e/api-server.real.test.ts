@@ -5,6 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { imageName } from '../../src/codegen/install.ts';
 import { openKubeClient, type HttpKubeClient } from '../../src/kube/http-client.ts';
@@ -18,6 +19,7 @@ import { makeControllerPod, readDeployment } from '../servers/make-controller-po
 import { startProcessNode, type ProcessNode } from '../servers/process-node.ts';
 import { compileCache } from '../compile-cache.ts';
 
+const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const assets = process.env['KUBEBUILDER_ASSETS'] ?? '';
 const missing = whyNoKubeApiserver(process.env['KUBEBUILDER_ASSETS'], 'kube-controller-manager', 'kubectl');
@@ -171,16 +173,46 @@ describe.skipIf(missing !== undefined)(`On a real API server, a user${missing ? 
         spec: { sftp: { ...login, path: folders.sftp, credentials: { secretName: 'sftp' } } },
       }),
       policy('nightly', { schedule: '* * * * *' }),
-      backup('before-upgrade', 'nightly'),
+      backup('by-hand', 'nightly'),
     );
-    await shop('wait', '--for=condition=Succeeded', 'pgb/before-upgrade', '--timeout=90s');
-    const row = await shop('get', 'pgb', 'before-upgrade', '--no-headers');
-    expect(row).toMatch(/^before-upgrade +nightly +Succeeded +Succeeded +[\d.]+ k?B +2\/2 /);
-    const stored = expect.objectContaining({ id: 'before-upgrade', policy: 'nightly', databases: ['shop'] }) as unknown;
+    await shop('wait', '--for=condition=Succeeded', 'pgb/by-hand', '--timeout=90s');
+    const row = await shop('get', 'pgb', 'by-hand', '--no-headers');
+    expect(row).toMatch(/^by-hand +nightly +Succeeded +Succeeded +[\d.]+ k?B +2\/2 /);
+    const stored = expect.objectContaining({ id: 'by-hand', policy: 'nightly', databases: ['shop'] }) as unknown;
     for (const folder of [folders.bucket, folders.sftp]) expect(findBackups(folder)).toContainEqual(stored);
-    expect(await shop('logs', await podOf('before-upgrade'))).toContain('"verdict":"Succeeded"');
+    expect(await shop('logs', await podOf('by-hand'))).toContain('"verdict":"Succeeded"');
     const locations = await shop('get', 'pgbl', '--no-headers');
     expect(locations.match(/ True +ProbePassed /g)).toHaveLength(2);
+  });
+
+  it('does what the README shows: waits for a backup, finds it, deletes the object, and gets it back while its data is there', async () => {
+    const kubeconfig = join(stand.folder, 'readme.kubeconfig');
+    await writeFile(kubeconfig, cluster.kubeconfig.replace('"namespace":"default"', '"namespace":"shop"'), {
+      mode: 0o600,
+    });
+    const uid = [
+      '-n',
+      'shop',
+      'get',
+      'pgb',
+      'before-upgrade',
+      '-o',
+      'jsonpath={.metadata.uid} {.spec.import.location}',
+    ];
+    const seen: string[] = [];
+    for (const line of readCommands('kubectl create -f manifests/examples/backup-manual.yaml')) {
+      const env = { PATH: `${assets}:/usr/bin:/bin`, HOME: stand.folder, KUBECONFIG: kubeconfig };
+      const { stdout } = await run('/bin/bash', ['-c', line], { cwd: root, env });
+      if (line.startsWith('kubectl get')) expect(stdout).toMatch(/^before-upgrade +nightly +Succeeded /m);
+      seen.push(await kubectl(uid).catch(() => 'gone'));
+    }
+    const [first = ''] = seen;
+    expect(first).toMatch(/^[0-9a-f-]{36} $/);
+    expect(seen.slice(0, -3)).toEqual(seen.slice(0, -3).map(() => first));
+    expect(seen.at(-3)).toBe('gone');
+    expect(seen.at(-1)).toMatch(/^[0-9a-f-]{36} (bucket|sftp)$/);
+    expect(seen.at(-1)).not.toContain(first.trim());
+    await shop('wait', '--for=condition=Succeeded', 'pgb/before-upgrade', '--timeout=30s');
   });
 
   it('sees the schedule run', async () => {
@@ -210,3 +242,12 @@ describe.skipIf(missing !== undefined)(`On a real API server, a user${missing ? 
     );
   });
 });
+
+/** The commands of a block of the README, from one of them on. */
+function readCommands(from: string): readonly string[] {
+  const blocks = readFileSync(join(root, 'README.md'), 'utf8').split('```');
+  const lines = blocks.find((block) => block.startsWith('sh\n') && block.includes(`\n${from}`))?.split('\n') ?? [];
+  const first = lines.findIndex((line) => line.startsWith(from));
+  if (first < 0) throw new Error(`the README does not show ${from}`);
+  return lines.slice(first).filter((line) => line !== '');
+}
