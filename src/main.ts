@@ -75,6 +75,7 @@ const commands: Commands = {
   keygen: async (...args) => (await import('./cli/keygen.ts')).keygen(...args),
   decrypt: async (...args) => (await import('./cli/decrypt.ts')).decrypt(...args),
   encrypt: async (...args) => (await import('./cli/encrypt.ts')).encrypt(...args),
+  verifyManifest: async (...args) => (await import('./cli/verify-manifest.ts')).verifyManifest(...args),
   rewrap: async (...args) => (await import('./cli/rewrap.ts')).rewrap(...args),
   recipients: async (...args) => (await import('./cli/decrypt.ts')).recipients(...args),
   runner: async (...args) => (await import('./cli/runner.ts')).runRunner(...args),

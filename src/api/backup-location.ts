@@ -14,6 +14,7 @@ import {
   timestamp,
 } from './parts.ts';
 import { awsRegion, httpEndpoint } from './http-endpoint.ts';
+import { signatures } from './signatures.ts';
 import { accessModes, latencies, offers, probeErrors } from './probe.ts';
 import { remains } from './remains.ts';
 import { exactlyOne, immutableMember, rule, transitionRule, withRules } from './rules.ts';
@@ -194,6 +195,9 @@ export const backupLocationSpec = withRules(
     encryption: z.enum(['Optional', 'Required']).default('Optional').meta({
       description:
         'Required: policies without `encryption` are refused here, so that nothing is stored that the place could read.',
+    }),
+    signatures: signatures().optional().meta({
+      description: 'Only backups count here whose manifest is signed by one of these keys (docs/encryption.md).',
     }),
     inspectionIntervalSeconds: seconds(60, 7 * 86_400)
       .default(3600)

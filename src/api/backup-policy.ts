@@ -11,6 +11,7 @@ import {
   seconds,
 } from './parts.ts';
 import { encryption } from './encryption.ts';
+import { signing } from './signatures.ts';
 import { postgresServerShape } from './postgres-server.ts';
 import { retentionRule, retentionStatus } from './retention.ts';
 import { rule, withRules } from './rules.ts';
@@ -153,6 +154,10 @@ export const backupPolicySpec = z.strictObject({
   encryption: encryption().optional().meta({
     description:
       'Encrypts what is stored, on the way: no place sees plain bytes. Manifests stay readable (docs/encryption.md).',
+  }),
+  signing: signing().optional().meta({
+    description:
+      'Signs the manifest of each backup: who writes to a place cannot forge or change one unseen (docs/encryption.md).',
   }),
   destinations: z
     .array(destination)

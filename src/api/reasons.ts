@@ -77,6 +77,27 @@ export const failureReasons = {
     meaning: 'The key file of an encrypted backup was changed, cut, or belongs to another backup.',
     remedy: 'Restore from another copy of the backup, or another backup.',
   },
+  SigningKeyInvalid: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning:
+      'The key that signs manifests, or a public key that they are checked with, is no Ed25519 key that can be read.',
+    remedy: 'Correct what the message names; pgbackup keygen --signing makes a pair.',
+  },
+  SignatureMissing: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'Public keys for signatures are given, and the manifest has no signature, or it is not there.',
+    remedy:
+      'Restore from another copy or backup. Was it made before manifests were signed, leave out the keys for this restore and location.',
+  },
+  SignatureInvalid: {
+    consequence: 'never',
+    exitCode: 65,
+    meaning: 'The manifest was changed or forged, or signed by a key that is none of the public keys given.',
+    remedy:
+      'Restore from another copy or backup, and find out who writes to the place; after a change of keys give the old public key, too.',
+  },
   KmsKeyMissing: {
     consequence: 'wait',
     exitCode: 78,
@@ -513,6 +534,12 @@ export const failureReasons = {
     meaning: 'A destination is a location with encryption Required, and the policy does not encrypt.',
     remedy:
       'Give the policy encryption.recipients, choose another location, or set encryption of the location to Optional.',
+  },
+  SigningRequired: {
+    consequence: 'wait',
+    exitCode: 78,
+    meaning: 'A destination is a location with signatures, and the policy does not sign.',
+    remedy: 'Give the policy signing.key, choose another location, or take signatures out of the location.',
   },
   LocationReadOnly: {
     consequence: 'wait',

@@ -10,6 +10,7 @@ import {
   timestamp,
 } from './parts.ts';
 import { identities } from './encryption.ts';
+import { signedBy } from './signatures.ts';
 import { postgresServerShape } from './postgres-server.ts';
 import { restoreOptions } from './restore-options.ts';
 import { exactlyOne, rule, withRules } from './rules.ts';
@@ -73,12 +74,18 @@ const source = withRules(
         'A file that anybody made: pg_dump in any format, pg_dumpall, plain SQL; alone or in ZIP, gzip, zstd or tar. What it is, its content says.',
     }),
     identities: identities(),
+    signedBy: signedBy(),
     database: postgresName().optional().meta({
       description:
         'Which of the databases in the backup, or in a script of pg_dumpall. Default: the only one, else the one that is named like the target.',
     }),
   }),
   exactlyOne('backup', 'policy', 'file'),
+  rule<{ file?: unknown; signedBy?: unknown }>(
+    '!has(self.file) || !has(self.signedBy)',
+    (self) => self.file === undefined || self.signedBy === undefined,
+    'signedBy goes with backup or policy: files of others have no signatures',
+  ),
 );
 
 const target = withRules(

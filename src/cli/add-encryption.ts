@@ -4,6 +4,7 @@ import type { DecryptOptions } from './decrypt.ts';
 import type { EncryptOptions } from './encrypt.ts';
 import type { KeygenOptions } from './keygen.ts';
 import type { RewrapOptions } from './rewrap.ts';
+import type { VerifyManifestOptions } from './verify-manifest.ts';
 
 /** What is done for a command line. */
 export interface EncryptionCommands {
@@ -11,6 +12,7 @@ export interface EncryptionCommands {
   readonly decrypt: (volumes: readonly string[], options: DecryptOptions) => Promise<void>;
   readonly encrypt: (file: string, options: EncryptOptions) => Promise<void>;
   readonly recipients: (keyFile: string) => Promise<void>;
+  readonly verifyManifest: (manifest: string, options: VerifyManifestOptions) => Promise<void>;
   readonly rewrap: (files: readonly string[], options: RewrapOptions) => Promise<void>;
 }
 
@@ -22,14 +24,31 @@ export function addEncryption(program: Command, commands: EncryptionCommands): v
   addRewrap(program, commands);
 }
 
-function addKeygen(program: Command, { keygen, recipients }: EncryptionCommands): void {
+function addKeygen(program: Command, { keygen, recipients, verifyManifest }: EncryptionCommands): void {
   program
     .command('keygen')
     .summary('makes a key pair for encrypted backups')
-    .description('Writes a new private key to a file, and its public key, for spec.encryption.recipients, to stdout.')
-    .option('--out <file>', 'file of the private key; never one that is there', 'private-key.pem')
+    .description(
+      'Writes a new private key to a file, and its public key to stdout: for spec.encryption.recipients, or with --signing for signatures.',
+    )
+    .option(
+      '--out <file>',
+      'file of the private key; never one that is there (default: private-key.pem, signing-key.pem)',
+    )
     .option('--bits <number>', 'of RSA: 2048 to 8192', wholeNumber(2048, 8192), 4096)
-    .action(keygen);
+    .option('--signing', 'an Ed25519 pair that signs manifests (spec.signing)', false)
+    .action(async (options: Record<string, unknown>) => {
+      const given = { out: undefined, ...options };
+      await keygen(given as unknown as KeygenOptions);
+    });
+  program
+    .command('verify-manifest')
+    .summary('checks the signature of a manifest')
+    .description('Checks a manifest against its signature, and prints the key under which it must lie.')
+    .argument('<manifest>', 'manifest.json')
+    .requiredOption('--signature <file>', 'manifest.sig beside the artifacts')
+    .requiredOption('--public-key <file>', 'the public key in PEM')
+    .action(verifyManifest);
   program
     .command('recipients')
     .summary('tells who can open an encrypted backup')

@@ -5,7 +5,7 @@ import { recogniseFile } from '../local/recognise-file.ts';
 import { renderListings, type NamedListing } from '../local/render-listing.ts';
 import { redactor } from '../support/redaction.ts';
 import type { LocalRestoreOptions } from './local-restore-options.ts';
-import { chooseLocations, describeLocationFailure, openLoadedLocation } from './loaded-locations.ts';
+import { asLocation, chooseLocations, describeLocationFailure, openLoadedLocation } from './loaded-locations.ts';
 import { print } from './print.ts';
 import type { CommandWorld } from './command-world.ts';
 
@@ -47,7 +47,13 @@ async function listOne(
         location: name,
         namespace,
         place,
-        listing: await listLocation(storage, limit, recogniseFile, world.signal),
+        listing: await listLocation(
+          storage,
+          limit,
+          recogniseFile,
+          asLocation(object).spec.signatures?.publicKeys,
+          world.signal,
+        ),
       };
     } finally {
       await storage.close();

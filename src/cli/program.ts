@@ -6,6 +6,7 @@ import type { DecryptOptions } from './decrypt.ts';
 import type { EncryptOptions } from './encrypt.ts';
 import type { KeygenOptions } from './keygen.ts';
 import type { RewrapOptions } from './rewrap.ts';
+import type { VerifyManifestOptions } from './verify-manifest.ts';
 import type { LocalRestoreOptions } from './local-restore-options.ts';
 import type { LocalOptions } from './local.ts';
 import { wholeNumber } from './parse-number.ts';
@@ -45,6 +46,7 @@ export interface Commands {
   decrypt(world: CommandWorld, volumes: readonly string[], options: DecryptOptions): Promise<number>;
   encrypt(world: CommandWorld, file: string, options: EncryptOptions): Promise<number>;
   recipients(world: CommandWorld, keyFile: string): Promise<number>;
+  verifyManifest(world: CommandWorld, path: string, options: VerifyManifestOptions): Promise<number>;
   rewrap(world: CommandWorld, files: readonly string[], options: RewrapOptions): Promise<number>;
 }
 
@@ -69,6 +71,7 @@ export function makeProgram(world: CommandWorld, commands: Commands, done: (exit
     decrypt: async (volumes, options) => done(await commands.decrypt(world, volumes, options)),
     encrypt: async (file, options) => done(await commands.encrypt(world, file, options)),
     recipients: async (keyFile) => done(await commands.recipients(world, keyFile)),
+    verifyManifest: async (path, options) => done(await commands.verifyManifest(world, path, options)),
     rewrap: async (files, options) => done(await commands.rewrap(world, files, options)),
   });
   program

@@ -25,7 +25,7 @@ export interface Destinations {
 
 /** A best-effort destination that cannot be used blocks nothing as long as there is another one: a mirror never stops the main copy. */
 export function checkDestinations(
-  { destinations, encryption }: Pick<BackupPolicySpec, 'destinations' | 'encryption'>,
+  { destinations, ...policy }: Pick<BackupPolicySpec, 'destinations' | 'encryption' | 'signing'>,
   locations: ReadonlyMap<string, Read<BackupLocation>>,
   claimRequired: boolean,
 ): Destinations {
@@ -33,7 +33,7 @@ export function checkDestinations(
   const problems: DestinationProblem[] = [];
   for (const { location: name, required } of destinations) {
     const found = locations.get(name);
-    const problem = findProblem(name, found, claimRequired, encryption !== undefined);
+    const problem = findProblem(name, found, claimRequired, policy);
     if (problem !== undefined) problems.push({ location: name, required, ...problem });
     else if (found !== undefined) usable.push({ location: found.object, required });
   }
@@ -45,15 +45,17 @@ function findProblem(
   name: string,
   found: Read<BackupLocation> | undefined,
   claimRequired: boolean,
-  isEncrypted: boolean,
+  policy: Pick<BackupPolicySpec, 'encryption' | 'signing'>,
 ): Problem | undefined {
   const problem = findLocationProblem(name, found, claimRequired);
   if (problem !== undefined || found === undefined) return problem;
-  const { accessMode, encryption } = found.object.spec;
+  const { accessMode, encryption, signatures } = found.object.spec;
   if (accessMode === 'ReadOnly')
     return { reason: 'LocationReadOnly', message: `BackupLocation ${name} has accessMode ReadOnly` };
-  if (encryption === 'Required' && !isEncrypted)
+  if (encryption === 'Required' && policy.encryption === undefined)
     return { reason: 'EncryptionRequired', message: `BackupLocation ${name} takes encrypted backups only` };
+  if (signatures !== undefined && policy.signing === undefined)
+    return { reason: 'SigningRequired', message: `BackupLocation ${name} takes signed backups only` };
   return undefined;
 }
 

@@ -102,13 +102,18 @@ export function sealedKeyKey(folder: string, attempt: string): string {
   return `${folder}${attempt}/key.enc`;
 }
 
+/** The signature of the manifest of a try. */
+export function signatureKey(folder: string, attempt: string): string {
+  return `${folder}${attempt}/manifest.sig`;
+}
+
 /** A small object by which a run that has several destinations tells them apart; gone before the dump begins. */
 export function placeMarkKey(folder: string, attempt: string, location: string): string {
   return `${folder}${attempt}/.place-${location}`;
 }
 
 const attemptGrammar =
-  /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,40})\/([a-z0-9-]{1,57})\/([0-9a-f]{8})\/(?:[A-Za-z0-9_%-][A-Za-z0-9_.%-]*(?:~[0-9]{1,2})?\.dump(?:\.zst|\.gz)?(?:\.enc)?(?:\.[0-9]{4,6})?|globals(?:~[0-9]{1,2})?\.sql(?:\.zst|\.gz)?(?:\.enc)?(?:\.[0-9]{4,6})?|key\.enc|\.place-[a-z0-9-]{1,63})$/;
+  /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,40})\/([a-z0-9-]{1,57})\/([0-9a-f]{8})\/(?:[A-Za-z0-9_%-][A-Za-z0-9_.%-]*(?:~[0-9]{1,2})?\.dump(?:\.zst|\.gz)?(?:\.enc)?(?:\.[0-9]{4,6})?|globals(?:~[0-9]{1,2})?\.sql(?:\.zst|\.gz)?(?:\.enc)?(?:\.[0-9]{4,6})?|key\.enc|manifest\.sig|\.place-[a-z0-9-]{1,63})$/;
 
 export interface AttemptPlace {
   readonly namespace: string;

@@ -84,6 +84,8 @@ export const manifest = z.object({
   globals: artifact.optional(),
   /** All artifacts are messages under one key. */
   encryption: encryption.optional(),
+  /** Of these very bytes, which lies beside the artifacts; a reader of before signatures takes no notice. */
+  signature: z.object({ key: z.string(), keyId: z.string() }).optional(),
   /** About the whole run. */
   notes,
   plainBytes: size,
@@ -99,7 +101,12 @@ export function listArtifacts({ databases, globals }: Manifest): readonly Manife
 /** Every object of a backup but its manifest; of those that are written anew nobody knows the size. */
 export function listObjects(content: Manifest): readonly { readonly key: string; readonly bytes?: number }[] {
   const volumes = listArtifacts(content).flatMap((each) => each.volumes);
-  return content.encryption === undefined ? volumes : [...volumes, { key: content.encryption.key }];
+  const { encryption: encrypted, signature } = content;
+  return [
+    ...volumes,
+    ...(encrypted === undefined ? [] : [{ key: encrypted.key }]),
+    ...(signature === undefined ? [] : [{ key: signature.key }]),
+  ];
 }
 
 /** Deterministic bytes: the same manifest is the same everywhere. */
@@ -112,6 +119,16 @@ export function printManifest(content: Manifest): string {
  * @throws Failure ManifestInvalid when it is damaged, of a newer format, or not where its content says.
  */
 export function parseManifest(key: string, text: string): Manifest {
+  const parsed = parseManifestAnywhere(key, text);
+  const { namespace, policy, backup } = parsed;
+  if (manifestKey(namespace, policy.name, backup.id) !== key) {
+    throw new Failure('ManifestInvalid', `${key} says it is ${manifestKey(namespace, policy.name, backup.id)}`);
+  }
+  return parsed;
+}
+
+/** The same, wherever it was found. */
+export function parseManifestAnywhere(key: string, text: string): Manifest {
   let content: unknown;
   try {
     content = JSON.parse(text);
@@ -130,10 +147,6 @@ export function parseManifest(key: string, text: string): Manifest {
   }
   if ((parsed.data.encryption !== undefined) !== (parsed.data.format === manifestFormat)) {
     throw new Failure('ManifestInvalid', `${key} is of format ${parsed.data.format}, and its encryption is not`);
-  }
-  const { namespace, policy, backup } = parsed.data;
-  if (manifestKey(namespace, policy.name, backup.id) !== key) {
-    throw new Failure('ManifestInvalid', `${key} says it is ${manifestKey(namespace, policy.name, backup.id)}`);
   }
   return parsed.data;
 }

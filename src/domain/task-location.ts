@@ -41,4 +41,6 @@ export const taskLocation = z.strictObject({
   place,
   /** Of a backup's destination: nothing is deleted there. */
   appendOnly: z.boolean().optional(),
+  /** Public keys in PEM: only manifests count that one of them signed. */
+  signedBy: z.array(z.string()).min(1).optional(),
 });

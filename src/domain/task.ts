@@ -95,6 +95,8 @@ export const backupTask = z.strictObject({
   compression: z.strictObject({ algorithm: z.enum(['zstd', 'gzip', 'none']), level: z.int().optional() }),
   /** Absent: what is stored is not encrypted. A runner that does not know of it refuses the task. */
   encryption: z.strictObject({ recipients: z.array(recipient).min(1) }).optional(),
+  /** Absent: the manifest is not signed. */
+  signing: z.strictObject({ key: secretKeys }).optional(),
   volumeBytes: z.int().min(1),
   destinations: z.array(z.strictObject({ location: taskLocation, required: z.boolean() })),
   /** Sample if absent. */
@@ -188,6 +190,8 @@ export const restoreTask = z.strictObject({
       .optional(),
     /** What opens an encrypted backup. */
     identities: z.array(identity).optional(),
+    /** Public keys in PEM, one of which must have signed the manifest, besides those of its location. */
+    signedBy: z.array(z.string()).min(1).optional(),
   }),
   target: restoreTarget,
   mode: z.enum(['Replace', 'Create', 'InPlace']),

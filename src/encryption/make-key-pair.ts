@@ -1,7 +1,8 @@
-import { createPublicKey, generateKeyPair } from 'node:crypto';
+import { createPublicKey, generateKeyPair, generateKeyPairSync } from 'node:crypto';
 import { nameOfRsa } from './recipient.ts';
+import { nameOfSigner } from './signing-key.ts';
 
-/** An RSA key pair in PEM: PKCS #8, and SubjectPublicKeyInfo; and the name that its recipient has. */
+/** A key pair in PEM: PKCS #8, and SubjectPublicKeyInfo; and the name that its recipient or signer has. */
 export interface KeyPair {
   readonly privateKey: string;
   readonly publicKey: string;
@@ -24,4 +25,13 @@ export async function makeKeyPair(bits: number): Promise<KeyPair> {
     },
   );
   return { privateKey, publicKey, name: nameOfRsa(createPublicKey(publicKey)) };
+}
+
+/** Ed25519, for signatures of manifests. */
+export function makeSigningPair(): KeyPair {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  return { privateKey, publicKey, name: nameOfSigner(createPublicKey(publicKey)) };
 }

@@ -1,6 +1,7 @@
 import { toFailure } from '../api/failure.ts';
 import { parseManifestKey, parseProbeKey } from '../domain/layout.ts';
 import { listObjects, manifestMaxBytes, parseManifest, type Manifest } from '../domain/manifest.ts';
+import { checkSignature } from '../runner/check-signature.ts';
 import { readSmall } from '../runner/read-small.ts';
 import type { ObjectStat, Storage } from '../storage/storage.ts';
 
@@ -37,24 +38,26 @@ export interface LocationListing {
   readonly moreBackups: number;
   readonly files: readonly ListedFile[];
   readonly moreFiles: number;
-  /** Manifests that cannot be read. */
+  /** Manifests that cannot be read, or are not signed as they must be. */
   readonly damaged: readonly { readonly key: string; readonly message: string }[];
   /** Folders that may not be read, the first of them: whatever is in them is not shown. */
   readonly closed: readonly string[];
 }
 
+const damage: ReadonlySet<string> = new Set(['ManifestInvalid', 'SignatureInvalid', 'SignatureMissing']);
 const readsAtOnce = 4;
 const closedShown = 20;
 const attemptFile = /^[a-z0-9-]{1,63}\/[a-z0-9-]{1,40}\/[a-z0-9-]{1,57}\/[0-9a-f]{8}\/[^/]+$/;
 
 /**
- * The newest `limit` backups and other files of a place. `recognise` looks at the beginning of a file.
+ * The newest `limit` backups and other files of a place. What is not signed as it must be is damaged. `recognise` looks at the beginning of a file.
  * @throws Failure of the place when it cannot be listed or read
  */
 export async function listLocation(
   storage: Storage,
   limit: number,
   recognise: (storage: Storage, file: ObjectStat, signal: AbortSignal) => Promise<string>,
+  signedBy: readonly string[] | undefined,
   signal: AbortSignal,
 ): Promise<LocationListing> {
   const manifests = keepNewest(limit);
@@ -68,11 +71,13 @@ export async function listLocation(
   const damaged: { readonly key: string; readonly message: string }[] = [];
   const backups = await inBatches(manifests.list(), async ({ key }) => {
     try {
-      const manifest = parseManifest(key, (await readSmall(storage, key, manifestMaxBytes, signal)).toString('utf8'));
+      const bytes = await readSmall(storage, key, manifestMaxBytes, signal);
+      const manifest = parseManifest(key, bytes.toString('utf8'));
+      await checkSignature(storage, { manifest, bytes }, [signedBy], signal);
       return [describeBackup(key, manifest, await isComplete(storage, manifest, key, signal))];
     } catch (error) {
       const { reason, message } = toFailure(error);
-      if (reason === 'ManifestInvalid') damaged.push({ key, message });
+      if (damage.has(reason)) damaged.push({ key, message });
       else if (reason !== 'ObjectMissing') throw error;
       return [];
     }

@@ -5,7 +5,9 @@ import {
   location,
   policy,
   repeat,
+  restore,
   s3,
+  server,
   sftp,
   source,
   withPolicy,
@@ -65,6 +67,32 @@ const keys: readonly BadObject[] = [
     name: 'a KMS behind a port that is none',
     object: kms({ endpoint: 'https://kms.example.com:99999' }),
     error: 'the port must be 1–65535',
+  },
+];
+
+const publicKey = '-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n';
+const signatures: readonly BadObject[] = [
+  { name: 'signing without a key', object: withPolicy({ signing: {} }), error: 'spec.signing.key: Required' },
+  {
+    name: 'signatures of nobody',
+    object: location({ directory: { path: '/x' }, signatures: { publicKeys: [] } }),
+    error: 'spec.signatures.publicKeys',
+  },
+  {
+    name: 'a private key among public ones',
+    object: location({
+      directory: { path: '/x' },
+      signatures: { publicKeys: [publicKey.replaceAll('PUBLIC', 'PRIVATE')] },
+    }),
+    error: 'spec.signatures.publicKeys[0]',
+  },
+  {
+    name: 'a signed file of others',
+    object: restore({
+      source: { file: { location: 'a', key: 'k' }, signedBy: [publicKey] },
+      target: { postgres: server, database: 'b' },
+    }),
+    error: 'signedBy goes with backup or policy',
   },
 ];
 
@@ -522,6 +550,7 @@ const backups: readonly BadObject[] = [
 export const badObjects: readonly BadObject[] = [
   ...names,
   ...keys,
+  ...signatures,
   ...unknownFields,
   ...locations,
   ...policies,

@@ -174,6 +174,7 @@ describe('The schemas', () => {
       'stored',
       'failed',
       'without',
+      'signedBy',
     ];
 
     expect(lists.filter((name) => !name.endsWith('s') && !collective.includes(name))).toEqual([]);

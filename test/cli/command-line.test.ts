@@ -31,6 +31,7 @@ async function ask(
     decrypt: async (_, volumes, given) => answer('decrypt', { volumes, ...given }),
     recipients: async (_, keyFile) => answer('recipients', { keyFile }),
     encrypt: async (_, file, given) => answer('encrypt', { file, ...given }),
+    verifyManifest: async (_, path, given) => answer('verifyManifest', { path, ...given }),
     rewrap: async (_, files, given) => answer('rewrap', { files, ...given }),
   };
   const exitCode = await runCommandLine(line, world, commands);
@@ -63,8 +64,19 @@ describe('the command line', () => {
   });
 
   it('gives commands for keys what they need, with defaults', async () => {
-    expect((await ask(['keygen'])).asked).toEqual({ command: 'keygen', out: 'private-key.pem', bits: 4096 });
+    expect((await ask(['keygen'])).asked).toEqual({
+      command: 'keygen',
+      out: undefined,
+      bits: 4096,
+      signing: false,
+    });
     expect((await ask(['keygen', '--bits', '1024'])).exitCode).toBe(64);
+    expect((await ask('verify-manifest m --signature s --public-key p'.split(' '))).asked).toEqual({
+      command: 'verifyManifest',
+      path: 'm',
+      signature: 's',
+      publicKey: 'p',
+    });
     const line = 'decrypt --key-file key.enc --identity a --identity b one two';
     expect((await ask(line.split(' '))).asked).toEqual({
       command: 'decrypt',

@@ -1,3 +1,4 @@
+import { makeSigningPair } from '../../src/encryption/make-key-pair.ts';
 import { describe, expect, it } from 'vitest';
 import type { BackupPolicyStatus } from '../../src/api/backup-policy.ts';
 import type { Backup, BackupLocation, BackupPolicy } from '../../src/api/kinds.ts';
@@ -454,6 +455,19 @@ describe('The plan of a policy', () => {
     [
       'EncryptionRequired',
       { locations: [buildLocation({ spec: { s3: { bucket: 'abc', region: 'x' }, encryption: 'Required' } })] },
+    ],
+    [
+      'SigningRequired',
+      {
+        locations: [
+          buildLocation({
+            spec: {
+              s3: { bucket: 'abc', region: 'x' },
+              signatures: { mode: 'Required', publicKeys: [makeSigningPair().publicKey] },
+            },
+          }),
+        ],
+      },
     ],
     ['ClaimRequired', { locations: [buildLocation({ spec: { directory: { path: '/backups' } } })] }],
     ['NameTaken', { others: [buildBackup({ spec: { policy: 'another' } })] }],

@@ -17,6 +17,7 @@ export function fileWanted(
     backup: undefined,
     file: { location: { name: 'files', place: { directory: { path: '/nonexistent' } } }, ...file },
     identities: [],
+    signedBy: undefined,
     databases: [{ target: 'target' }],
     unlessRestored: undefined,
     waitForServerSeconds: 0,

@@ -137,7 +137,7 @@ describe('An inspection that is told which manifests are known', () => {
       { key: 'k', bytes: 1, modifiedAtMs: 5 },
       { key: 'k', bytes: 2, modifiedAtMs: 5 },
       { key: 'l', bytes: 2, modifiedAtMs: 5 },
-    ].map(markOf);
+    ].map((one) => markOf(one));
     expect(new Set(marks).size).toBe(5);
     expect(marks.every((mark) => mark?.length === 8)).toBe(true);
   });

@@ -39,6 +39,7 @@ export function taskLocation({ metadata, spec }: BackupLocation, claims: Claims)
         ? {}
         : { directory: { path: directory.path, ...(volume === undefined ? {} : { volume }) } }),
     },
+    ...(spec.signatures === undefined ? {} : { signedBy: spec.signatures.publicKeys }),
   };
 }
 
@@ -82,6 +83,7 @@ export function buildBackupTask(
     ...(spec.encryption === undefined
       ? {}
       : { encryption: { recipients: spec.encryption.recipients.map(taskRecipient) } }),
+    ...(spec.signing === undefined ? {} : { signing: { key: secretKeys(spec.signing.key) } }),
     volumeBytes: volumeBytes ?? defaultVolumeBytes,
     destinations: destinations.map(({ location, required }) => ({
       location: {

@@ -86,9 +86,10 @@ function describeSource({ spec }: RestoreRequest, source: Found, claims: Claims)
     return { file: { location: taskLocation(source.file, claims), key, pattern, member, ...also } };
   }
   const { backup, copies } = source;
-  const { identities } = spec.source;
+  const { identities, signedBy } = spec.source;
   return {
     ...(identities === undefined ? {} : { identities: identities.map(taskIdentity) }),
+    ...(signedBy === undefined ? {} : { signedBy }),
     backup: {
       name: backup.metadata.name,
       uid: manifestUidOf(backup),

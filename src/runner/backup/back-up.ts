@@ -1,6 +1,7 @@
 import { Failure, toFailure } from '../../api/failure.ts';
 import { placeKindOf } from '../../api/remedies.ts';
-import { manifestFormat, type Manifest } from '../../domain/manifest.ts';
+import { backupFolder, signatureKey } from '../../domain/layout.ts';
+import { manifestFormat, printManifest, type Manifest } from '../../domain/manifest.ts';
 import type { NoteOf } from '../../domain/note.ts';
 import type { BackupVerdict } from '../../domain/report.ts';
 import type { BackupTask } from '../../domain/task.ts';
@@ -22,6 +23,7 @@ import {
 } from './database-outcome.ts';
 import { Destination } from './destination.ts';
 import { openCipher } from './open-cipher.ts';
+import { openSigner, type Signer } from './open-signer.ts';
 import { dumpDatabases, type DumpedParts } from './dump-databases.ts';
 import { openBothSides } from './open-both-sides.ts';
 import { selectDatabases } from './select-databases.ts';
@@ -117,12 +119,19 @@ async function dump(
 ): Promise<{ readonly manifest: Manifest; readonly parts: DumpedParts }> {
   try {
     const selected = selectDatabases(task.databases, source.databases);
+    const signer = await openSigner(task, given, given.signal);
     const cipher = await openCipher(task, given);
     const workshop: Workshop = { ...given, ...(cipher === undefined ? {} : { cipher }) };
     if (cipher !== undefined) await storeSmall(cipher.key, cipher.sealed, task, destinations, workshop);
     const parts = await dumpDatabases(task, source, selected, destinations, workshop);
     requireStored(parts, workshop);
-    return { manifest: describe(task, startedAt, source, parts, workshop), parts };
+    const manifest = describe(task, startedAt, source, parts, workshop, signer);
+    const { signature } = manifest;
+    if (signer !== undefined && signature !== undefined) {
+      const signed = signer.sign(Buffer.from(printManifest(manifest)));
+      await storeSmall(signature.key, signed, task, destinations, workshop);
+    }
+    return { manifest, parts };
   } finally {
     await source.close();
   }
@@ -154,6 +163,7 @@ function describe(
   source: Source,
   parts: DumpedParts,
   workshop: Workshop,
+  signer: Signer | undefined,
 ): Manifest {
   const { globals } = parts;
   const artifacts = [
@@ -163,6 +173,7 @@ function describe(
   const sum = (digest: 'plain' | 'stored'): number =>
     artifacts.reduce((bytes, artifact) => bytes + artifact[digest].bytes, 0);
   const { name, uid, slot } = task.backup;
+  const folder = backupFolder(task.namespace, task.policy.name, name);
   const { cipher } = workshop;
   return {
     format: cipher === undefined ? 1 : manifestFormat,
@@ -177,6 +188,9 @@ function describe(
     databases: parts.databases.map((ended) => describeInManifest(ended, workshop.redactor)),
     ...(globals === undefined ? {} : { globals }),
     ...(cipher === undefined ? {} : { encryption: { key: cipher.key, recipients: [...cipher.recipients] } }),
+    ...(signer === undefined
+      ? {}
+      : { signature: { key: signatureKey(folder, workshop.attempt), keyId: signer.keyId } }),
     ...describeNotes(source.notes, workshop.redactor),
     plainBytes: sum('plain'),
     storedBytes: sum('stored'),

@@ -6,6 +6,7 @@ import type { StoredCopy } from './destination.ts';
 
 export interface FoundCopy {
   readonly manifest: Manifest;
+  readonly bytes: Uint8Array;
   readonly copy: StoredCopy;
 }
 
@@ -15,9 +16,7 @@ export interface FoundCopy {
  */
 export async function findCopy(storage: Storage, key: string, signal: AbortSignal): Promise<FoundCopy | undefined> {
   const found = await readManifest(storage, key, signal);
-  return found === undefined
-    ? undefined
-    : { manifest: found.manifest, copy: describeCopy(found.manifest, found.bytes) };
+  return found === undefined ? undefined : { ...found, copy: describeCopy(found.manifest, found.bytes) };
 }
 
 export function describeCopy(manifest: Manifest, bytes: Uint8Array): StoredCopy {

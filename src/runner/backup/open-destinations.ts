@@ -4,10 +4,13 @@ import type { BackupTask } from '../../domain/task.ts';
 import type { Manifest } from '../../domain/manifest.ts';
 import type { Workshop } from '../workshop.ts';
 import { bounded } from '../bounded.ts';
+import { checkSignature } from '../check-signature.ts';
 import { idleProgress } from '../progress.ts';
 import type { Destination } from './destination.ts';
+import { checkSigner } from './check-signer.ts';
 import { findCopy } from './find-copy.ts';
 import { findEarlier } from './find-earlier.ts';
+import { openSigner } from './open-signer.ts';
 import { requiredFirst } from './required-first.ts';
 import { tellApart } from './tell-apart.ts';
 import { clearHollow } from './clear-hollow.ts';
@@ -112,6 +115,8 @@ async function askDestination(
 ): Promise<Manifest | undefined> {
   const entry = task.destinations.find(({ location }) => location.name === destination.location);
   if (entry === undefined) throw new Failure('Internal', `no destination ${destination.location} in the task`);
+  const signer = await openSigner(task, workshop, signal);
+  checkSigner(entry.location, signer);
   const storage = destination.storage ?? (await workshop.openLocation(entry.location, signal));
   destination.opened(storage);
   const key = manifestKey(task.namespace, task.policy.name, task.backup.name);
@@ -124,6 +129,7 @@ async function askDestination(
     return undefined;
   }
   if (found.manifest.backup.uid !== task.backup.uid) throw alreadyStored(key, found.manifest);
+  if (signer !== undefined) await checkSignature(storage, found, [[signer.publicKey]], signal);
   if (await clearHollow(storage, key, found.manifest, { ...workshop, signal })) return undefined;
   signal.throwIfAborted();
   destination.stored(found.copy);

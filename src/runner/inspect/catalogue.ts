@@ -5,6 +5,7 @@ import { manifestMaxBytes, parseManifest, type Manifest } from '../../domain/man
 import type { ObjectStat, Storage } from '../../storage/storage.ts';
 import { readMarks, unseenMax, type KnownManifests } from '../../domain/known-manifests.ts';
 import type { ReportLines, Result } from '../report-lines.ts';
+import { checkSignature } from '../check-signature.ts';
 import { nextBatch } from '../next-batch.ts';
 import { readSmall } from '../read-small.ts';
 import { markOf } from './mark.ts';
@@ -24,6 +25,7 @@ interface PageAsked {
   readonly after?: string | undefined;
   readonly pageSize: number;
   readonly known?: KnownManifests | undefined;
+  readonly location?: { readonly signedBy?: readonly string[] | undefined };
 }
 
 /** Manifests of a page: those to be read, and the keys of those that look as they did. */
@@ -61,7 +63,9 @@ export async function readCatalogue(
 
   while (taken < listed.length && lines.resultBytes() - startBytes < pageMaxBytes) {
     const batch = nextBatch(listed, taken);
-    const results = await Promise.all(batch.map((found) => readBackup(storage, found, signal)));
+    const results = await Promise.all(
+      batch.map((found) => readBackup(storage, found, page.location?.signedBy, signal)),
+    );
     for (const [index, result] of results.entries()) {
       // Lines of a batch that is already read may be left to the next page.
       if (lines.resultBytes() - startBytes >= pageMaxBytes) break;
@@ -107,11 +111,12 @@ async function listManifests(storage: Storage, page: PageAsked, signal: AbortSig
   const known: string[] = [];
   const unseen = new Set(page.known === undefined ? [] : readMarks(page.known));
   const until = page.known?.until;
+  const signedBy = page.location?.signedBy;
   let last: string | undefined;
   for await (const found of storage.list(`${page.namespace}/`, page.after, signal)) {
     if (parseManifestKey(found.key) === undefined) continue;
     if (until !== undefined && found.key > until) return { listed, known, unseen, last: until };
-    const mark = markOf(found);
+    const mark = markOf(found, signedBy);
     if (mark !== undefined && unseen.delete(mark)) {
       known.push(found.key);
       last = found.key;
@@ -125,7 +130,15 @@ async function listManifests(storage: Storage, page: PageAsked, signal: AbortSig
   return { listed, known, unseen, last: undefined };
 }
 
-async function readBackup(storage: Storage, found: ObjectStat, signal: AbortSignal): Promise<Result | undefined> {
+/** What is no backup. */
+const damage: ReadonlySet<string> = new Set(['ManifestInvalid', 'SignatureInvalid', 'SignatureMissing']);
+
+async function readBackup(
+  storage: Storage,
+  found: ObjectStat,
+  signedBy: readonly string[] | undefined,
+  signal: AbortSignal,
+): Promise<Result | undefined> {
   const { key } = found;
   try {
     if (found.bytes > manifestMaxBytes) {
@@ -133,12 +146,16 @@ async function readBackup(storage: Storage, found: ObjectStat, signal: AbortSign
     }
     const bytes = await readSmall(storage, key, manifestMaxBytes, signal);
     const manifestSha256 = createHash('sha256').update(bytes).digest('hex');
-    const line = describeBackup(key, manifestSha256, parseManifest(key, bytes.toString('utf8')));
-    return { ...line, mark: markOf(found) };
+    const manifest = parseManifest(key, bytes.toString('utf8'));
+    await checkSignature(storage, { manifest, bytes }, [signedBy], signal);
+    const line = describeBackup(key, manifestSha256, manifest);
+    return { ...line, mark: markOf(found, signedBy) };
   } catch (error) {
     const failure = toFailure(error);
     if (failure.reason === 'ObjectMissing') return undefined;
-    if (failure.reason === 'ManifestInvalid') {
+    // Deleted meanwhile, the manifest first.
+    if (failure.reason === 'SignatureMissing' && (await storage.stat(key, signal)) === undefined) return undefined;
+    if (damage.has(failure.reason)) {
       return { kind: 'damaged', key, detail: failure.message.slice(0, 1000) };
     }
     throw error;

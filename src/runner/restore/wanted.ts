@@ -23,6 +23,8 @@ export interface SourceWanted {
   readonly file: FileWanted | undefined;
   /** What opens an encrypted backup. */
   readonly identities: readonly TaskIdentity[];
+  /** Who must have signed the manifest, besides those of its location. */
+  readonly signedBy: readonly string[] | undefined;
   readonly databases: RestoreTaskTarget['databases'];
   readonly unlessRestored: RestoreTask['unlessRestored'];
   readonly waitForServerSeconds: number;
@@ -78,6 +80,7 @@ export function takeApart(task: RestoreTask): Wanted {
       backup: source.backup,
       file: source.file,
       identities: source.identities ?? [],
+      signedBy: source.signedBy,
       databases,
       unlessRestored,
       waitForServerSeconds,

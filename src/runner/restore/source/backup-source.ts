@@ -8,6 +8,7 @@ import { meter } from '../../../pipeline/meter.ts';
 import type { Storage } from '../../../storage/storage.ts';
 import { idleProgress } from '../../progress.ts';
 import { gravestFailure } from '../../gravest-failure.ts';
+import { checkSignature } from '../../check-signature.ts';
 import { readSmall } from '../../read-small.ts';
 import type { Workshop } from '../../workshop.ts';
 import type { BackupWanted, SourceWanted } from '../wanted.ts';
@@ -48,7 +49,7 @@ interface OpenCopy {
 
 async function openCopy(
   wanted: BackupWanted,
-  { waitForServerSeconds, identities }: SourceWanted,
+  { waitForServerSeconds, identities, signedBy }: SourceWanted,
   workshop: Workshop,
 ): Promise<OpenCopy> {
   const { clock, lines, log, signal } = workshop;
@@ -59,7 +60,7 @@ async function openCopy(
       let storage: Storage | undefined;
       try {
         storage = await workshop.openLocation(copy.location);
-        const manifest = await readManifest(storage, copy, wanted, signal);
+        const manifest = await readManifest(storage, copy, wanted, signedBy, signal);
         return { copy, storage, manifest, decipher: await openDecipher(manifest, storage, identities, workshop) };
       } catch (error) {
         await storage?.close();
@@ -86,6 +87,7 @@ async function readManifest(
   storage: Storage,
   copy: Copy,
   wanted: BackupWanted,
+  signedBy: SourceWanted['signedBy'],
   signal: AbortSignal,
 ): Promise<Manifest> {
   const { manifestKey, manifestSha256 } = copy;
@@ -106,6 +108,7 @@ async function readManifest(
     });
   }
   const manifest = parseManifest(manifestKey, bytes.toString('utf8'));
+  await checkSignature(storage, { manifest, bytes }, [copy.location.signedBy, signedBy], signal);
   if (wanted.uid !== undefined && manifest.backup.uid !== wanted.uid) {
     throw new Failure('ManifestInvalid', `${manifestKey} in ${storage.name} is of another backup of the same name`, {
       hint: `its uid is ${manifest.backup.uid}`,

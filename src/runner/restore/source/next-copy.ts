@@ -7,6 +7,8 @@ import type { SourceWanted } from '../wanted.ts';
 const ofOneCopy: ReadonlySet<FailureReason> = new Set([
   'BackupDamaged',
   'KeyDamaged',
+  'SignatureInvalid',
+  'SignatureMissing',
   'ObjectMissing',
   'StorageDenied',
   'StorageFailed',
