@@ -259,6 +259,27 @@ describe('The last good copy stays where', () => {
     expect(gone).toEqual([]);
   });
 
+  test('the copy that is to stay says no time; then another one has to hold it', async () => {
+    const timeless = backupOf(2, { manifest: { startedAt: 'soon' } });
+    await stand.lay(one, timeless, backupOf(3, { databases: ['users'] }));
+    const given = retentionOf([one], [timeless, backupOf(3, { databases: ['users'] })]);
+    expect(await pruneThen(given)).toMatchObject({ verdict: { reason: 'LastGoodCopy', refused: 1 }, gone: [] });
+    await stand.lay(three);
+    expect((await pruneThen(retentionOf([one], [timeless, three]))).verdict).toMatchObject({ removed: 1 });
+  });
+
+  test('the newer one by its slot began earlier, because the other had waited for its turn: then it goes', async () => {
+    const slot = new Date(Date.parse(two.manifest.startedAt) - 600_000).toISOString();
+    const waited = backupOf(2, { manifest: { backup: { ...two.manifest.backup, slot } } });
+    const startedAt = new Date(Date.parse(two.manifest.startedAt) - 60_000).toISOString();
+    const byHand = backupOf(3, { manifest: { startedAt } });
+    await stand.lay(waited, byHand);
+    expect((await pruneThen(retentionOf([waited], [byHand]))).verdict).toMatchObject({
+      verdict: 'Succeeded',
+      removed: 1,
+    });
+  });
+
   test('the key of an encrypted newer one is missing, and goes when it is there', async () => {
     const sealed = backupOf(3, { isEncrypted: true });
     await stand.lay(one, sealed);

@@ -1,6 +1,7 @@
 import { isCopy, type DestinationStatus } from '../../api/backup.ts';
 import type { RetentionSpec } from '../../api/retention.ts';
 import { annotations, type Backup } from '../../api/kinds.ts';
+import { backupTime } from '../../domain/backup-time.ts';
 import { isAhead } from '../../domain/clocks.ts';
 import { decideRetention, type HoldReason, type RetainedBackup, type Retained } from '../../domain/retention.ts';
 import { readStamp } from '../../domain/stamp.ts';
@@ -28,9 +29,6 @@ export interface PlaceDecision {
 
 /** More of them are no clock that jumped, but a clock that is wrong. */
 const aheadMost = 100;
-
-/** A slot says of when the data is, unless the run was not near it: then some clock was wrong, and its beginning does. */
-const slotNearMs = 8 * 86_400_000;
 
 /**
  * What stays and what goes of the backups that a location holds. `runs` are those of the policy itself: another policy's are never pruned.
@@ -71,9 +69,7 @@ function readHolding(location: string, backup: Backup, inUse: ReadonlySet<string
   // What goes on, or is being deleted, is nobody's to judge, and neither is what somebody imported by hand.
   if (metadata.deletionTimestamp !== undefined) return [];
   if (copy === undefined || !isCopy(copy) || uid === undefined || resultOf(backup) === undefined) return [];
-  const slot = readStamp(spec.slot);
-  const isNear = slot !== undefined && startedAt !== undefined && Math.abs(startedAt - slot) <= slotNearMs;
-  const timeMs = (isNear ? slot : startedAt) ?? slot ?? 0;
+  const timeMs = backupTime(readStamp(spec.slot), startedAt) ?? 0;
   const held = holdOf(backup, Math.max(timeMs, startedAt ?? 0), inUse, nowMs);
   return [
     {

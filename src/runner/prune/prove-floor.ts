@@ -1,6 +1,8 @@
 import { Failure, toFailure } from '../../api/failure.ts';
+import { backupTime } from '../../domain/backup-time.ts';
 import { manifestKey } from '../../domain/layout.ts';
 import type { Manifest } from '../../domain/manifest.ts';
+import { readStamp } from '../../domain/stamp.ts';
 import type { PruneTask } from '../../domain/task.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { findLack } from '../find-lack.ts';
@@ -30,7 +32,7 @@ export async function proveFloor(
     const found = named.get(id);
     return found === undefined ? [] : [{ id, uid, bytes: found.bytes }];
   });
-  /** When the newest proven copy of each was begun. */
+  /** Of when the newest proven copy of each is. */
   const proven = new Map<string, number>();
   const prove = async ({ id, uid }: { readonly id: string; readonly uid: string }): Promise<void> => {
     const key = manifestKey(namespace, policy.name, id);
@@ -39,9 +41,9 @@ export async function proveFloor(
       log.warn('a backup that is to stay proves nothing', { key, reason: found.reason, error: found.message });
       return;
     }
-    const startedMs = Date.parse(found.startedAt);
-    for (const part of storedParts(found, globals))
-      proven.set(part, Math.max(proven.get(part) ?? startedMs, startedMs));
+    const timeMs = timeOf(found);
+    if (timeMs === undefined) return;
+    for (const part of storedParts(found, globals)) proven.set(part, Math.max(proven.get(part) ?? timeMs, timeMs));
   };
   for (let from = 0; from < listed.length;) {
     const batch = nextBatch(listed, from);
@@ -49,8 +51,8 @@ export async function proveFloor(
     from += batch.length;
   }
   return (manifest) => {
-    const startedMs = Date.parse(manifest.startedAt);
-    const alone = storedParts(manifest, globals).filter((part) => !((proven.get(part) ?? Number.NaN) >= startedMs));
+    const timeMs = timeOf(manifest) ?? Infinity;
+    const alone = storedParts(manifest, globals).filter((part) => (proven.get(part) ?? -Infinity) < timeMs);
     const [first] = alone;
     if (first === undefined) return undefined;
     const others = alone.length === 1 ? '' : ` and ${alone.length - 1} more`;
@@ -72,6 +74,11 @@ async function readWhole(storage: Storage, key: string, uid: string, signal: Abo
     if (failure.reason === 'ManifestInvalid') return failure;
     throw failure;
   }
+}
+
+/** As the controller has it when it decides. */
+function timeOf({ backup, startedAt }: Manifest): number | undefined {
+  return backupTime(readStamp(backup.slot), readStamp(startedAt));
 }
 
 /** What a backup holds, in words that are never the same for two things. */
