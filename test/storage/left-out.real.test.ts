@@ -1,7 +1,10 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chmod, copyFile, cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openApart } from '../../src/storage/apart.ts';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { openApart } from '../../src/storage/apart.ts';
 import { openDirectory } from '../../src/storage/directory.ts';
 import { limitStorage } from '../../src/storage/limit.ts';
 import { prefixStorage } from '../../src/storage/prefix.ts';
@@ -15,7 +18,27 @@ const go = new AbortController().signal;
 const nobody = 65_534;
 let folder: Awaited<ReturnType<typeof makeTemporaryFolder>>;
 let storage: Storage | undefined;
+const { execPath } = process;
 
+/** The other process is started as nobody, who may not be allowed to read this checkout, nor the Node in it: a copy of what it needs. */
+let program: Awaited<ReturnType<typeof makeTemporaryFolder>>;
+let copied: { readonly openApart: typeof openApart };
+
+beforeAll(async () => {
+  program = await makeTemporaryFolder();
+  const root = join(import.meta.dirname, '..', '..');
+  for (const name of ['src', 'package.json', 'node_modules/zod']) {
+    await cp(join(root, name), join(program.path, name), { recursive: true, dereference: true });
+  }
+  await copyFile(execPath, join(program.path, 'node'));
+  await promisify(execFile)('chmod', ['-R', 'a+rX', program.path]);
+  copied = (await import(pathToFileURL(join(program.path, 'src/storage/apart.ts')).href)) as typeof copied;
+  process.execPath = join(program.path, 'node');
+});
+afterAll(async () => {
+  process.execPath = execPath;
+  await program.remove();
+});
 beforeEach(async () => {
   folder = await makeTemporaryFolder();
   await chmod(folder.path, 0o755);
@@ -42,7 +65,7 @@ function open(driver: Storage): Storage {
 
 test.each<[string, (path: string) => Storage]>([
   ['in this process', (path) => openDirectory({ path }, tools)],
-  ['in one of its own', (path) => openApart({ path })],
+  ['in one of its own', (path) => copied.openApart({ path })],
 ])('a folder that may not be read (%s) ends a listing, but for who can do without it', async (_, start) => {
   const opened = open(start(folder.path));
   storage = opened;
