@@ -1,7 +1,7 @@
 import { toFailure } from '../api/failure.ts';
 import { parseManifestKey, parseProbeKey } from '../domain/layout.ts';
 import { listObjects, manifestMaxBytes, parseManifest, type Manifest } from '../domain/manifest.ts';
-import { checkSignature } from '../runner/check-signature.ts';
+import { checkSignature, isNoBackup } from '../runner/check-signature.ts';
 import { readSmall } from '../runner/read-small.ts';
 import type { ObjectStat, Storage } from '../storage/storage.ts';
 
@@ -44,7 +44,6 @@ export interface LocationListing {
   readonly closed: readonly string[];
 }
 
-const damage: ReadonlySet<string> = new Set(['ManifestInvalid', 'SignatureInvalid', 'SignatureMissing']);
 const readsAtOnce = 4;
 const closedShown = 20;
 const attemptFile = /^[a-z0-9-]{1,63}\/[a-z0-9-]{1,40}\/[a-z0-9-]{1,57}\/[0-9a-f]{8}\/[^/]+$/;
@@ -76,8 +75,9 @@ export async function listLocation(
       await checkSignature(storage, { manifest, bytes }, [signedBy], signal);
       return [describeBackup(key, manifest, await isComplete(storage, manifest, key, signal))];
     } catch (error) {
-      const { reason, message } = toFailure(error);
-      if (damage.has(reason)) damaged.push({ key, message });
+      const failure = toFailure(error);
+      const { reason, message } = failure;
+      if (isNoBackup(failure)) damaged.push({ key, message });
       else if (reason !== 'ObjectMissing') throw error;
       return [];
     }

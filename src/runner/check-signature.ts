@@ -39,6 +39,11 @@ export async function checkSignature(
   }
 }
 
+/** What lies there is no backup, whatever it says of itself. */
+export function isNoBackup({ reason }: Failure): boolean {
+  return reason === 'ManifestInvalid' || reason === 'SignatureInvalid' || reason === 'SignatureMissing';
+}
+
 async function readSignature(storage: Storage, key: string, of: string, signal: AbortSignal): Promise<Uint8Array> {
   try {
     return await readSmall(storage, key, signatureBytes, signal);

@@ -9,6 +9,7 @@ import { WholeBytes } from '../../storage/whole-bytes.ts';
 import { lookFor, look } from '../backup/standing.ts';
 import { checkVolumes } from '../backup/check-volumes.ts';
 import { bounded } from '../bounded.ts';
+import { checkSignature, isNoBackup, type SignedBy } from '../check-signature.ts';
 import { deleteKeys } from '../delete-keys.ts';
 import { findLack } from '../find-lack.ts';
 import { readManifest, type ReadManifest } from '../read-manifest.ts';
@@ -21,6 +22,8 @@ export interface CopyWork extends CopyPlaces {
   readonly policy: string;
   /** Nothing is deleted, and nothing put over what is there. */
   readonly appendOnly: boolean;
+  /** Who must have signed what is copied: both places say so. */
+  readonly signedBy?: SignedBy;
 }
 
 /** What became of a backup. */
@@ -55,7 +58,7 @@ export async function copyBackup(given: NamedBackup, work: CopyWork, signal: Abo
   });
   let hasManifest = true;
   try {
-    const source = await readSource(given, key, work.from, signal);
+    const source = await readSource(given, key, work, signal);
     const standing = await look(work.to, key, source.bytes, signal);
     if (standing.is === 'unknown') throw standing.failure;
     if (standing.is === 'theirs') throw new Failure('AlreadyStored', `${key} in ${work.to.name} is of other bytes`);
@@ -86,16 +89,17 @@ class SourceFailure extends Failure {}
 async function readSource(
   { uid, manifestSha256 }: NamedBackup,
   key: string,
-  from: Storage,
+  { from, signedBy = [] }: CopyWork,
   signal: AbortSignal,
 ): Promise<ReadManifest> {
   let found: ReadManifest | undefined;
   try {
     found = await readManifest(from, key, signal);
+    if (found !== undefined) await checkSignature(from, found, signedBy, signal);
   } catch (error) {
     const failure = toFailure(error);
-    if (failure.reason !== 'ManifestInvalid') throw failure;
-    throw new SourceFailure('ManifestInvalid', failure.message, { cause: failure });
+    if (!isNoBackup(failure)) throw failure;
+    throw new SourceFailure(failure.reason, failure.message, { cause: failure });
   }
   if (found === undefined) throw new SourceFailure('ObjectMissing', `${key} is not in ${from.name}`);
   const { backup, attempt, namespace, policy } = found.manifest;

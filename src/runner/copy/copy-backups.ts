@@ -58,6 +58,7 @@ async function copyAll(
     namespace: task.namespace,
     policy: task.policy.name,
     appendOnly: task.to.appendOnly === true,
+    signedBy: [task.from.signedBy, task.to.signedBy],
   };
   const copied: CopiedBackup[] = [];
   let inARow = 0;

@@ -5,7 +5,7 @@ import { manifestMaxBytes, parseManifest, type Manifest } from '../../domain/man
 import type { ObjectStat, Storage } from '../../storage/storage.ts';
 import { readMarks, unseenMax, type KnownManifests } from '../../domain/known-manifests.ts';
 import type { ReportLines, Result } from '../report-lines.ts';
-import { checkSignature } from '../check-signature.ts';
+import { checkSignature, isNoBackup } from '../check-signature.ts';
 import { nextBatch } from '../next-batch.ts';
 import { readSmall } from '../read-small.ts';
 import { markOf } from './mark.ts';
@@ -130,9 +130,6 @@ async function listManifests(storage: Storage, page: PageAsked, signal: AbortSig
   return { listed, known, unseen, last: undefined };
 }
 
-/** What is no backup. */
-const damage: ReadonlySet<string> = new Set(['ManifestInvalid', 'SignatureInvalid', 'SignatureMissing']);
-
 async function readBackup(
   storage: Storage,
   found: ObjectStat,
@@ -155,7 +152,7 @@ async function readBackup(
     if (failure.reason === 'ObjectMissing') return undefined;
     // Deleted meanwhile, the manifest first.
     if (failure.reason === 'SignatureMissing' && (await storage.stat(key, signal)) === undefined) return undefined;
-    if (damage.has(failure.reason)) {
+    if (isNoBackup(failure)) {
       return { kind: 'damaged', key, detail: failure.message.slice(0, 1000) };
     }
     throw error;

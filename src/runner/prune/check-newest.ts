@@ -3,6 +3,7 @@ import { manifestKey } from '../../domain/layout.ts';
 import type { PruneTask } from '../../domain/task.ts';
 import type { ObjectStat, Storage } from '../../storage/storage.ts';
 import { isoOf } from '../iso-time.ts';
+import { checkSignature } from '../check-signature.ts';
 import { nextBatch } from '../next-batch.ts';
 import { readManifest, type ReadManifest } from '../read-manifest.ts';
 import { namedBackups, survey, type Survey } from './survey.ts';
@@ -12,7 +13,7 @@ const dayMs = 24 * 3600 * 1000;
 /**
  * Looks whether the controller knew the place when it decided: the newest backup that it knows is there, its time is one that can be, and
  * nothing of the policy is newer. Lists the place to its end on the way.
- * @throws Failure NewestBackupMissing, StoredAhead, NewerBackupThere, ManifestInvalid, and the store's own
+ * @throws Failure NewestBackupMissing, StoredAhead, NewerBackupThere, ManifestInvalid, those of signatures, and the store's own
  */
 export async function checkNewest(
   storage: Storage,
@@ -27,6 +28,7 @@ export async function checkNewest(
   if (!seen.named.has(newest.id)) throw missing(`${key} is there, and is not listed`);
   const found = await readManifest(storage, key, signal);
   if (found === undefined) throw missing(`${key} cannot be read any more`);
+  await checkSignature(storage, found, [task.location.signedBy], signal);
   const { backup, completedAt } = found.manifest;
   if (backup.uid !== newest.uid) throw missing(`${key} is of another backup (uid ${backup.uid})`);
   const startedMs = Date.parse(found.manifest.startedAt);

@@ -5,6 +5,7 @@ import type { Manifest } from '../../domain/manifest.ts';
 import { readStamp } from '../../domain/stamp.ts';
 import type { PruneTask } from '../../domain/task.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { checkSignature, isNoBackup, type SignedBy } from '../check-signature.ts';
 import { findLack } from '../find-lack.ts';
 import { nextBatch } from '../next-batch.ts';
 import { readManifest } from '../read-manifest.ts';
@@ -36,7 +37,7 @@ export async function proveFloor(
   const proven = new Map<string, number>();
   const prove = async ({ id, uid }: { readonly id: string; readonly uid: string }): Promise<void> => {
     const key = manifestKey(namespace, policy.name, id);
-    const found = await readWhole(storage, key, uid, signal);
+    const found = await readWhole(storage, { key, uid, signedBy: [task.location.signedBy] }, signal);
     if (found instanceof Failure) {
       log.warn('a backup that is to stay proves nothing', { key, reason: found.reason, error: found.message });
       return;
@@ -61,17 +62,22 @@ export async function proveFloor(
   };
 }
 
-async function readWhole(storage: Storage, key: string, uid: string, signal: AbortSignal): Promise<Manifest | Failure> {
+async function readWhole(
+  storage: Storage,
+  { key, uid, signedBy }: { readonly key: string; readonly uid: string; readonly signedBy: SignedBy },
+  signal: AbortSignal,
+): Promise<Manifest | Failure> {
   try {
     const found = await readManifest(storage, key, signal);
     if (found === undefined) return new Failure('ObjectMissing', `${key} is not there`);
     const { manifest } = found;
     if (manifest.backup.uid !== uid)
       return new Failure('OtherBackupThere', `${key} is of another backup (uid ${manifest.backup.uid})`);
+    await checkSignature(storage, found, signedBy, signal);
     return (await findLack(storage, manifest, signal)) ?? manifest;
   } catch (error) {
     const failure = toFailure(error);
-    if (failure.reason === 'ManifestInvalid') return failure;
+    if (isNoBackup(failure)) return failure;
     throw failure;
   }
 }
