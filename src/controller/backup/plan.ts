@@ -7,7 +7,15 @@ import { mayComeYet } from '../run/await-results.ts';
 import { findCondition } from '../conditions.ts';
 import { deleteJob } from '../run/delete-job.ts';
 import { describeFailure } from '../describe-failure.ts';
-import { isReplaced, noteRebuild, replacedBy, shouldRebuild, type Origin } from '../run/rebuild.ts';
+import {
+  awaitGone,
+  giveUpJob,
+  isReplaced,
+  noteRebuild,
+  shouldRebuild,
+  tellStays,
+  type Origin,
+} from '../run/rebuild.ts';
 import { countTries, tellRun } from '../run/tell-run.ts';
 import { checkDestinations } from '../destinations.ts';
 import { resultOf } from '../run/outcome.ts';
@@ -97,7 +105,10 @@ function planRunning(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
     return endBackup(seen, backup, { ...status, job: job.metadata.name }, ending.status === 'True', ending);
   }
   const { rebuilt } = backup.status ?? {};
-  if (isReplaced(rebuilt, job)) return planReplacing(seen, backup, job);
+  if (isReplaced(rebuilt, job)) {
+    // A runner that began after all may have been done, too.
+    return awaitGone(rebuilt, job, nowMs) ?? fail(seen, backup, 'PodNotStarting', tellStays(job));
+  }
   if (state.phase === 'failed') {
     const failed = fail(seen, backup, state.reason, state.message);
     return state.stop ? { ...failed, actions: [...failed.actions, deleteJob(job, 'Background')] } : failed;
@@ -132,36 +143,13 @@ function findOrigin({ policy, locations, mode }: BackupSeen, backup: Backup): Or
 
 function planRebuild(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
   const { nowMs } = seen;
-  const message = `the Job ${job.metadata.name} is built again`;
-  const status: BackupStatus = {
-    ...waitingStatus(seen, backup, 'Starting', message, 'Pending'),
-    job: undefined,
-    rebuilt: noteRebuild(backup.status?.rebuilt, job, nowMs),
-  };
-  return {
-    actions: [
-      ...setStatus(backup, status),
-      deleteJob(job, 'Foreground'),
-      { type: 'tell', about: backup, level: 'Normal', reason: 'JobRebuilt', message },
-    ],
-    wakeAt: nowMs + progressEveryMs,
-  };
-}
-
-/** Its Job goes, and only when no pod of it is left comes the next. A runner that began after all may have been done, too. */
-function planReplacing(seen: BackupSeen, backup: Backup, job: JobSeen): Plan {
-  const { nowMs } = seen;
-  const goneBy = replacedBy(backup.status?.rebuilt, job, nowMs);
-  if (nowMs >= goneBy) {
-    return fail(
-      seen,
-      backup,
-      'PodNotStarting',
-      `the Job ${job.metadata.name}, which is to be built again, does not go`,
-    );
-  }
-  const stop = job.metadata.deletionTimestamp === undefined ? [deleteJob(job, 'Foreground')] : [];
-  return { actions: stop, wakeAt: Math.min(nowMs + progressEveryMs, goneBy) };
+  const note = (message: string): readonly Action[] =>
+    setStatus(backup, {
+      ...waitingStatus(seen, backup, 'Starting', message, 'Pending'),
+      job: undefined,
+      rebuilt: noteRebuild(backup.status?.rebuilt, job, nowMs),
+    });
+  return { actions: giveUpJob(backup, job, note), wakeAt: nowMs + progressEveryMs };
 }
 
 function planStart(seen: BackupSeen, backup: Backup): Plan {

@@ -11,7 +11,7 @@ import { deleteAnsweredJobs } from '../run/delete-answered-jobs.ts';
 import { deleteJob } from '../run/delete-job.ts';
 import { isControlledBy, runnerState, type JobSeen } from '../run/pods.ts';
 import { describeFailure } from '../describe-failure.ts';
-import { shouldRebuild } from '../run/rebuild.ts';
+import { giveUpJob, shouldRebuild } from '../run/rebuild.ts';
 import { describeSize } from '../fit-status.ts';
 import { resources } from '../resources.ts';
 import { judgeRun } from '../run/run-state.ts';
@@ -140,9 +140,7 @@ function planAnswer(seen: LocationSeen, location: BackupLocation, job: JobSeen):
   if (state.phase === 'going') {
     const goes = job.metadata.deletionTimestamp !== undefined;
     if (!goes && shouldRebuild(state.reason, job, originOfInspection(location, mode), undefined)) {
-      const message = `the Job ${job.metadata.name} is built again`;
-      const tell: Action = { type: 'tell', about: location, level: 'Normal', reason: 'JobRebuilt', message };
-      return { actions: [deleteJob(job, 'Foreground'), tell], wakeAt: nowMs + busyMs };
+      return { actions: giveUpJob(location, job), wakeAt: nowMs + busyMs };
     }
     const podRuns = pods.some((pod) => runnerState(pod)?.running !== undefined);
     return {

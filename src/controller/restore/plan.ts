@@ -13,7 +13,7 @@ import { tellProgress } from '../run/progress.ts';
 import { resources } from '../resources.ts';
 import { judgeRun, type RunState } from '../run/run-state.ts';
 import { describeFailure } from '../describe-failure.ts';
-import { isReplaced, noteRebuild, replacedBy, shouldRebuild } from '../run/rebuild.ts';
+import { awaitGone, giveUpJob, isReplaced, noteRebuild, shouldRebuild, tellStays } from '../run/rebuild.ts';
 import { countTries, tellRun } from '../run/tell-run.ts';
 import { endRequest, setStatus, waitingStatus } from './conclude.ts';
 import { finishSilently, finishWithVerdict, targetNames } from './finish.ts';
@@ -160,33 +160,19 @@ function planGoing(
 
 function planRebuild(seen: RestoreSeen, request: RestoreRequest, job: JobSeen): Plan {
   const { nowMs } = seen;
-  const message = `the Job ${job.metadata.name} is built again`;
-  const status: RestoreRequestStatus = {
-    ...waitingStatus(seen, request, 'Starting', message, 'Pending'),
-    job: undefined,
-    rebuilt: noteRebuild(request.status?.rebuilt, job, nowMs),
-  };
-  return {
-    actions: [
-      ...setStatus(request, status),
-      deleteJob(job, 'Foreground'),
-      { type: 'tell', about: request, level: 'Normal', reason: 'JobRebuilt', message },
-    ],
-    wakeAt: nowMs + progressEveryMs,
-  };
+  const note = (message: string): readonly Action[] =>
+    setStatus(request, {
+      ...waitingStatus(seen, request, 'Starting', message, 'Pending'),
+      job: undefined,
+      rebuilt: noteRebuild(request.status?.rebuilt, job, nowMs),
+    });
+  return { actions: giveUpJob(request, job, note), wakeAt: nowMs + progressEveryMs };
 }
 
-/** Its Job goes, and only when no pod of it is left comes the next; unless a runner began after all. */
 function planReplacing(seen: RestoreSeen, request: RestoreRequest, job: JobSeen): Plan {
-  const { nowMs } = seen;
   if (hasBegun(seen)) return die(seen, request, 'Aborted', 'its runner began while its Job was to be built again');
-  const goneBy = replacedBy(request.status?.rebuilt, job, nowMs);
-  if (nowMs >= goneBy) {
-    const message = `the Job ${job.metadata.name}, which is to be built again, does not go`;
-    return die(seen, request, 'PodNotStarting', message);
-  }
-  const stop = job.metadata.deletionTimestamp === undefined ? [deleteJob(job, 'Foreground')] : [];
-  return { actions: stop, wakeAt: Math.min(nowMs + progressEveryMs, goneBy) };
+  const waiting = awaitGone(request.status?.rebuilt, job, seen.nowMs);
+  return waiting ?? die(seen, request, 'PodNotStarting', tellStays(job));
 }
 
 function planStart(seen: RestoreSeen, request: RestoreRequest, nowMs: number): Plan {

@@ -12,7 +12,7 @@ import { mayComeYet } from '../run/await-results.ts';
 import { deleteAnsweredJobs } from '../run/delete-answered-jobs.ts';
 import { deleteJob } from '../run/delete-job.ts';
 import { isControlledBy, type JobSeen } from '../run/pods.ts';
-import { shouldRebuild } from '../run/rebuild.ts';
+import { giveUpJob, shouldRebuild } from '../run/rebuild.ts';
 import { judgeRun } from '../run/run-state.ts';
 import { lastSuccess } from '../schedule/run.ts';
 import { addPruned, addSilentPrune, describeRemoved, noteRemoved } from './answer.ts';
@@ -154,9 +154,7 @@ function planAnswer(seen: RetentionSeen, place: RetentionPlace, job: JobSeen): P
     const origin =
       found?.fault === undefined && found !== undefined ? originOfPrune(policy, found.object, mode) : undefined;
     if (!goes && shouldRebuild(state.reason, job, origin, undefined)) {
-      const message = `the Job ${job.metadata.name} is built again`;
-      const tell: Action = { type: 'tell', about: policy, level: 'Normal', reason: 'JobRebuilt', message };
-      return { entry: before, after: [deleteJob(job, 'Foreground'), tell], wakeAt: nowMs + busyMs };
+      return { entry: before, after: giveUpJob(policy, job), wakeAt: nowMs + busyMs };
     }
     return { entry: before, wakeAt: earliest(state.recheckAt, nowMs + waitingMs) };
   }

@@ -1,7 +1,9 @@
 import { annotations } from '../../api/kinds.ts';
 import type { Rebuilt } from '../../api/parts.ts';
 import { readStamp, stamp } from '../../domain/stamp.ts';
+import type { Action, ObjectSeen, Plan } from '../action.ts';
 import type { RunnerTemplate } from '../mode.ts';
+import { deleteJob } from './delete-job.ts';
 import type { JobSeen } from './pods.ts';
 import { isStartTrouble } from './start-trouble.ts';
 
@@ -9,6 +11,7 @@ import { isStartTrouble } from './start-trouble.ts';
 const rebuildsMax = 10;
 /** How long the pods of a Job that is being replaced may take to go. */
 const goneBudgetMs = 10 * 60_000;
+const lookEveryMs = 10_000;
 
 /** Annotations of a Job. */
 export type Origin = Readonly<Record<string, string>>;
@@ -62,7 +65,25 @@ export function isReplaced(rebuilt: Rebuilt | undefined, job: JobSeen): boolean 
   return rebuilt?.jobUid === job.metadata.uid;
 }
 
-/** Until when it is waited for the Job to go. */
-export function replacedBy(rebuilt: Rebuilt | undefined, job: JobSeen, nowMs: number): number {
-  return (readStamp(job.metadata.deletionTimestamp) ?? readStamp(rebuilt?.at) ?? nowMs) + goneBudgetMs;
+/** Gives a Job up for another. `note` writes it down first: then the absence of the Job is no loss. */
+export function giveUpJob(
+  about: ObjectSeen,
+  job: JobSeen,
+  note: (message: string) => readonly Action[] = () => [],
+): readonly Action[] {
+  const message = `the Job ${job.metadata.name} is built again`;
+  const tell = { type: 'tell', about, level: 'Normal', reason: 'JobRebuilt', message } as const;
+  return [...note(message), deleteJob(job, 'Foreground'), tell];
 }
+
+/** A Job that was given up goes, and only when no pod of it is left comes the next. Undefined: it has had its time, and is still there. */
+export function awaitGone(rebuilt: Rebuilt | undefined, job: JobSeen, nowMs: number): Plan | undefined {
+  const { deletionTimestamp } = job.metadata;
+  const goneBy = (readStamp(deletionTimestamp) ?? readStamp(rebuilt?.at) ?? nowMs) + goneBudgetMs;
+  if (nowMs >= goneBy) return undefined;
+  const stop = deletionTimestamp === undefined ? [deleteJob(job, 'Foreground')] : [];
+  return { actions: stop, wakeAt: Math.min(nowMs + lookEveryMs, goneBy) };
+}
+
+export const tellStays = ({ metadata }: JobSeen): string =>
+  `the Job ${metadata.name}, which is to be built again, does not go`;
