@@ -1,4 +1,4 @@
-import { apiGroup, backupKind, backupLocationKind, restoreRequestKind } from '../api/kinds.ts';
+import { apiGroup, backupKind, backupLocationKind, backupPolicyKind, restoreRequestKind } from '../api/kinds.ts';
 
 export interface JobGuardOptions {
   /** Of the ServiceAccount. */
@@ -19,7 +19,9 @@ interface Validation {
   readonly messageExpression?: string;
 }
 
-const owners = [backupKind, backupLocationKind, restoreRequestKind].map(({ kind }) => `'${kind}'`).join(', ');
+const owners = [backupKind, backupLocationKind, backupPolicyKind, restoreRequestKind]
+  .map(({ kind }) => `'${kind}'`)
+  .join(', ');
 const all = (list: string, what: string): string => `variables.pod.?${list}.orValue([]).all(${what})`;
 
 /** What the runner needs, and where; a change of controller/run/runner-job.ts shows in the test that puts its Jobs to a real API server. */

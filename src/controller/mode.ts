@@ -22,6 +22,8 @@ export interface ControllerMode {
   readonly startBudgetMs: number;
   /** How long a Backup waits for what it names (policy, locations) before it fails. */
   readonly referenceBudgetMs: number;
+  /** How long a Backup with deletionPolicy Delete that was deleted waits, before its data goes: so long it can be taken back. */
+  readonly deletionGraceMs: number;
   /** Between the two looks at a foreign file: one that still grows is not restored. */
   readonly settleSeconds: number;
   readonly runner: RunnerTemplate;
@@ -48,5 +50,6 @@ export const clusterMode = {
   jobTtlMs: 24 * 3_600_000,
   startBudgetMs: 30 * 60_000,
   referenceBudgetMs: 3_600_000,
+  deletionGraceMs: 30_000,
   settleSeconds: 10,
 } as const satisfies Omit<ControllerMode, 'runner'>;

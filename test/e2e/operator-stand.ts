@@ -88,7 +88,13 @@ export async function startOperatorStand(assets: string, ...manifests: readonly 
         clock: systemClock,
         random: systemRandom,
         log: silentLog,
-        mode: { ...clusterMode, claimRequired: false, settleSeconds: 0, runner: { image: `${image}:1` } },
+        mode: {
+          ...clusterMode,
+          claimRequired: false,
+          settleSeconds: 0,
+          deletionGraceMs: 1000,
+          runner: { image: `${image}:1` },
+        },
         instance: 'test',
         ...options,
       });

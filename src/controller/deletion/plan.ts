@@ -12,22 +12,21 @@ import { planPlace, type PlaceEnd } from './plan-place.ts';
 import type { DeletionSeen } from './observe.ts';
 
 const lookEveryMs = 10_000;
-/** Who did not mean it sets deletionPolicy Retain by then; and who uninstalls the operator has ended it, and lost nothing. */
-const graceMs = 30_000;
 
 /**
  * A Backup with deletionPolicy Delete goes when its data has gone from every place, or cannot (an event says why). A place that does not
  * answer is asked again, and a condition says so; deletionPolicy Retain lets the object go without it.
  */
 export function planDeletion(seen: DeletionSeen): Plan {
-  const { backup, job, places, nowMs } = seen;
+  const { backup, job, places, nowMs, mode } = seen;
   const release: Action = { type: 'release', resource: resources.backup, object: backup };
   if (backup.spec.deletionPolicy !== 'Delete') return { actions: [release] };
   if (job !== undefined && !isFinished(job)) {
     const stop = job.metadata.deletionTimestamp === undefined ? [deleteJob(job, 'Foreground')] : [];
     return { actions: stop, wakeAt: nowMs + lookEveryMs };
   }
-  const from = (readStamp(backup.metadata.deletionTimestamp) ?? nowMs) + graceMs;
+  // Who did not mean it sets deletionPolicy Retain by then; and who uninstalls the operator has ended it, and lost nothing.
+  const from = (readStamp(backup.metadata.deletionTimestamp) ?? nowMs) + mode.deletionGraceMs;
   if (places.length > 0 && nowMs < from) {
     const message = `its data is deleted from ${stamp(from)} on; deletionPolicy Retain keeps it`;
     const conditions = setCondition(backup.status?.conditions, deletedCondition(backup, 'Removing', message), nowMs);

@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../local/executor-world.ts';
+import { findBackups } from '../local/found-backups.ts';
+import { whyNoKubeApiserver } from '../servers/kube-apiserver.ts';
+import { startOperatorStand, type OperatorStand } from './operator-stand.ts';
+
+const assets = process.env['KUBEBUILDER_ASSETS'];
+const missing = whyNoKubeApiserver(assets, 'kube-controller-manager', 'kubectl');
+const install = readFileSync(new URL('../../manifests/install.yaml', import.meta.url), 'utf8');
+
+/** With the rights that install.yaml gives, real runners and a real folder. */
+describe.skipIf(missing !== undefined)(`Retention and deletion${missing ? ` (${missing})` : ''}`, () => {
+  let stand: OperatorStand;
+
+  beforeAll(async () => {
+    stand = await startOperatorStand(assets ?? '', install);
+    await stand.startController('pgbackup-system');
+    await stand.kubectl(['apply', '-f', '-'], ...stand.objects);
+  }, 120_000);
+  afterAll(async () => stand?.stop());
+
+  const merge = async (object: string, patch: object): Promise<string> =>
+    stand.kubectl(['patch', object, '--type=merge', '-p', JSON.stringify(patch)]);
+  const backUp = async (name: string, namespace = 'default'): Promise<void> => {
+    const object = {
+      apiVersion: 'pgbackup.dev/v1beta1',
+      kind: 'Backup',
+      metadata: { name, namespace },
+      spec: { policy: 'nightly' },
+    };
+    await stand.kubectl(['create', '-f', '-'], object);
+    await stand.kubectl(['-n', namespace, 'wait', '--for=condition=Succeeded', `pgb/${name}`, '--timeout=120s']);
+  };
+  const stored = (): readonly string[] =>
+    findBackups(stand.backups)
+      .map(({ id }) => id)
+      .toSorted();
+  const get = async (object: string, path: string): Promise<string> =>
+    stand.kubectl(['get', object, '-o', `jsonpath=${path}`]);
+
+  it('removes what no rule keeps after a success, but what is pinned', async () => {
+    for (const name of ['one', 'two', 'three']) await backUp(name);
+    await stand.kubectl(['annotate', 'pgb/one', 'pgbackup.dev/pin=before the migration']);
+    await merge('pgbp/nightly', { spec: { retention: { keepLast: 1 } } });
+    await until('only what stays is stored', async () => stored().join() === 'one,three');
+    await stand.kubectl(['wait', '--for=condition=Pruned', 'pgbp/nightly', '--timeout=60s']);
+    expect(await get('pgb/two', '{.status.destinations[0].outcome} {.status.copies}')).toBe('Removed 0/0');
+    expect(await get('pgb/one', '{.status.destinations[0].outcome} {.status.copies}')).toBe('Stored 1/1');
+    expect(await get('pgbp/nightly', '{.status.prunes[0].kept} {.status.prunes[0].removed}')).toBe('2 1');
+    expect(await stand.kubectl(['get', 'events', '-o', 'jsonpath={.items[*].reason}'])).toContain('BackupsRemoved');
+  });
+
+  it('takes the data of a Backup along when it is deleted, if it should, and gives the object back if not', async () => {
+    await merge('pgb/one', { spec: { deletionPolicy: 'Delete' } });
+    await stand.kubectl(['delete', 'pgb/one', '--timeout=120s']);
+    expect(stored()).toEqual(['three']);
+    await stand.kubectl(['delete', 'pgb/three', '--timeout=60s']);
+    expect(stored()).toEqual(['three']);
+    await stand.kubectl(['annotate', 'pgbl/disk', 'pgbackup.dev/probe-requested-at=now']);
+    await until('it is shown again', async () => (await stand.kubectl(['get', 'pgb', '-o', 'name'])).includes('three'));
+    expect(await get('pgb/three', '{.status.destinations[0].outcome}')).toBe('Found');
+  });
+
+  it('leaves the data where a whole namespace is deleted, and does not hold it up', async () => {
+    await stand.kubectl(['create', 'namespace', 'doomed']);
+    await stand.kubectl(['-n', 'doomed', 'apply', '-f', '-'], ...stand.objects);
+    await backUp('four', 'doomed');
+    await stand.kubectl([
+      '-n',
+      'doomed',
+      'patch',
+      'pgb/four',
+      '--type=merge',
+      '-p',
+      '{"spec":{"deletionPolicy":"Delete"}}',
+    ]);
+    await until(
+      'it is held',
+      async () =>
+        (await stand.kubectl(['-n', 'doomed', 'get', 'pgb/four', '-o', 'jsonpath={.metadata.finalizers}'])) !== '',
+    );
+    await stand.kubectl(['delete', 'namespace', 'doomed', '--timeout=180s']);
+    expect(stored()).toEqual(['four', 'three']);
+  });
+});
