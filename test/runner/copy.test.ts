@@ -145,6 +145,15 @@ describe('Of a source that is not whole nothing is to be seen, and the others ar
     expect(await contentOf(from)).toEqual(before);
   });
 
+  test('the manifest has another uid, of which nobody knows the bytes', async () => {
+    await from.lay(two);
+    const task = copyOf([two]);
+    const backups = task.backups.map(({ id }) => ({ id, uid: 'another' }));
+    const ended = await run({ ...task, backups });
+    expect(ended.backups).toMatchObject([{ outcome: 'SourceDamaged', reason: 'OtherBackupThere' }]);
+    expect(await to.left()).toEqual([]);
+  });
+
   test('its manifest names objects elsewhere', async () => {
     const [artifact] = three.manifest.databases[0]?.artifacts ?? [];
     const thief = backupOf(2, {
@@ -186,6 +195,22 @@ describe('What is there stays as it is', () => {
     expect(left.get(volumeOf(one, 1))).toBe('other');
     expect(left.has(one.key)).toBe(false);
   });
+});
+
+test('a place that is gone is given up after three backups in a row, and what was not looked at has no line', async () => {
+  const all = Array.from({ length: 6 }, (_, day) => backupOf(day));
+  await from.lay(...all);
+  const dying = changeStorage(to.place, {
+    put: async (key, ...rest) => {
+      if (!key.includes('/nightly-00/')) throw new Failure('StorageCredentialsInvalid', 'revoked');
+      return await to.place.put(key, ...rest);
+    },
+  });
+  const { verdict, backups } = await run(copyOf(all), { to: dying });
+  expect(verdict).toMatchObject({ verdict: 'PartlyFailed', reason: 'StorageCredentialsInvalid', copied: 1, failed: 3 });
+  expect(verdict.message).toContain('4 of 6 backups were looked at');
+  expect(backups).toHaveLength(4);
+  expect(await contentOf(to)).toEqual(objectsOf(...all.slice(0, 1)));
 });
 
 describe('A place that lies', () => {

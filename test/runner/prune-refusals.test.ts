@@ -259,6 +259,13 @@ describe('The last good copy stays where', () => {
     expect(gone).toEqual([]);
   });
 
+  test('the one that is to go says no time', async () => {
+    const timeless = backupOf(1, { manifest: { startedAt: 'soon' } });
+    await stand.lay(timeless, three);
+    const ended = await pruneThen(retentionOf([timeless], [three]));
+    expect(ended).toMatchObject({ verdict: { reason: 'LastGoodCopy', refused: 1 }, gone: [] });
+  });
+
   test('the copy that is to stay says no time; then another one has to hold it', async () => {
     const timeless = backupOf(2, { manifest: { startedAt: 'soon' } });
     await stand.lay(one, timeless, backupOf(3, { databases: ['users'] }));

@@ -3,7 +3,14 @@ import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { attemptOf } from '../../src/domain/attempt.ts';
-import { manifestKey, parseManifestKey, sealedKeyKey, volumeKey, type ArtifactName } from '../../src/domain/layout.ts';
+import {
+  manifestKey,
+  parseManifestKey,
+  sealedKeyKey,
+  signatureKey,
+  volumeKey,
+  type ArtifactName,
+} from '../../src/domain/layout.ts';
 import { listObjects, parseManifest, printManifest, type Manifest } from '../../src/domain/manifest.ts';
 import type { PrunedBackup } from '../../src/domain/prune-report.ts';
 import type { PruneVerdict } from '../../src/domain/report.ts';
@@ -33,6 +40,7 @@ export interface TestBackup {
 interface BackupOptions {
   readonly databases?: readonly string[];
   readonly globals?: boolean;
+  /** And signed, so that it has all that a backup can have. */
   readonly isEncrypted?: boolean;
   readonly manifest?: Partial<Manifest>;
 }
@@ -69,10 +77,19 @@ export function backupOf(day: number, options: BackupOptions = {}): TestBackup {
       artifacts: [artifactOf({ database: name }, 2)],
     })),
     ...(globals ? { globals: artifactOf({ globals: true }, 1) } : {}),
-    ...(isEncrypted ? { format: 2, encryption: { key: sealedKeyKey(folder, attempt), recipients: ['somebody'] } } : {}),
+    ...(isEncrypted
+      ? {
+          format: 2,
+          encryption: { key: sealedKeyKey(folder, attempt), recipients: ['somebody'] },
+          signature: { key: signatureKey(folder, attempt), keyId: 'ed25519:somebody' },
+        }
+      : {}),
     ...options.manifest,
   };
-  if (isEncrypted) objects.set(sealedKeyKey(folder, attempt), 'a key');
+  if (isEncrypted) {
+    objects.set(sealedKeyKey(folder, attempt), 'a key');
+    objects.set(signatureKey(folder, attempt), 'a signature');
+  }
   const key = manifestKey('shop', 'nightly', id);
   objects.set(key, printManifest(manifest));
   return { manifest, key, objects, storedMs: completedMs + 1000 };
