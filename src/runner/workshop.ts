@@ -31,6 +31,8 @@ export interface Workshop {
   readonly pace?: Pace;
   /** Of a dump whose artifacts are encrypted. */
   readonly cipher?: Cipher;
+  /** Of a dump whose manifest is signed: the public key (PEM) that it is signed by. */
+  readonly signedBy?: readonly string[];
   /** Of a dump: places whose disk syncs at this moment, with the monotonic time since when. */
   readonly syncing?: Map<string, number>;
   readonly signal: AbortSignal;

@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Failure } from '../../src/api/failure.ts';
-import { manifestKey } from '../../src/domain/layout.ts';
-import { printManifest, type ManifestDatabase } from '../../src/domain/manifest.ts';
+import { manifestKey, signatureKey } from '../../src/domain/layout.ts';
+import { printManifest, type Manifest, type ManifestDatabase } from '../../src/domain/manifest.ts';
+import { readSigningKey, signManifest } from '../../src/encryption/signing-key.ts';
+import { makeSigningPair } from '../../src/encryption/make-key-pair.ts';
+import type { Workshop } from '../../src/runner/workshop.ts';
 import { cleanUp } from '../../src/runner/backup/clean-up.ts';
 import { commit } from '../../src/runner/backup/commit.ts';
 import { Destination } from '../../src/runner/backup/destination.ts';
@@ -59,13 +62,17 @@ const clock: Clock = {
 const tools = { log: silentLog, clock, random: systemRandom };
 
 /** A destination with one volume, after a commit and the cleaning that always follows. */
-async function commitAt(storage: Storage): Promise<{ destination: Destination; keys: readonly string[] }> {
+async function commitAt(
+  storage: Storage,
+  manifest = ours,
+  changes: Pick<Workshop, 'signedBy'> = {},
+): Promise<{ destination: Destination; keys: readonly string[] }> {
   if ((await place.stat(volume, never)) === undefined)
     await place.put(volume, new WholeBytes(Buffer.from(content)), {}, never);
   const destination = new Destination('place', true);
   destination.opened(storage);
   destination.begin(volume);
-  await commit(ours, [destination], tools, never);
+  await commit(manifest, [destination], { ...tools, ...changes }, never);
   await cleanUp(destination, tools, never);
   const keys: string[] = [];
   for await (const found of place.list('', undefined, never)) keys.push(found.key);
@@ -95,6 +102,27 @@ test('a backup with another uid is never written over', async () => {
   expect(destination.failure?.reason).toBe('AlreadyStored');
   expect(keys).toEqual([key]);
   expect(await readFile(join(folder, key), 'utf8')).toBe(printManifest(foreign));
+});
+
+test('another manifest of this backup is not believed by a run that signs, unless it is signed by the same key', async () => {
+  const { publicKey, privateKey, name: keyId } = makeSigningPair();
+  const sign = async (one: Manifest): Promise<Manifest> => {
+    const signature = { key: signatureKey('shop/nightly/nightly-1/', one.attempt), keyId };
+    const signed = { ...one, signature };
+    const bytes = signManifest(Buffer.from(printManifest(signed)), readSigningKey(privateKey));
+    await place.put(signature.key, new WholeBytes(bytes), {}, never);
+    return signed;
+  };
+  await place.put(theirVolume, new WholeBytes(Buffer.from(content)), {}, never);
+  const mine = await sign(ours);
+  await place.put(key, new WholeBytes(Buffer.from(printManifest(theirsOfSameBackup))), {}, never);
+  const forged = await commitAt(place, mine, { signedBy: [publicKey] });
+  expect(forged.destination.failure?.reason).toBe('SignatureMissing');
+  expect(forged.destination.copy).toBeUndefined();
+  const theirs = await sign(theirsOfSameBackup);
+  await place.put(key, new WholeBytes(Buffer.from(printManifest(theirs))), {}, never);
+  const again = await commitAt(place, mine, { signedBy: [publicKey] });
+  expect(again.destination.copy?.attempt).toBe('ffffffff');
 });
 
 test('volumes that another try removes while the manifest is put are no backup: the manifest goes, too', async () => {

@@ -140,5 +140,10 @@ describe('An inspection that is told which manifests are known', () => {
     ].map((one) => markOf(one));
     expect(new Set(marks).size).toBe(5);
     expect(marks.every((mark) => mark?.length === 8)).toBe(true);
+    // Whoever names other keys for signatures has all manifests read anew.
+    const found = { key: 'k', bytes: 1, modifiedAtMs: 5 };
+    expect(new Set([markOf(found), markOf(found, ['a']), markOf(found, ['a', 'b']), markOf(found, ['b'])]).size).toBe(
+      4,
+    );
   });
 });

@@ -70,10 +70,10 @@ export async function backUp(task: BackupTask, workshop: Workshop): Promise<Back
         failedParts,
       );
     }
-    const { manifest, parts } = await dump(task, startedAt, sides.source, destinations, workshop);
+    const { manifest, parts, signedBy } = await dump(task, startedAt, sides.source, destinations, workshop);
     signal.throwIfAborted();
     // From here on it is finished rather than aborted: half a commit would be a copy at one place only.
-    await commitEverywhere(manifest, destinations, workshop);
+    await commitEverywhere(manifest, destinations, { ...workshop, ...signedBy });
     requireCopy(destinations);
     const failedParts = tellParts(parts, workshop);
     const { attempt, plainBytes, storedBytes } = manifest;
@@ -116,7 +116,11 @@ async function dump(
   source: Source,
   destinations: readonly Destination[],
   given: Workshop,
-): Promise<{ readonly manifest: Manifest; readonly parts: DumpedParts }> {
+): Promise<{
+  readonly manifest: Manifest;
+  readonly parts: DumpedParts;
+  readonly signedBy: Pick<Workshop, 'signedBy'>;
+}> {
   try {
     const selected = selectDatabases(task.databases, source.databases);
     const signer = await openSigner(task, given, given.signal);
@@ -131,7 +135,7 @@ async function dump(
       const signed = signer.sign(Buffer.from(printManifest(manifest)));
       await storeSmall(signature.key, signed, task, destinations, workshop);
     }
-    return { manifest, parts };
+    return { manifest, parts, signedBy: signer === undefined ? {} : { signedBy: [signer.publicKey] } };
   } finally {
     await source.close();
   }

@@ -6,6 +6,7 @@ import { WholeBytes } from '../../storage/whole-bytes.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { takeAway } from '../take-away.ts';
 import type { Workshop } from '../workshop.ts';
+import { checkSignature } from '../check-signature.ts';
 import { checkVolumes } from './check-volumes.ts';
 import { clearHollow } from './clear-hollow.ts';
 import type { Destination } from './destination.ts';
@@ -14,7 +15,7 @@ import { describeCopy } from './find-copy.ts';
 import { alreadyStored } from './open-destinations.ts';
 import { look, lookFor, type Standing } from './standing.ts';
 
-type Tools = Pick<Workshop, 'log' | 'clock' | 'random'>;
+type Tools = Pick<Workshop, 'log' | 'clock' | 'random' | 'signedBy'>;
 
 /** A put that failed so has stored nothing; after any other failure, as after an acknowledgement, "absent" may be a mistake. */
 const refusals: readonly FailureReason[] = [
@@ -142,7 +143,7 @@ async function tryPut(storage: Storage, key: string, bytes: Buffer, signal: Abor
   }
 }
 
-/** Another manifest stands there. Of this very backup it is as good as ours, with its volumes. */
+/** Another manifest stands there. Of this very backup it is as good as ours, with its volumes, and signed by us if we sign. */
 async function acceptTheirs(
   storage: Storage,
   key: string,
@@ -158,6 +159,7 @@ async function acceptTheirs(
     return;
   }
   try {
+    await checkSignature(storage, theirs, [workshop.signedBy], signal);
     await checkVolumes(storage, manifest, workshop, signal);
   } catch (error) {
     dropOut(destination, toFailure(error), workshop);
