@@ -64,8 +64,9 @@ export interface RetentionDecision {
   readonly floor: readonly string[];
 }
 
-/** Comparisons of names and walks over backups that one decision may cost. */
+/** Names that are read, and steps of walks, that one decision may cost; databases times different sets of them. */
 const workMost = 4_000_000;
+const comparedMost = 500_000;
 /** The newest ones that are judged at once; the older ones are, when these have become fewer. */
 const judgedMost = 10_000;
 
@@ -202,6 +203,7 @@ function classify(backups: readonly RetainedBackup[]): readonly ((index: number)
   const forms = new Map<string, { readonly stored: ReadonlySet<string>; readonly failed: ReadonlySet<string> }>();
   const formOf: number[] = [];
   const indexOf = new Map<string, number>();
+  const databases = new Set<string>();
   let names = 0;
   for (const { stored = [], failed } of backups) {
     names += stored.length + failed.length;
@@ -213,9 +215,9 @@ function classify(backups: readonly RetainedBackup[]): readonly ((index: number)
     if (known !== undefined) continue;
     indexOf.set(key, forms.size);
     forms.set(key, { stored: new Set(stored), failed: new Set(failed) });
+    for (const database of stored) databases.add(database);
+    if (databases.size * forms.size > comparedMost) return undefined;
   }
-  const databases = new Set([...forms.values()].flatMap(({ stored }) => [...stored]));
-  if (databases.size * forms.size > workMost) return undefined;
   const classes = new Map<string, readonly Presence[]>();
   for (const database of databases) {
     const row = [...forms.values()].map(({ stored, failed }): Presence => {

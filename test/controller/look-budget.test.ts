@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { maxDatabases } from '../../src/api/backup-policy.ts';
 import { labels, type Backup, type RestoreRequest } from '../../src/api/kinds.ts';
 import { lookAt } from '../../src/controller/look-at.ts';
-import { printKey, type KeyKind } from '../../src/controller/world/keys.ts';
+import { isLookedAt, printKey, watchedAs, type KeyKind } from '../../src/controller/world/keys.ts';
 import {
   readBackup,
   readLocation,
@@ -23,6 +23,7 @@ import {
   buildPolicy,
   buildRestore,
   buildRestorePolicy,
+  condition,
   failed,
   succeeded,
 } from '../builders/objects.ts';
@@ -64,6 +65,16 @@ function backupsOf(policy: string): readonly Backup[] {
   });
 }
 
+/** Good ones, each of other databases. */
+function variedBackups(): readonly Backup[] {
+  return manyOf((index) => {
+    const at = stampOf(nowMs - (index + 1) * 60 * minute);
+    const databases = { stored: manyOf((each) => `database_${index}_${each}`, 20), failed: [] };
+    const status = succeeded(at, at, { databases, destinations: [{ location: 'near', outcome: 'Stored' }] });
+    return buildBackup({ name: `varied-${index}`, spec: { policy: 'varied', slot: at }, ...(status && { status }) });
+  });
+}
+
 function requestsOf(policy: string): readonly RestoreRequest[] {
   return manyOf((index) =>
     buildRestore({ name: `${policy}-${index}`, metadata: { labels: { [labels.restorePolicy]: policy } } }),
@@ -88,16 +99,22 @@ function extremeObjects(): Readonly<Partial<Record<WatchedKind, readonly object[
     })),
   );
   const databases = { names: manyOf((index) => `database_${index}`, maxDatabases) };
+  const retention = { keepHourly: 48, keepDaily: 30, keepMonthly: 24, keepWithinDays: 30 };
   const source = { postgres: { host: 'db.example.com', credentials: { secretName: 'db' }, databases } };
   return {
-    location: [buildLocation(), ...manyOf((index) => buildLocation({ name: `far-${index}` }), 200)],
+    location: [
+      buildLocation({ status: { backups: many, conditions: [condition('Available', 'True', 'ProbePassed')] } }),
+      ...manyOf((index) => buildLocation({ name: `far-${index}` }), 200),
+    ],
     policy: [
-      buildPolicy({ spec: { source, jitterSeconds: 3600, schedule: '* * * * *' } }),
+      buildPolicy({ spec: { source, jitterSeconds: 3600, schedule: '* * * * *', retention } }),
+      buildPolicy({ name: 'varied', spec: { retention } }),
       ...odd.map((parts) => buildPolicy(parts)),
       ...manyOf((index) => buildPolicy({ name: `p-${index}` }), 1000),
     ],
     backup: [
       ...backupsOf('nightly'),
+      ...variedBackups(),
       buildBackup({
         name: 'loud',
         status: failed('Internal', stampOf(nowMs), {
@@ -147,12 +164,14 @@ it(`no look costs ${budgetMs} ms, whatever there is to be seen`, async () => {
   for (const kind of [
     'location',
     'policy',
+    'retention',
     'backup',
     'restoreRequest',
     'restorePolicy',
   ] as const satisfies readonly KeyKind[]) {
     // Those that differ; the rest is there to be seen by them.
-    for (const { metadata } of caches[kind].list(undefined).slice(0, 60)) {
+    const objects = caches[watchedAs(kind)].list(undefined).filter((raw) => isLookedAt(kind, raw));
+    for (const { metadata } of objects.slice(0, 60)) {
       const key = printKey(kind, 'shop', metadata.name ?? '');
       const costs: number[] = [];
       for (let time = 0; time < 3; time += 1) {
