@@ -3,7 +3,7 @@ import { Failure, toFailure } from '../../api/failure.ts';
 import type { ManifestArtifact } from '../../domain/manifest.ts';
 import type { Bytes } from '../../pipeline/bytes.ts';
 import { fanOut } from '../../pipeline/fan-out.ts';
-import { measure } from '../../pipeline/measure.ts';
+import { measure, type Measure } from '../../pipeline/measure.ts';
 import { sample } from '../../pipeline/sample.ts';
 import { attempt } from '../../storage/attempt.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -38,7 +38,7 @@ async function copyOnce(volume: Volume, { from, to, pace, workshop }: CopyPlaces
   const sent = measure();
   const pieces = sample(() => Buffer.from(random.bytes(6)).readUIntBE(0, 6) / 2 ** 48);
   const content = pace(readVolume(from, volume, signal), signal);
-  const body = pieces.through(sent.through(checked(releaseBuffers(content), from, volume)));
+  const body = pieces.through(checked(sent, releaseBuffers(content), from, volume));
   let syncs = 0;
   const onSync = (begins: boolean): void => void (syncs += begins ? 1 : -1);
   const sink = {
@@ -82,18 +82,21 @@ async function* readVolume(from: Storage, { key }: Volume, signal: AbortSignal):
   }
 }
 
-/** Passes on what is as the manifest says; what is not fails at the latest before its end, so that it is never stored. */
-async function* checked(source: Bytes, from: Storage, { key, bytes, sha256 }: Volume): AsyncGenerator<Uint8Array> {
-  const hash = createHash('sha256');
+/** Measures and passes on; what is not as the manifest says fails at the latest before its end, so that it is never stored. */
+async function* checked(
+  sent: Measure,
+  source: Bytes,
+  from: Storage,
+  { key, bytes, sha256 }: Volume,
+): AsyncGenerator<Uint8Array> {
   let passed = 0;
-  for await (const chunk of source) {
+  for await (const chunk of sent.through(source)) {
     passed += chunk.length;
     if (passed > bytes) throw damaged(`${key} in ${from.name} goes on after ${bytes} bytes`);
-    hash.update(chunk);
     yield chunk;
   }
   if (passed < bytes) throw damaged(`${key} in ${from.name} ends after ${passed} of ${bytes} bytes`);
-  if (hash.digest('hex') !== sha256) throw damaged(`${key} in ${from.name} has other content than its manifest says`);
+  if (sent.result().sha256 !== sha256) throw damaged(`${key} in ${from.name} has other content than its manifest says`);
 }
 
 function damaged(message: string): Failure {
