@@ -179,6 +179,9 @@ describe('The retention of a policy', () => {
         removes: [{ backup: first, why: 'no rule keeps it' }],
       },
     ]);
+    const { resourceVersion } = (await policy()).metadata;
+    await cluster.advance(20 * 60_000);
+    expect((await policy()).metadata.resourceVersion).toBe(resourceVersion);
   });
 
   it('is tried again, later and later, when a prune fails, and says so', async () => {

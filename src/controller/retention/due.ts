@@ -21,6 +21,8 @@ export function isDue(before: RetentionStatus | undefined, key: string, nowMs: n
 /** When the same is decided again: at once when a batch went well and others are left, later after a failure. */
 export function retryAt(before: RetentionStatus | undefined): number | undefined {
   const failures = before?.failuresInRow ?? 0;
+  // What a dry run found stays as it is.
+  if (before?.removes !== undefined) return undefined;
   if (before?.reason === undefined) return (before?.removable ?? 0) > 0 ? 0 : undefined;
   if (failures === 0) return undefined;
   const decidedAt = readStamp(before.decidedTime) ?? 0;

@@ -68,15 +68,16 @@ export async function observeRetention(
   if (policy === undefined) return undefined;
   const locations = world.locationsIn(namespace);
   const nowMs = clock.nowMs();
-  const places = [...retentionRules(policy.spec)].flatMap(([location, rule]): readonly RetentionPlace[] => {
+  const places: RetentionPlace[] = [];
+  for (const [location, rule] of retentionRules(policy.spec)) {
     const status = statusAt(policy, location);
     const jobName = pruneName(policy, location, status);
     const run = runs.get(jobName);
-    // Its answer was taken in the meantime: another look sees to it.
-    if (run === undefined) return [];
+    // Its answer was taken, or it was added, in the meantime: that change brings another look.
+    if (run === undefined) return undefined;
     const job = world.job(namespace, jobName) ?? run.job;
-    return [{ location, rule, before: status, found: locations.get(location), run: { ...run, job } }];
-  });
+    places.push({ location, rule, before: status, found: locations.get(location), run: { ...run, job } });
+  }
   return {
     nowMs,
     policy,

@@ -28,6 +28,8 @@ import { tellDecision } from './tell-decision.ts';
 const writesMax = 100;
 const busyMs = 10_000;
 const waitingMs = 60_000;
+/** A change of the location brings a look by itself. */
+const obstacleMs = 10 * 60_000;
 
 /** What is to be done at one place. `actions` come before the policy's status, `after` come after it. */
 interface PlacePlan {
@@ -107,7 +109,7 @@ function planNext(seen: RetentionSeen, place: RetentionPlace): PlacePlan {
 
   const obstacle = findObstacle(seen, place);
   if (obstacle !== undefined || found === undefined) {
-    return { entry: { ...before, location, ...obstacle }, wakeAt: nowMs + waitingMs };
+    return { entry: { ...before, location, ...obstacle }, wakeAt: nowMs + obstacleMs };
   }
   const own = runs.map(({ object }) => object);
   const decision = decideAt(location, own, rule, policy.spec.timeZone, seen.inUse, nowMs);

@@ -117,7 +117,10 @@ function unfinishedOf(world: World, namespace: string, policy: string): readonly
 
 function dependOnLocation(world: World, { namespace = '', name, object, previous }: ObjectChange): readonly string[] {
   const policies = world.policiesAt(namespace, name).map(({ object: { metadata } }) => metadata.name);
-  const keys = policies.map((policy) => printKey('policy', namespace, policy));
+  const keys = policies.flatMap((policy) => [
+    printKey('policy', namespace, policy),
+    ...retentionNamed(world, namespace, policy),
+  ]);
   if (object !== undefined && previous !== undefined && sameValue(object.spec, previous.spec)) return keys;
   return [...keys, ...policies.flatMap((policy) => unfinishedOf(world, namespace, policy))];
 }
