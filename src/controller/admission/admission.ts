@@ -45,7 +45,8 @@ export class Admission {
 
   /** The run, or what it depends on, has changed. */
   touch(key: string): void {
-    this.#touched.add(key);
+    // Its place is its own until it says what it made of it, and then it is read.
+    if (!this.#taken.has(key)) this.#touched.add(key);
   }
 
   /** Whether a run may make its Job now. When it may, it has the place until `release`. */
@@ -131,8 +132,6 @@ export class Admission {
   /** Reads what was touched. */
   #refresh(): void {
     for (const key of this.#touched) {
-      // Its place is its own until it says what it made of it.
-      if (this.#taken.has(key)) continue;
       this.#touched.delete(key);
       this.#set(key, this.#options.read(key));
     }
