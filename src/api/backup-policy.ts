@@ -13,6 +13,7 @@ import {
 import { encryption } from './encryption.ts';
 import { signing } from './signatures.ts';
 import { postgresServerShape } from './postgres-server.ts';
+import { backfillMost, repair, repairStatus } from './repair.ts';
 import { retentionRule, retentionStatus } from './retention.ts';
 import { rule, withRules } from './rules.ts';
 import { cronSchedule, scheduleShape, scheduleStatusShape } from './schedule.ts';
@@ -125,6 +126,11 @@ const destination = z.strictObject({
   retention: retentionRule()
     .optional()
     .meta({ description: 'Which backups stay here, instead of what the policy’s own retention says.' }),
+  backfill: z.int().min(0).max(backfillMost).optional().meta({
+    format: 'int32',
+    description:
+      'With repair: so many of the newest backups that were stored before this was a destination are copied here.',
+  }),
 });
 
 const historyLimit = (description: string) =>
@@ -171,6 +177,10 @@ export const backupPolicySpec = z.strictObject({
   retention: retentionRule()
     .optional()
     .meta({ description: 'Which backups stay. Without it all of them do (docs/retention.md).' }),
+  repair: repair().optional().meta({
+    description:
+      'What a destination missed or lost is copied there from another one, after the next success. Without it that stays as it is (docs/repair.md).',
+  }),
   deletionPolicy: deletionPolicy().meta({
     description: 'Of the Backup objects that the schedule makes: what deleting one of them does to its data.',
   }),
@@ -188,6 +198,15 @@ export const backupPolicyStatus = z.strictObject({
   lastSizeBytes: bytes()
     .optional()
     .meta({ description: 'Plain size of the last successful run; the estimate of the next.' }),
+  repairs: z
+    .array(repairStatus())
+    .max(maxDestinations)
+    .optional()
+    .meta({
+      description: 'What repair did at each destination.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['location'],
+    }),
   prunes: z
     .array(retentionStatus())
     .max(maxDestinations)

@@ -81,6 +81,11 @@ export const backupPolicyKind = {
         'The last run that ended succeeded, no slot is overdue, and no run is stuck. Unknown before the first run.',
     },
     {
+      type: 'Repaired',
+      description:
+        'With repair: each destination has what another one can give it. False: something keeps it from there. Unknown: not decided yet, or at work.',
+    },
+    {
       type: 'Pruned',
       description:
         'With retention: what no rule keeps is gone from every destination. False: something keeps it there. Unknown: not decided yet, or at work.',
@@ -249,6 +254,8 @@ export const annotations = {
   pin: 'pgbackup.dev/pin',
   /** On a BackupPolicy: any new value has its retention decided and done now. */
   pruneRequestedAt: 'pgbackup.dev/prune-requested-at',
+  /** The same for its repair. */
+  repairRequestedAt: 'pgbackup.dev/repair-requested-at',
   /** On a Job: what it was made from (controller/run/rebuild.ts). */
   madeFrom: 'pgbackup.dev/made-from',
   /** On the Job of an inspection: the generation of the location that it looks at. */

@@ -11,7 +11,10 @@ import type { ControllerMode } from './mode.ts';
 import type { RunSources } from './run/observe-run.ts';
 import { observePolicy } from './policy/observe.ts';
 import { planPolicy } from './policy/plan.ts';
-import { observeRetention } from './retention/observe.ts';
+import { repairUpkeep } from './repair/observe.ts';
+import { planRepair } from './repair/plan.ts';
+import { retentionUpkeep } from './retention/observe.ts';
+import { observePlaces } from './upkeep/observe-places.ts';
 import { planRetention } from './retention/plan.ts';
 import { observeRestorePolicy } from './restore-policy/observe.ts';
 import { planRestorePolicy } from './restore-policy/plan.ts';
@@ -36,8 +39,12 @@ export async function lookAt(
     return seen && planPolicy(seen);
   }
   if (kind === 'retention') {
-    const seen = await observeRetention(sources, mode, namespace, name, signal);
+    const seen = await observePlaces(sources, mode, retentionUpkeep, namespace, name, signal);
     return seen && planRetention(seen);
+  }
+  if (kind === 'repair') {
+    const seen = await observePlaces(sources, mode, repairUpkeep, namespace, name, signal);
+    return seen && planRepair(seen);
   }
   if (kind === 'backup') {
     const deletion = await observeDeletion(sources, mode, namespace, name, signal);

@@ -65,3 +65,8 @@ export function pruneJobName(policy: string, location: string, prune: string): s
 export function deletionJobName(backup: string, index: number): string {
   return `pgd${index}-${backup}`;
 }
+
+/** The Job that copies to a location what it lacks of a policy: at most 63 characters, as pruneJobName. */
+export function copyJobName(policy: string, location: string, copy: string): string {
+  return `pgbc-${policy}-${shortHash(location)}-${copy}`;
+}

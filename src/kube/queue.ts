@@ -65,7 +65,11 @@ export function createQueue(options: QueueOptions): Queue {
   const failures = new Map<string, number>();
   const tasks = new Set<Promise<void>>();
   /** Keys that gave way, oldest first: still worked on, but without a place. */
-  const resting = new Set<{ readonly sinceMs: number; readonly resume: () => void }>();
+  const resting = new Set<{
+    readonly sinceMs: number;
+    readonly resume: () => void;
+    readonly stop: (reason: unknown) => void;
+  }>();
   let turnBeganMs = clock.monotonicMs();
   /** All workers wait for the same one, and go on in their order. */
   let coming: Promise<void> | undefined;
@@ -100,20 +104,19 @@ export function createQueue(options: QueueOptions): Queue {
     if (ready.size === 0 || signal.aborted) return;
     const place = Promise.withResolvers<void>();
     const retake = (): void => {
-      signal.removeEventListener('abort', stop);
       resting.delete(rest);
       busy += 1;
     };
-    const stop = (): void => {
+    const stop = (reason: unknown): void => {
       retake();
-      place.reject(signal.reason);
+      place.reject(reason);
     };
     const resume = (): void => {
       retake();
       place.resolve();
     };
-    const rest = { sinceMs: clock.monotonicMs(), resume };
-    signal.addEventListener('abort', stop, { once: true });
+    // Without a listener of its own: a thousand of them on one signal make each further one slow.
+    const rest = { sinceMs: clock.monotonicMs(), resume, stop };
     resting.add(rest);
     busy -= 1;
     start();
@@ -218,6 +221,7 @@ export function createQueue(options: QueueOptions): Queue {
         await keepTime(signal);
       } finally {
         active = undefined;
+        for (const rest of resting) rest.stop(signal.reason);
         while (tasks.size > 0) await Promise.allSettled(tasks);
       }
     },

@@ -60,6 +60,9 @@ const plainNumbers = [
   'deferred',
   'removed',
   'failuresInRow',
+  'backfill',
+  'missing',
+  'copied',
   // members of counts by result or operation
   'Unchanged',
   'Succeeded',

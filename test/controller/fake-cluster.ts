@@ -132,7 +132,7 @@ export class FakeCluster {
   }
 
   /** Names of Jobs of a kind of task that have not finished, oldest first. */
-  async openJobs(task: 'backup' | 'inspect' | 'restore' | 'cleanup' | 'prune'): Promise<readonly string[]> {
+  async openJobs(task: 'backup' | 'inspect' | 'restore' | 'cleanup' | 'prune' | 'copy'): Promise<readonly string[]> {
     return (await this.list(resources.job))
       .filter(({ metadata, status }) => {
         return (

@@ -99,16 +99,19 @@ function extremeObjects(): Readonly<Partial<Record<WatchedKind, readonly object[
     })),
   );
   const databases = { names: manyOf((index) => `database_${index}`, maxDatabases) };
+  const destinations = [{ location: 'near' }, { location: 'far-1', backfill: 1000 }];
   const retention = { keepHourly: 48, keepDaily: 30, keepMonthly: 24, keepWithinDays: 30 };
   const source = { postgres: { host: 'db.example.com', credentials: { secretName: 'db' }, databases } };
   return {
     location: [
       buildLocation({ status: { backups: many, conditions: [condition('Available', 'True', 'ProbePassed')] } }),
-      ...manyOf((index) => buildLocation({ name: `far-${index}` }), 200),
+      ...manyOf((index) => buildLocation({ name: `far-${index}`, status: { backups: many } }), 200),
     ],
     policy: [
-      buildPolicy({ spec: { source, jitterSeconds: 3600, schedule: '* * * * *', retention } }),
-      buildPolicy({ name: 'varied', spec: { retention } }),
+      buildPolicy({
+        spec: { source, jitterSeconds: 3600, schedule: '* * * * *', retention, repair: {}, destinations },
+      }),
+      buildPolicy({ name: 'varied', spec: { retention, repair: {}, destinations } }),
       ...odd.map((parts) => buildPolicy(parts)),
       ...manyOf((index) => buildPolicy({ name: `p-${index}` }), 1000),
     ],
@@ -165,6 +168,7 @@ it(`no look costs ${budgetMs} ms, whatever there is to be seen`, async () => {
     'location',
     'policy',
     'retention',
+    'repair',
     'backup',
     'restoreRequest',
     'restorePolicy',

@@ -314,6 +314,7 @@ export async function live({ seed, stepMs, steps, spec }: LifeOptions): Promise<
         run: { ...nothing, job, pods: answer?.pods ?? [], results: answer?.results },
       };
     }),
+    locations: new Map(),
     backups: [...backups.values()],
     backupNamed: (name) => backups.get(name),
     inUse: new Set(),

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../local/executor-world.ts';
 import { findBackups } from '../local/found-backups.ts';
@@ -10,7 +12,7 @@ const missing = whyNoKubeApiserver(assets, 'kube-controller-manager', 'kubectl')
 const install = readFileSync(new URL('../../manifests/install.yaml', import.meta.url), 'utf8');
 
 /** With the rights that install.yaml gives, real runners and a real folder. */
-describe.skipIf(missing !== undefined)(`Retention and deletion${missing ? ` (${missing})` : ''}`, () => {
+describe.skipIf(missing !== undefined)(`Retention, deletion and repair${missing ? ` (${missing})` : ''}`, () => {
   let stand: OperatorStand;
 
   beforeAll(async () => {
@@ -62,6 +64,42 @@ describe.skipIf(missing !== undefined)(`Retention and deletion${missing ? ` (${m
     expect(await get('pgb/three', '{.status.destinations[0].outcome}')).toBe('Found');
   });
 
+  it('copies to a new destination what it should have, and what it missed while it was away', async () => {
+    const path = join(stand.nodeFolder, 'mirror');
+    await mkdir(path);
+    const mirror = {
+      apiVersion: 'pgbackup.dev/v1beta1',
+      kind: 'BackupLocation',
+      metadata: { name: 'mirror' },
+      spec: { directory: { path } },
+    };
+    await stand.kubectl(['apply', '-f', '-'], mirror);
+    await stand.kubectl(['wait', '--for=condition=Available', 'pgbl/mirror', '--timeout=60s']);
+    await merge('pgbp/nightly', { spec: { retention: null } });
+    await backUp('five');
+    const destinations = [{ location: 'disk' }, { location: 'mirror', required: false, backfill: 5 }];
+    await merge('pgbp/nightly', { spec: { repair: {}, destinations } });
+    const copies = (): string =>
+      findBackups(path)
+        .map(({ id }) => id)
+        .join();
+    await until('it is copied', async () => copies() === 'five');
+    await until('that is said', async () => (await get('pgb/five', '{.status.copies}')) === '2/2');
+
+    // It is away for a run, and comes back as it was.
+    await rename(path, `${path}.away`);
+    await backUp('six');
+    expect(await get('pgb/six', '{.status.destinations[1].outcome}')).toBe('Failed');
+    await rename(`${path}.away`, path);
+    await stand.kubectl(['annotate', 'pgbl/mirror', 'pgbackup.dev/probe-requested-at=now']);
+    await stand.kubectl(['wait', '--for=condition=Available', 'pgbl/mirror', '--timeout=60s']);
+    await stand.kubectl(['annotate', 'pgbp/nightly', 'pgbackup.dev/repair-requested-at=now']);
+    await until('the other one is copied, too', async () => copies() === 'five,six');
+    await stand.kubectl(['wait', '--for=condition=Repaired', 'pgbp/nightly', '--timeout=60s']);
+    expect(await get('pgbp/nightly', '{.status.repairs[1].copied}')).toBe('2');
+    expect(await get('pgb/six', '{.status.destinations[1].outcome} {.status.copies}')).toBe('Stored 2/2');
+  });
+
   it('leaves the data where a whole namespace is deleted, and does not hold it up', async () => {
     await stand.kubectl(['create', 'namespace', 'doomed']);
     await stand.kubectl(['-n', 'doomed', 'apply', '-f', '-'], ...stand.objects);
@@ -81,6 +119,6 @@ describe.skipIf(missing !== undefined)(`Retention and deletion${missing ? ` (${m
         (await stand.kubectl(['-n', 'doomed', 'get', 'pgb/four', '-o', 'jsonpath={.metadata.finalizers}'])) !== '',
     );
     await stand.kubectl(['delete', 'namespace', 'doomed', '--timeout=180s']);
-    expect(stored()).toEqual(['four', 'three']);
+    expect(stored()).toEqual(['five', 'four', 'six', 'three']);
   });
 });

@@ -87,6 +87,12 @@ function samplesOfPolicy(
     ...(lastGood?.status?.notes ?? []).flatMap(({ reason, count }) =>
       samples({ ...labels, reason }, { last_notes: count }),
     ),
+    ...(status?.repairs ?? []).flatMap(({ location, missing, copied, failures }) =>
+      samples(
+        { ...labels, location },
+        { repair_missing: missing, repair_copied_total: copied, repair_failures_total: failures },
+      ),
+    ),
     ...(status?.prunes ?? []).flatMap((prune) =>
       samples(
         { ...labels, location: prune.location },

@@ -180,8 +180,9 @@ function buildStatus(
     active: [...running, ...started].toSorted().slice(0, 50),
     ...countRuns(policy, runs, { Succeeded: 0, PartlyFailed: 0, Failed: 0 }, nowMs).counts,
     lastSizeBytes: last?.run.object.status?.plainBytes ?? before?.lastSizeBytes,
-    // Of the look that does it (retention/plan.ts).
+    // Of the looks that do it (retention/plan.ts, repair/plan.ts).
     prunes: before?.prunes,
+    repairs: before?.repairs,
   };
 }
 

@@ -13,6 +13,7 @@ import { cutText } from '../conditions.ts';
 import { fitStatus } from '../fit-status.ts';
 import { resources } from '../resources.ts';
 import type { JobSeen } from '../run/pods.ts';
+import { addFailure } from '../upkeep/add-failure.ts';
 
 /** What a Job was told; undefined when that cannot be read (any more). */
 export function readPruneTask(job: JobSeen): PruneTask | undefined {
@@ -97,30 +98,7 @@ export function addPruned(
     return { ...entry, ...deferred, lastTime: stamp(nowMs), failuresInRow: 0 };
   }
   const text = [verdict.message ?? describeFailed(verdict, results), verdict.hint].filter((part) => part !== undefined);
-  return {
-    ...entry,
-    failures: (before.failures ?? 0) + 1,
-    failuresInRow: (before.failuresInRow ?? 0) + 1,
-    reason: verdict.reason ?? 'Internal',
-    message: cutText(text.join('; '), 1024),
-  };
-}
-
-/** After one that ended without a word. */
-export function addSilentPrune(
-  before: RetentionStatus,
-  job: JobSeen,
-  reason: string,
-  message: string,
-): RetentionStatus {
-  return {
-    ...before,
-    countedJob: job.metadata.uid,
-    failures: (before.failures ?? 0) + 1,
-    failuresInRow: (before.failuresInRow ?? 0) + 1,
-    reason,
-    message: cutText(message, 1024),
-  };
+  return addFailure(entry, job, verdict.reason ?? 'Internal', text.join('; '));
 }
 
 function describeDeferred(results: readonly ResultLine[] | undefined): string {

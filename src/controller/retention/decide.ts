@@ -42,7 +42,10 @@ export function decideAt(
   inUse: ReadonlySet<string>,
   nowMs: number,
 ): PlaceDecision | undefined {
-  const holdings = runs.flatMap((backup) => readHolding(location, backup, inUse, nowMs));
+  const holdings = runs.flatMap((backup) => {
+    const copy = backup.status?.destinations?.find((each) => each.location === location);
+    return copy !== undefined && isCopy(copy) ? readHolding(backup, copy, inUse, nowMs) : [];
+  });
   const decision = decideRetention(holdings, rule, timeZone);
   if (decision === undefined) return undefined;
   const byId = new Map(holdings.map((holding) => [holding.id, holding]));
@@ -61,14 +64,19 @@ export function decideAt(
   };
 }
 
-function readHolding(location: string, backup: Backup, inUse: ReadonlySet<string>, nowMs: number): readonly Holding[] {
+/** A backup as one that a place holds; none where nobody may judge it. */
+export function readHolding(
+  backup: Backup,
+  copy: DestinationStatus,
+  inUse: ReadonlySet<string>,
+  nowMs: number,
+): readonly Holding[] {
   const { metadata, spec, status } = backup;
-  const copy = status?.destinations?.find((each) => each.location === location);
   const uid = spec.import === undefined ? metadata.uid : metadata.annotations?.[annotations.foundUid];
   const startedAt = readStamp(status?.startedAt);
   // What goes on, or is being deleted, is nobody's to judge, and neither is what somebody imported by hand.
   if (metadata.deletionTimestamp !== undefined) return [];
-  if (copy === undefined || !isCopy(copy) || uid === undefined || resultOf(backup) === undefined) return [];
+  if (uid === undefined || resultOf(backup) === undefined) return [];
   const timeMs = backupTime(readStamp(spec.slot), startedAt) ?? 0;
   const held = holdOf(backup, Math.max(timeMs, startedAt ?? 0), inUse, nowMs);
   return [
@@ -79,8 +87,8 @@ function readHolding(location: string, backup: Backup, inUse: ReadonlySet<string
       uid,
       timeMs,
       startedAt: startedAt ?? timeMs,
-      // Without a beginning it is not known of when it is.
-      stored: startedAt === undefined ? undefined : status?.databases?.stored,
+      // Without a beginning it is not known of when it is; what is damaged is for people to look at.
+      stored: startedAt === undefined || copy.reason === 'BackupDamaged' ? undefined : status?.databases?.stored,
       failed: status?.databases?.failed.map(({ name }) => name) ?? [],
       ...(held === undefined ? {} : { held }),
     },

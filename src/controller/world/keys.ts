@@ -10,16 +10,28 @@ import { readBackup, readPolicy, type Read } from './read-object.ts';
 import type { World } from './world.ts';
 import { failedPlaces, type WatchedKind } from './world-indexes.ts';
 
-/** What is looked at: `kind/namespace/name`. The retention of a policy is looked at by itself, and bears its name. */
-export const keyKinds = ['location', 'policy', 'retention', 'backup', 'restoreRequest', 'restorePolicy'] as const;
+/** What is looked at: `kind/namespace/name`. Retention and repair of a policy are looked at by themselves, and bear its name. */
+export const keyKinds = [
+  'location',
+  'policy',
+  'retention',
+  'repair',
+  'backup',
+  'restoreRequest',
+  'restorePolicy',
+] as const;
 export type KeyKind = (typeof keyKinds)[number];
 
+const upkeeps = ['retention', 'repair'] as const satisfies readonly KeyKind[];
+type Upkeep = (typeof upkeeps)[number];
+const isUpkeep = (kind: KeyKind): kind is Upkeep => kind === 'retention' || kind === 'repair';
+
 /** The kind of the object that a key is about. */
-export const watchedAs = (kind: KeyKind): WatchedKind => (kind === 'retention' ? 'policy' : kind);
+export const watchedAs = (kind: KeyKind): WatchedKind => (isUpkeep(kind) ? 'policy' : kind);
 
 /** Whether there is anything to be looked at. */
 export function isLookedAt(kind: KeyKind, raw: KubeObject): boolean {
-  return kind !== 'retention' || hasRetention(readPolicy(raw));
+  return !isUpkeep(kind) || hasUpkeep(kind, readPolicy(raw));
 }
 
 export function printKey(kind: KeyKind, namespace: string, name: string): string {
@@ -52,7 +64,7 @@ export function keysOf(kind: WatchedKind, change: ObjectChange, world: World): r
     case 'policy':
       return [
         printKey('policy', namespace, name),
-        ...retentionOf(change),
+        ...upkeepOf(change),
         ...(isNewToRuns(change) ? unfinishedOf(world, namespace, name) : []),
         ...(isNewToRuns(change) ? restorePoliciesOn(world, namespace, ({ policy }) => policy?.name === name) : []),
       ];
@@ -78,13 +90,17 @@ export function keysOf(kind: WatchedKind, change: ObjectChange, world: World): r
 }
 
 /** Only of a policy that has some, or had. */
-function retentionOf({ namespace = '', name, object, previous }: ObjectChange): readonly string[] {
-  const has = [object, previous].some((raw) => raw !== undefined && hasRetention(readPolicy(raw)));
-  return has ? [printKey('retention', namespace, name)] : [];
+function upkeepOf({ namespace = '', name, object, previous }: ObjectChange): readonly string[] {
+  const reads = [object, previous].flatMap((raw) => (raw === undefined ? [] : readPolicy(raw)));
+  return upkeeps
+    .filter((kind) => reads.some((read) => hasUpkeep(kind, read)))
+    .map((kind) => printKey(kind, namespace, name));
 }
 
-function hasRetention({ object: { spec, status }, fault }: Read<BackupPolicy>): boolean {
-  return fault === undefined && (retentionRules(spec).size > 0 || status?.prunes !== undefined);
+function hasUpkeep(kind: Upkeep, { object: { spec, status }, fault }: Read<BackupPolicy>): boolean {
+  if (fault !== undefined) return false;
+  if (kind === 'retention') return status?.prunes !== undefined || retentionRules(spec).size > 0;
+  return status?.repairs !== undefined || spec.repair !== undefined;
 }
 
 /** A status, which every look may write, says nothing to runs. */
@@ -119,7 +135,7 @@ function dependOnLocation(world: World, { namespace = '', name, object, previous
   const policies = world.policiesAt(namespace, name).map(({ object: { metadata } }) => metadata.name);
   const keys = policies.flatMap((policy) => [
     printKey('policy', namespace, policy),
-    ...retentionNamed(world, namespace, policy),
+    ...upkeepNamed(world, namespace, policy),
   ]);
   if (object !== undefined && previous !== undefined && sameValue(object.spec, previous.spec)) return keys;
   return [...keys, ...policies.flatMap((policy) => unfinishedOf(world, namespace, policy))];
@@ -147,16 +163,17 @@ function keysOfBackup(change: ObjectChange, world: World): readonly string[] {
     ...replacing.flatMap((policy) => unfinishedOf(world, namespace, policy)),
     ...fed,
     ...missed.map((location) => printKey('location', namespace, location)),
-    ...(isOver || places.length > 0 ? policies.flatMap((policy) => retentionNamed(world, namespace, policy)) : []),
+    ...(isOver || places.length > 0 ? policies.flatMap((policy) => upkeepNamed(world, namespace, policy)) : []),
     ...places.map((location) => printKey('location', namespace, location)),
     ...(isNew || isOver ? sourceless(world, namespace) : []),
   ];
   return [...new Set(keys)];
 }
 
-function retentionNamed(world: World, namespace: string, name: string): readonly string[] {
+function upkeepNamed(world: World, namespace: string, name: string): readonly string[] {
   const read = world.policy(namespace, name);
-  return read !== undefined && hasRetention(read) ? [printKey('retention', namespace, name)] : [];
+  if (read === undefined) return [];
+  return upkeeps.filter((kind) => hasUpkeep(kind, read)).map((kind) => printKey(kind, namespace, name));
 }
 
 function replaces(world: World, namespace: string, policy: string): boolean {
@@ -210,8 +227,10 @@ function ownersOf(object: KubeObject | undefined): readonly string[] {
   const backup = all?.[labels.backup];
   const location = all?.[labels.location];
   const restore = all?.[labels.restore];
-  const pruned = all?.[labels.task] === 'prune' ? all[labels.policy] : undefined;
-  if (pruned !== undefined) return [printKey('retention', namespace, pruned)];
+  const policy = all?.[labels.policy];
+  const upkeep = all?.[labels.task] === 'prune' ? 'retention' : 'repair';
+  const isUpkeepJob = all?.[labels.task] === 'prune' || all?.[labels.task] === 'copy';
+  if (policy !== undefined && isUpkeepJob) return [printKey(upkeep, namespace, policy)];
   return [
     ...(backup === undefined ? [] : [printKey('backup', namespace, backup)]),
     ...(location === undefined ? [] : [printKey('location', namespace, location)]),

@@ -77,6 +77,7 @@ describe('The metrics', () => {
             conditions: [condition('Ready', 'True', 'PolicyReady'), condition('Healthy', 'False', 'LastRunFailed')],
             nextScheduleTime: day(6, '03:00:00'),
             missedRuns: 2,
+            repairs: [{ location: 'near', missing: 1, copied: 4, failures: 2 }],
             prunes: [
               {
                 location: 'near',
