@@ -2,13 +2,20 @@ import { join } from 'node:path';
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { annotations, labels, type Backup, type BackupLocation, type BackupPolicy } from '../../src/api/kinds.ts';
+import {
+  annotations,
+  apiVersion,
+  labels,
+  type Backup,
+  type BackupLocation,
+  type BackupPolicy,
+} from '../../src/api/kinds.ts';
 import { findCondition } from '../../src/controller/conditions.ts';
 import { resources } from '../../src/controller/resources.ts';
 import { backupJobName, restoreJobName } from '../../src/domain/names.ts';
 import { isKubeError, type KubeObject, type ResourceType } from '../../src/kube/client.ts';
 import { core, startWithCrds, type Cluster } from '../api/start-with-crds.ts';
-import { asSent, buildBackup, buildLocation, buildPolicy, buildRestore, locationSpec } from '../builders/objects.ts';
+import { asSent, buildLocation, buildRestore, locationSpec, policySpec } from '../builders/objects.ts';
 import { judgePolicy } from '../chaos/judge.ts';
 import { playPods } from '../chaos/play-pods.ts';
 import { record, type Recorded } from '../chaos/record.ts';
@@ -45,8 +52,16 @@ const stages: readonly Stage[] = [
   { definitions: 'earlier', leader: 'earlier' },
 ];
 
-const policies = ['* * * * *', '* * * * *'].map((schedule, index) =>
-  buildPolicy({ name: `p-${index}`, spec: { schedule, ...(index === 0 ? {} : { concurrencyPolicy: 'Forbid' }) } }),
+/** As a user of the earlier version writes them: without the defaults of today. */
+const policyOf = (name: string, more: object): KubeObject => {
+  const { schedule: _schedule, ...spec } = policySpec;
+  return { apiVersion, kind: 'BackupPolicy', metadata: { name, namespace }, spec: { ...spec, ...more } };
+};
+const backupOf = (name: string): KubeObject => {
+  return { apiVersion, kind: 'Backup', metadata: { name, namespace }, spec: { policy: 'nightly' } };
+};
+const policies = [{}, { concurrencyPolicy: 'Forbid' }].map((more, index) =>
+  policyOf(`p-${index}`, { schedule: '* * * * *', ...more }),
 );
 
 describe.skipIf(missing !== undefined)(`Two versions beside each other (${missing ?? 'on a real API server'})`, () => {
@@ -113,9 +128,9 @@ describe.skipIf(missing !== undefined)(`Two versions beside each other (${missin
     playing = playPods(cluster.client, { random: seededRandom(12), failing: 0, holds }, signal);
     // As a user of the earlier version wrote it: without the defaults of today.
     await create(resources.location, { ...asSent(buildLocation()), spec: locationSpec });
-    for (const policy of policies) await create(resources.policy, asSent(policy));
-    await create(resources.policy, asSent(buildPolicy({ spec: { schedule: undefined } })));
-    await create(resources.backup, asSent(buildBackup({ name: 'first' })));
+    for (const policy of policies) await create(resources.policy, policy);
+    await create(resources.policy, policyOf('nightly', {}));
+    await create(resources.backup, backupOf('first'));
   });
   afterAll(async () => {
     for (const { child, exitCode } of replicas.values()) {
@@ -136,7 +151,7 @@ describe.skipIf(missing !== undefined)(`Two versions beside each other (${missin
     const { target } = buildRestore().spec;
     const names = { backup: `by-hand-${stage}`, restore: `again-${stage}`, gone: `gone-${stage}` };
     for (const name of Object.values(names)) held.add(name);
-    const backup = await create(resources.backup, asSent(buildBackup({ name: names.backup })));
+    const backup = await create(resources.backup, backupOf(names.backup));
     const specs = new Map<string, unknown>([[names.backup, backup.spec]]);
     for (const name of [names.restore, names.gone]) {
       const spec = { source, target: { ...target, database: name } };

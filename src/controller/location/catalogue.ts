@@ -111,7 +111,6 @@ function createFound(location: BackupLocation, found: FoundBackup, nowMs: number
         policy: found.policy,
         ...(slot === undefined ? {} : { slot }),
         import: { location: location.metadata.name, key: found.key },
-        deletionPolicy: 'Retain',
       },
     },
     // An object of this name that came up in between is looked at again: it may need the status that is given here.

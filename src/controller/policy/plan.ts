@@ -211,7 +211,12 @@ function createBackup(policy: BackupPolicy, start: { readonly slot: number; read
         namespace: policy.metadata.namespace,
         labels: { [managedBy.key]: managedBy.value, [labels.policy]: policy.metadata.name },
       },
-      spec: { policy: policy.metadata.name, slot, deletionPolicy: policy.spec.deletionPolicy },
+      // What is the default is left out: definitions may be older than we are, and refuse what they do not know.
+      spec: {
+        policy: policy.metadata.name,
+        slot,
+        ...(policy.spec.deletionPolicy === 'Delete' ? { deletionPolicy: 'Delete' } : {}),
+      },
     },
     ours: { specMembers: { policy: policy.metadata.name, slot } },
   };
