@@ -9,6 +9,9 @@ const report = process.env['PGBACKUP_TEST_REPORT'];
 // Hundreds of processes of the product, and every worker, start from the same sources: compiled once, and kept.
 process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('.cache/compiled', import.meta.url));
 
+// What is looked for again and again may take its time on a busy machine; vitest gives it a second.
+const expectOptions = { poll: { timeout: 60_000, interval: 50 } };
+
 // `unit` needs no network and no server; `real` starts real servers (PostgreSQL, S3, sshd, kube-apiserver) of its own.
 // `faults` (minutes), `foreign` (servers of others, which scripts/foreign fetches), `cluster` (root, a whole node) and `chaos` (as long as
 // it is told to) have runs of their own: npm run test:faults, test:foreign, test:cluster, test:chaos.
@@ -20,6 +23,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          expect: expectOptions,
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.real.test.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
@@ -31,6 +35,7 @@ export default defineConfig({
       {
         test: {
           name: 'real',
+          expect: expectOptions,
           include: ['test/**/*.real.test.ts'],
           exclude: ['test/chaos/**', 'test/faults/**', 'test/cluster/**', 'test/foreign/**'],
           setupFiles: ['test/servers/use-private-programs.ts'],
@@ -46,6 +51,7 @@ export default defineConfig({
       {
         test: {
           name: 'faults',
+          expect: expectOptions,
           include: ['test/faults/**/*.real.test.ts'],
           globalSetup: ['test/faults/share-server.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
@@ -59,6 +65,7 @@ export default defineConfig({
       {
         test: {
           name: 'foreign',
+          expect: expectOptions,
           include: ['test/foreign/**/*.real.test.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 600_000,
@@ -69,6 +76,7 @@ export default defineConfig({
       {
         test: {
           name: 'chaos',
+          expect: expectOptions,
           include: ['test/chaos/**/*.real.test.ts'],
           hookTimeout: 300_000,
         },
@@ -76,6 +84,7 @@ export default defineConfig({
       {
         test: {
           name: 'cluster',
+          expect: expectOptions,
           include: ['test/cluster/**/*.real.test.ts'],
           setupFiles: ['test/servers/use-private-programs.ts'],
           testTimeout: 600_000,
