@@ -222,6 +222,17 @@ describe('Deleting a Backup', () => {
     expect(await backup()).toBeUndefined();
   });
 
+  it('says that data may stay where nobody knows any more where a run that was at work has stored', async () => {
+    start();
+    await begin('Delete');
+    await cluster.client.delete(resources.policy, 'shop', 'nightly', {}, forever);
+    await remove();
+    await cluster.advance(15_000);
+    expect(await backup()).toBeUndefined();
+    expect(await cluster.told('one')).toContain('DataLeft');
+    expect(await cluster.told('one')).not.toContain('BackupDeleted');
+  });
+
   it('never holds up a namespace that is being deleted', async () => {
     const { client } = cluster;
     const message =

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Backup, BackupPolicy } from '../../src/api/kinds.ts';
 import { annotations } from '../../src/api/kinds.ts';
+import { judgePruned } from '../../src/controller/retention/condition.ts';
 import { findCondition } from '../../src/controller/conditions.ts';
 import { resources } from '../../src/controller/resources.ts';
 import { parseTask } from '../../src/domain/parse-task.ts';
@@ -125,6 +126,14 @@ describe('The retention of a policy', () => {
     expect(await pruned()).toBe('True RetentionDone');
     expect(await cluster.told('nightly')).toContain('BackupsRemoved');
     expect((await policy()).status?.runs?.Succeeded).toBe(3);
+  });
+
+  it('is not in trouble while it waits for an inspection', async () => {
+    await makePolicy({ retention: { keepLast: 2 } });
+    const waits = { location: 'near', reason: 'RetentionWaits', message: 'not inspected yet' };
+    expect(judgePruned(await policy(), [waits])).toMatchObject({ status: 'Unknown', reason: 'RetentionWaits' });
+    const fails = { ...waits, reason: 'StorageDenied' };
+    expect(judgePruned(await policy(), [waits, fails])).toMatchObject({ status: 'False', reason: 'StorageDenied' });
   });
 
   it('removes nothing after a failure, and nothing twice', async () => {

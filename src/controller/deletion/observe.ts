@@ -1,6 +1,5 @@
-import type { DestinationStatus } from '../../api/backup.ts';
-import { isCopy } from '../../api/backup.ts';
-import { finalizer, type Backup, type BackupLocation } from '../../api/kinds.ts';
+import { isCopy, type DestinationStatus } from '../../api/backup.ts';
+import { finalizer, type Backup, type BackupLocation, type BackupPolicy } from '../../api/kinds.ts';
 import { backupJobName } from '../../domain/names.ts';
 import type { ControllerMode } from '../mode.ts';
 import { countPlaceJobs } from '../run/count-place-jobs.ts';
@@ -26,6 +25,8 @@ export interface DeletionSeen {
   /** The Job of its run, if that is still there. */
   readonly job: JobSeen | undefined;
   readonly places: readonly DeletionPlace[];
+  /** A run of it has begun, nobody heard its end, and nobody knows any more where it was to store. */
+  readonly isLost: boolean;
   readonly otherPlaceJobs: number;
   readonly mode: ControllerMode;
 }
@@ -75,6 +76,7 @@ export async function observeDeletion(
       const found = world.job(namespace, deletionName(backup, index)) ?? run.job;
       return [{ index, copy, location: world.location(namespace, copy.location), run: { ...run, job: found } }];
     }),
+    isLost: isUnheard(backup) && backup.status?.job !== undefined && findPolicy(world, backup) === undefined,
     get otherPlaceJobs() {
       return countPlaceJobs(world, backup.metadata.uid, mode, nowMs);
     },
@@ -86,18 +88,24 @@ type Place = Pick<DeletionPlace, 'index' | 'copy'>;
 
 /** Where it is; of a run that nobody heard the end of, where it might be. */
 function listPlaces(world: World, backup: Backup): readonly Place[] {
-  const { metadata, spec, status } = backup;
-  if (resultOf(backup) !== undefined || spec.import !== undefined) {
+  const { status } = backup;
+  if (!isUnheard(backup)) {
     return (status?.destinations ?? []).flatMap((copy, index) => (isCopy(copy) ? [{ index, copy }] : []));
   }
-  const policy = world.policy(metadata.namespace, spec.policy);
-  if (policy === undefined || policy.fault !== undefined) return [];
   const removed = new Set(
     (status?.destinations ?? []).flatMap(({ location, outcome }) => (outcome === 'Removed' ? location : [])),
   );
-  return policy.object.spec.destinations.flatMap(({ location }, index) =>
+  const destinations = findPolicy(world, backup)?.spec.destinations ?? [];
+  return destinations.flatMap(({ location }, index) =>
     removed.has(location) ? [] : { index, copy: { location, outcome: 'Stored' as const } },
   );
+}
+
+const isUnheard = (backup: Backup): boolean => resultOf(backup) === undefined && backup.spec.import === undefined;
+
+function findPolicy(world: World, { metadata, spec }: Backup): BackupPolicy | undefined {
+  const policy = world.policy(metadata.namespace, spec.policy);
+  return policy === undefined || policy.fault !== undefined ? undefined : policy.object;
 }
 
 function readDeletion(world: World, namespace: string, name: string): Backup | undefined {

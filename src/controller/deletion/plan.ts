@@ -49,26 +49,21 @@ export function planDeletion(seen: DeletionSeen): Plan {
   // The version of the object that is released must be the one that says so.
   if (write.length > 0 && ends.some(({ state }) => state === 'done'))
     return { actions: [...before, ...write], wakeAt: nowMs };
-  const left = ends
-    .filter(({ state }) => state === 'left')
-    .map(({ copy, message = '' }) => `${copy.location}: ${message}`);
-  const told: Action =
-    left.length > 0
-      ? {
-          type: 'tell',
-          about: backup,
-          level: 'Warning',
-          reason: 'DataLeft',
-          message: `its data stays at ${left.join('; ')}`,
-        }
-      : {
-          type: 'tell',
-          about: backup,
-          level: 'Normal',
-          reason: 'BackupDeleted',
-          message: 'its data is deleted everywhere',
-        };
-  return { actions: [...before, told, release] };
+  return { actions: [...before, tellEnd(backup, ends, seen.isLost), release] };
+}
+
+function tellEnd(backup: Backup, ends: readonly PlaceEnd[], isLost: boolean): Action {
+  const left = ends.flatMap(({ state, copy, message = '' }) =>
+    state === 'left' ? `${copy.location}: ${message}` : [],
+  );
+  const lost = isLost ? ['where its run was storing, which nobody knows: its policy is gone'] : [];
+  const stays = [...left, ...lost];
+  if (stays.length === 0) {
+    const message = 'its data is deleted everywhere';
+    return { type: 'tell', about: backup, level: 'Normal', reason: 'BackupDeleted', message };
+  }
+  const message = `its data stays at ${stays.join('; ')}`;
+  return { type: 'tell', about: backup, level: 'Warning', reason: 'DataLeft', message };
 }
 
 /** Places from which it has gone say so, and a condition says what is waited for. */

@@ -3,39 +3,36 @@ import type { RepairStatus } from '../../api/repair.ts';
 import { isAhead } from '../../domain/clocks.ts';
 import { stamp } from '../../domain/stamp.ts';
 import type { Action, CreateAction, Plan } from '../action.ts';
-import { findCondition, type ConditionChange } from '../conditions.ts';
+import type { ConditionChange } from '../conditions.ts';
 import { describeFailure } from '../describe-failure.ts';
-import { findLocationProblem } from '../destinations.ts';
 import { runsOf } from '../policy/backup-run.ts';
-import { isControlledBy, type JobSeen } from '../run/pods.ts';
+import type { JobSeen } from '../run/pods.ts';
 import { lastSuccess } from '../schedule/run.ts';
-import { combinePlans, type PlacePlan } from '../upkeep/combine-plans.ts';
+import { planPlaces, type PlacePlan } from '../upkeep/plan-places.ts';
+import { waits } from '../upkeep/waits.ts';
 import { decisionKey, isDue, retryAt } from '../upkeep/due.ts';
+import { findPlaceObstacle } from '../upkeep/find-place-obstacle.ts';
 import { judgePlaceJob } from '../upkeep/judge-place-job.ts';
 import { addCopied, describeCopied, noteCopied } from './answer.ts';
 import { findMissing } from './find-missing.ts';
 import { createCopyJob } from './job.ts';
 import type { RepairPlace, RepairSeen } from './observe.ts';
 
+const writable = { modes: ['ReadWrite', 'AppendOnly'], else: 'LocationReadOnly', waits: 'RepairWaits' } as const;
 /** Objects that one look writes; the next look goes on. */
 const writesMax = 100;
-const busyMs = 10_000;
-const waitingMs = 60_000;
-/** A change of the location brings a look by itself. */
-const obstacleMs = 10 * 60_000;
 
 /** Decides after each success what each destination lacks, has it copied there from another one, and takes the answers. */
 export function planRepair(seen: RepairSeen): Plan {
-  const plans = seen.places.map((place) => planPlace(seen, place));
-  return combinePlans(seen, plans, (repairs) => {
-    return { type: 'Repaired', condition: judgeRepaired(seen.policy, repairs ?? []), status: { repairs } };
-  });
-}
-
-function planPlace(seen: RepairSeen, place: RepairPlace): PlacePlan<RepairStatus> {
-  const { job } = place.run;
-  if (job !== undefined && isControlledBy(job, seen.policy.metadata.uid)) return planAnswer(seen, place, job);
-  return planNext(seen, place);
+  const planAnswer = (place: RepairPlace, job: JobSeen) => takeAnswer(seen, place, job);
+  return planPlaces(
+    seen,
+    planAnswer,
+    (place) => planNext(seen, place),
+    (repairs) => {
+      return { type: 'Repaired', condition: judgeRepaired(seen.policy, repairs ?? []), status: { repairs } };
+    },
+  );
 }
 
 function planNext(seen: RepairSeen, place: RepairPlace): PlacePlan<RepairStatus> {
@@ -47,9 +44,9 @@ function planNext(seen: RepairSeen, place: RepairPlace): PlacePlan<RepairStatus>
   const key = decisionKey(policy, success.uid, annotations.repairRequestedAt);
   const left = before?.missing ?? 0;
   if (!isDue(before, left, key, nowMs)) return { entry: before, wakeAt: retryAt(before, left) };
-  const obstacle = findObstacle(seen, place);
+  const obstacle = findPlaceObstacle(mode, place, writable);
   if (obstacle !== undefined || found === undefined) {
-    return { entry: { ...before, location, ...obstacle }, wakeAt: nowMs + obstacleMs };
+    return { entry: { ...before, location, ...obstacle }, wakeAt: nowMs + waits.obstacle };
   }
 
   const missing = findMissing(
@@ -61,7 +58,7 @@ function planNext(seen: RepairSeen, place: RepairPlace): PlacePlan<RepairStatus>
   const entry = { ...rest, location, decidedFor: key, decidedTime: stamp(nowMs), missing: missing.length };
   const [first] = missing;
   if (first === undefined) return { entry: { ...entry, lastTime: stamp(nowMs), failuresInRow: 0 } };
-  if (seen.otherPlaceJobs >= mode.inspections) return { entry: before, wakeAt: nowMs + busyMs };
+  if (seen.otherPlaceJobs >= mode.inspections) return { entry: before, wakeAt: nowMs + waits.busy };
   const batch = missing.filter(({ from }) => from.metadata.name === first.from.metadata.name);
   let create: CreateAction;
   try {
@@ -75,35 +72,14 @@ function planNext(seen: RepairSeen, place: RepairPlace): PlacePlan<RepairStatus>
     return {
       entry: { ...before, location, reason: 'PodRefused', message },
       after: [create],
-      wakeAt: nowMs + waitingMs,
+      wakeAt: nowMs + waits.pod,
     };
   }
   // The status first: what is missing is due until it is there, whether the Job could be made or not.
-  return { entry, after: [create], wakeAt: nowMs + busyMs };
+  return { entry, after: [create], wakeAt: nowMs + waits.busy };
 }
 
-/** Why nothing may be copied to a place now. */
-function findObstacle(
-  { mode }: RepairSeen,
-  { location, found }: RepairPlace,
-): { readonly reason: string; readonly message: string } | undefined {
-  const problem = findLocationProblem(location, found, mode.claimRequired);
-  if (problem !== undefined || found === undefined) {
-    return problem ?? { reason: 'LocationMissing', message: `there is no BackupLocation ${location}` };
-  }
-  const { spec, status } = found.object;
-  if (spec.accessMode === 'ReadOnly') {
-    return { reason: 'LocationReadOnly', message: `BackupLocation ${location} has accessMode ReadOnly` };
-  }
-  const available = findCondition(status?.conditions, 'Available');
-  if (available?.status === 'False') {
-    return { reason: available.reason, message: `${location} is not available: ${available.message}`.slice(0, 1024) };
-  }
-  if (status?.backups !== undefined) return undefined;
-  return { reason: 'RepairWaits', message: `waits until ${location} has been inspected to its end` };
-}
-
-function planAnswer(seen: RepairSeen, place: RepairPlace, job: JobSeen): PlacePlan<RepairStatus> {
+function takeAnswer(seen: RepairSeen, place: RepairPlace, job: JobSeen): PlacePlan<RepairStatus> {
   const { policy, nowMs } = seen;
   const { location, rule, run } = place;
   const before: RepairStatus = { ...place.before, location };

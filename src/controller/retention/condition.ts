@@ -2,6 +2,10 @@ import type { BackupPolicy } from '../../api/kinds.ts';
 import type { RetentionStatus } from '../../api/retention.ts';
 import type { ConditionChange } from '../conditions.ts';
 
+/** No trouble: it passes by itself. */
+const isPatience: ReadonlySet<string> = new Set(['DeletionHeld', 'RetentionWaits']);
+const waits = ({ reason }: RetentionStatus): boolean => reason === 'RetentionWaits';
+
 /** Whether what no rule keeps is gone. Undefined: there is no rule. */
 export function judgePruned(policy: BackupPolicy, entries: readonly RetentionStatus[]): ConditionChange | undefined {
   const hasRule =
@@ -9,9 +13,10 @@ export function judgePruned(policy: BackupPolicy, entries: readonly RetentionSta
   if (!hasRule) return undefined;
   const base = { type: 'Pruned', observedGeneration: policy.metadata.generation } as const;
   // What is only held for a time by the place is no trouble.
-  const bad = entries.find(({ reason }) => reason !== undefined && reason !== 'DeletionHeld');
+  const bad = entries.find(({ reason }) => reason !== undefined && !isPatience.has(reason)) ?? entries.find(waits);
   if (bad?.reason !== undefined) {
-    return { ...base, status: 'False', reason: bad.reason, message: `${bad.location}: ${bad.message ?? ''}` };
+    const status = bad.reason === 'RetentionWaits' ? 'Unknown' : 'False';
+    return { ...base, status, reason: bad.reason, message: `${bad.location}: ${bad.message ?? ''}` };
   }
   if (entries.length === 0 || entries.some(({ decidedTime }) => decidedTime === undefined)) {
     return { ...base, status: 'Unknown', reason: 'RetentionWaits', message: 'decided after the first success' };

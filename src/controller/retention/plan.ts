@@ -5,9 +5,10 @@ import { stamp } from '../../domain/stamp.ts';
 import type { Action, CreateAction, Plan } from '../action.ts';
 import { describeFailure } from '../describe-failure.ts';
 import { runsOf } from '../policy/backup-run.ts';
-import { isControlledBy, type JobSeen } from '../run/pods.ts';
+import type { JobSeen } from '../run/pods.ts';
 import { lastSuccess } from '../schedule/run.ts';
-import { combinePlans, type PlacePlan } from '../upkeep/combine-plans.ts';
+import { planPlaces, type PlacePlan } from '../upkeep/plan-places.ts';
+import { waits } from '../upkeep/waits.ts';
 import { decisionKey, isDue, retryAt } from '../upkeep/due.ts';
 import { judgePlaceJob } from '../upkeep/judge-place-job.ts';
 import { addPruned, describeRemoved, noteRemoved } from './answer.ts';
@@ -20,23 +21,18 @@ import { tellDecision } from './tell-decision.ts';
 
 /** Objects that one look writes; the next look goes on. */
 const writesMax = 100;
-const busyMs = 10_000;
-const waitingMs = 60_000;
-/** A change of the location brings a look by itself. */
-const obstacleMs = 10 * 60_000;
 
 /** Decides after each success what stays at each destination, has the rest removed there, and takes the answers. */
 export function planRetention(seen: RetentionSeen): Plan {
-  const plans = seen.places.map((place) => planPlace(seen, place));
-  return combinePlans(seen, plans, (prunes) => {
-    return { type: 'Pruned', condition: judgePruned(seen.policy, prunes ?? []), status: { prunes } };
-  });
-}
-
-function planPlace(seen: RetentionSeen, place: RetentionPlace): PlacePlan<RetentionStatus> {
-  const { job } = place.run;
-  if (job !== undefined && isControlledBy(job, seen.policy.metadata.uid)) return planAnswer(seen, place, job);
-  return planNext(seen, place);
+  const planAnswer = (place: RetentionPlace, job: JobSeen) => takeAnswer(seen, place, job);
+  return planPlaces(
+    seen,
+    planAnswer,
+    (place) => planNext(seen, place),
+    (prunes) => {
+      return { type: 'Pruned', condition: judgePruned(seen.policy, prunes ?? []), status: { prunes } };
+    },
+  );
 }
 
 function planNext(seen: RetentionSeen, place: RetentionPlace): PlacePlan<RetentionStatus> {
@@ -54,7 +50,7 @@ function planNext(seen: RetentionSeen, place: RetentionPlace): PlacePlan<Retenti
 
   const obstacle = findObstacle(seen, place);
   if (obstacle !== undefined || found === undefined) {
-    return { entry: { ...before, location, ...obstacle }, wakeAt: nowMs + obstacleMs };
+    return { entry: { ...before, location, ...obstacle }, wakeAt: nowMs + waits.obstacle };
   }
   const own = runs.map(({ object }) => object);
   const decision = decideAt(location, own, rule, policy.spec.timeZone, seen.inUse, nowMs);
@@ -68,7 +64,7 @@ function planNext(seen: RetentionSeen, place: RetentionPlace): PlacePlan<Retenti
   const entry: RetentionStatus = { ...decided, kept, removable: removable.length };
   if (rule.dryRun) return { entry: { ...entry, ...tellDecision(decision), lastTime: stamp(nowMs), failuresInRow: 0 } };
   if (removable.length === 0) return { entry: { ...entry, lastTime: stamp(nowMs), failuresInRow: 0, deferred: 0 } };
-  if (seen.otherPlaceJobs >= mode.inspections) return { entry: before, wakeAt: nowMs + busyMs };
+  if (seen.otherPlaceJobs >= mode.inspections) return { entry: before, wakeAt: nowMs + waits.busy };
 
   let create: CreateAction;
   try {
@@ -83,14 +79,14 @@ function planNext(seen: RetentionSeen, place: RetentionPlace): PlacePlan<Retenti
     return {
       entry: { ...before, location, reason: 'PodRefused', message },
       after: [create],
-      wakeAt: nowMs + waitingMs,
+      wakeAt: nowMs + waits.pod,
     };
   }
   // The status first: what is left to be removed is due until it has gone, whether the Job could be made or not.
-  return { entry, after: [create], wakeAt: nowMs + busyMs };
+  return { entry, after: [create], wakeAt: nowMs + waits.busy };
 }
 
-function planAnswer(seen: RetentionSeen, place: RetentionPlace, job: JobSeen): PlacePlan<RetentionStatus> {
+function takeAnswer(seen: RetentionSeen, place: RetentionPlace, job: JobSeen): PlacePlan<RetentionStatus> {
   const { policy, nowMs, mode } = seen;
   const { location, found } = place;
   const before: RetentionStatus = { ...place.before, location };

@@ -7,12 +7,10 @@ import type { JobSeen } from '../run/pods.ts';
 import { giveUpJob, shouldRebuild, type Origin } from '../run/rebuild.ts';
 import { judgeRun } from '../run/run-state.ts';
 import { addFailure } from './add-failure.ts';
-import type { PlacePlan } from './combine-plans.ts';
+import type { PlacePlan } from './plan-places.ts';
 import type { UpkeepEntry } from './due.ts';
+import { waits } from './waits.ts';
 import type { PlaceSeen, UpkeepSeen } from './observe-places.ts';
-
-const busyMs = 10_000;
-const waitingMs = 60_000;
 
 /** A Job that goes on, or ended without a word, makes a plan; one that has spoken has a verdict. */
 export function judgePlaceJob<Entry extends UpkeepEntry, Kind extends 'prune' | 'copy'>(
@@ -29,16 +27,16 @@ export function judgePlaceJob<Entry extends UpkeepEntry, Kind extends 'prune' | 
   if (state.phase === 'going') {
     const goes = job.metadata.deletionTimestamp !== undefined;
     if (!goes && shouldRebuild(state.reason, job, origin, undefined)) {
-      return { plan: { entry: before, after: giveUpJob(policy, job), wakeAt: nowMs + busyMs } };
+      return { plan: { entry: before, after: giveUpJob(policy, job), wakeAt: nowMs + waits.busy } };
     }
-    return { plan: { entry: before, wakeAt: earliest(state.recheckAt, nowMs + waitingMs) } };
+    return { plan: { entry: before, wakeAt: earliest(state.recheckAt, nowMs + waits.pod) } };
   }
   if (state.phase === 'failed') {
     const stop = state.stop ? [deleteJob(job, 'Background')] : [];
     return { plan: { entry: addFailure(before, job, state.reason, state.message), after: stop, wakeAt: nowMs } };
   }
   const { verdict } = state;
-  if (!isOf(verdict, kind)) return { plan: { entry: before, wakeAt: nowMs + waitingMs } };
+  if (!isOf(verdict, kind)) return { plan: { entry: before, wakeAt: nowMs + waits.pod } };
   if (mayComeYet(state.pod, verdict, results, nowMs)) return { plan: { entry: before, wakeAt: nowMs + 5000 } };
   return { verdict };
 }

@@ -5,8 +5,9 @@ import { earliest, type Action, type Plan } from '../action.ts';
 import { findCondition, setCondition, type ConditionChange } from '../conditions.ts';
 import { resources } from '../resources.ts';
 import { deleteAnsweredJobs } from '../run/delete-answered-jobs.ts';
+import { isControlledBy, type JobSeen } from '../run/pods.ts';
 import type { UpkeepEntry } from './due.ts';
-import type { UpkeepSeen } from './observe-places.ts';
+import type { PlaceSeen, UpkeepSeen } from './observe-places.ts';
 
 /** What is to be done at one place. `actions` come before the policy's status, `after` come after it. */
 export interface PlacePlan<Entry> {
@@ -26,8 +27,25 @@ export interface Said {
   readonly status: Partial<BackupPolicyStatus>;
 }
 
-/** The look at all places: what they want, the status, and the Jobs that nobody needs any more. */
-export function combinePlans<Entry extends UpkeepEntry>(
+/**
+ * The look at all places: each takes the answer of its Job, or decides what is next; with the status, and without the Jobs that nobody
+ * needs any more.
+ */
+export function planPlaces<Rule, Entry extends UpkeepEntry>(
+  seen: UpkeepSeen<Rule, Entry>,
+  planAnswer: (place: PlaceSeen<Rule, Entry>, job: JobSeen) => PlacePlan<Entry>,
+  planNext: (place: PlaceSeen<Rule, Entry>) => PlacePlan<Entry>,
+  say: (entries: Entry[] | undefined) => Said,
+): Plan {
+  const plans = seen.places.map((place) => {
+    const { job } = place.run;
+    const isOwn = job !== undefined && isControlledBy(job, seen.policy.metadata.uid);
+    return isOwn ? planAnswer(place, job) : planNext(place);
+  });
+  return combinePlans(seen, plans, say);
+}
+
+function combinePlans<Entry extends UpkeepEntry>(
   seen: UpkeepSeen<unknown, Entry>,
   plans: readonly PlacePlan<Entry>[],
   say: (entries: Entry[] | undefined) => Said,
